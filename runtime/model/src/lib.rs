@@ -4,5 +4,15 @@
 
 pub mod append;
 pub mod event;
+pub mod flow;
+pub mod id;
+pub mod message;
 pub mod position;
+pub mod problem;
 pub mod query;
+pub mod value;
+
+pub use id::NodeId;
+pub use message::Message;
+pub use problem::{Problem, Severity};
+pub use value::{Map, Value};

@@ -1,0 +1,9 @@
+//! Flow files: the document as Node-RED writes it, its graph, and the difference of two of them.
+
+mod diff;
+mod document;
+mod graph;
+
+pub use diff::FlowDiff;
+pub use document::{DocumentError, FlowDocument, FlowNode, NodeKind};
+pub use graph::FlowGraph;

@@ -1,0 +1,138 @@
+//! The wiring of a flow file as a petgraph graph: who feeds whom, and which wires close a loop.
+
+use std::collections::{HashMap, HashSet};
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+use super::{FlowDocument, NodeKind};
+use crate::id::NodeId;
+
+/// One wire: from an output port to a node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Wire {
+    pub from: NodeId,
+    pub port: usize,
+    pub to: NodeId,
+}
+
+/// Wires between the nodes of a document. Dangling wires are not in it.
+#[derive(Debug, Default)]
+pub struct FlowGraph {
+    graph: DiGraph<NodeId, usize>,
+    index: HashMap<NodeId, NodeIndex>,
+}
+
+impl FlowGraph {
+    /// The graph of all nodes with wires.
+    pub fn of(document: &FlowDocument) -> Self {
+        let mut flow = FlowGraph::default();
+        for node in document.nodes().iter().filter(|node| node.kind() == NodeKind::Node) {
+            let index = flow.graph.add_node(node.id().clone());
+            flow.index.insert(node.id().clone(), index);
+        }
+        for node in document.nodes() {
+            let Some(&from) = flow.index.get(node.id()) else { continue };
+            for (port, targets) in node.wires().into_iter().enumerate() {
+                for target in targets {
+                    if let Some(&to) = flow.index.get(&target) {
+                        flow.graph.add_edge(from, to, port);
+                    }
+                }
+            }
+        }
+        flow
+    }
+
+    /// Wires that close a loop: they lead back, in depth-first order, within a strongly connected component.
+    /// The engine never lets a sender wait on one of them, so a loop cannot block itself.
+    pub fn feedback_wires(&self) -> HashSet<Wire> {
+        let mut feedback = HashSet::new();
+        for component in tarjan_scc(&self.graph) {
+            let members: HashSet<NodeIndex> = component.iter().copied().collect();
+            let Some(entry) = self.entry_of(&component, &members) else { continue };
+            self.mark_back_edges(entry, &members, &mut feedback);
+        }
+        feedback
+    }
+
+    /// Node of a component that is reached from outside first, by file order; none if it is no loop.
+    fn entry_of(&self, component: &[NodeIndex], members: &HashSet<NodeIndex>) -> Option<NodeIndex> {
+        let looped = component.len() > 1 || component.iter().any(|&node| self.graph.find_edge(node, node).is_some());
+        if !looped {
+            return None;
+        }
+        let fed_from_outside = |&node: &NodeIndex| {
+            self.graph.neighbors_directed(node, petgraph::Incoming).any(|source| !members.contains(&source))
+        };
+        component.iter().copied().filter(fed_from_outside).min().or_else(|| component.iter().copied().min())
+    }
+
+    fn mark_back_edges(&self, entry: NodeIndex, members: &HashSet<NodeIndex>, feedback: &mut HashSet<Wire>) {
+        let (mut on_path, mut seen) = (HashSet::new(), HashSet::new());
+        // Explicit stack: a chain of ten thousand nodes must not end the process.
+        let mut stack = vec![(entry, false)];
+        while let Some((node, leaving)) = stack.pop() {
+            if leaving {
+                on_path.remove(&node);
+                continue;
+            }
+            if !seen.insert(node) {
+                continue;
+            }
+            on_path.insert(node);
+            stack.push((node, true));
+            for edge in self.graph.edges(node).filter(|edge| members.contains(&edge.target())) {
+                let target = edge.target();
+                if on_path.contains(&target) {
+                    if let (Some(from), Some(to)) = (self.graph.node_weight(node), self.graph.node_weight(target)) {
+                        feedback.insert(Wire { from: from.clone(), port: *edge.weight(), to: to.clone() });
+                    }
+                } else if !seen.contains(&target) {
+                    stack.push((target, false));
+                }
+            }
+        }
+    }
+
+    /// Nodes ordered so that targets come before their sources as far as loops allow: the order to start in.
+    pub fn sinks_first(&self) -> Vec<NodeId> {
+        tarjan_scc(&self.graph)
+            .into_iter()
+            .flatten()
+            .filter_map(|index| self.graph.node_weight(index).cloned())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn graph(wires: &[(&str, &[&str])]) -> FlowGraph {
+        let nodes: Vec<_> =
+            wires.iter().map(|(id, targets)| serde_json::json!({"id": id, "type": "x", "wires": [targets]})).collect();
+        FlowGraph::of(&FlowDocument::from_json(nodes.into()).unwrap())
+    }
+
+    #[test]
+    fn only_the_wire_back_is_feedback() {
+        let flow = graph(&[("in", &["a"]), ("a", &["b"]), ("b", &["c", "out"]), ("c", &["a"]), ("out", &[])]);
+        let wires: Vec<_> = flow.feedback_wires().into_iter().collect();
+        assert_eq!(wires, [Wire { from: "c".into(), port: 0, to: "a".into() }]);
+    }
+
+    #[test]
+    fn a_node_wired_to_itself_is_a_loop_and_a_diamond_is_none() {
+        assert_eq!(graph(&[("a", &["a"])]).feedback_wires().len(), 1);
+        assert!(graph(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &[])]).feedback_wires().is_empty());
+    }
+
+    #[test]
+    fn sinks_start_before_sources() {
+        let order = graph(&[("in", &["mid"]), ("mid", &["out"]), ("out", &[])]).sinks_first();
+        assert_eq!(order, [NodeId::from("out"), "mid".into(), "in".into()]);
+    }
+}
