@@ -1,0 +1,283 @@
+//! Events as CloudEvents JSON, in and out.
+//!
+//! `position` and `version` are strings and `raw` is base64, as the attribute types of CloudEvents demand; what
+//! belongs to `raw` stands beside it as `rawtopic`, `rawretain` and `rawqos`. JSON data is passed through byte
+//! for byte; other data goes out as text or as `data_base64`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use compact_str::CompactString;
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::time::{format_rfc3339, parse_rfc3339};
+use super::{BINARY, Event, EventId, JSON, NewEvent, Raw, StreamName, TEXT, is_json_type};
+use crate::append::ExpectedVersion;
+use crate::position::Position;
+
+/// JSON that is not an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventJsonError {
+    /// Not JSON, or an attribute of the wrong kind.
+    #[error("the event is not valid CloudEvents JSON: {0}")]
+    Malformed(String),
+    /// An attribute has a value that cannot be.
+    #[error("the event's attribute '{attribute}' {problem}")]
+    Attribute {
+        /// Which one.
+        attribute: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+fn attribute(attribute: &'static str, problem: impl Into<String>) -> EventJsonError {
+    EventJsonError::Attribute { attribute, problem: problem.into() }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("specversion", "1.0")?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("source", &self.source)?;
+        map.serialize_entry("type", &self.event_type)?;
+        map.serialize_entry("subject", &self.stream)?;
+        map.serialize_entry("time", &format_rfc3339(self.time))?;
+        map.serialize_entry("position", &self.position.to_string())?;
+        map.serialize_entry("version", &self.version.to_string())?;
+        map.serialize_entry("recordedtime", &format_rfc3339(self.recorded_time))?;
+        let texts = [("actor", &self.actor), ("flowrev", &self.flow_rev), ("nodeid", &self.node_id)];
+        for (name, id) in [("causationid", &self.causation_id), ("correlationid", &self.correlation_id)] {
+            if let Some(id) = id {
+                map.serialize_entry(name, id)?;
+            }
+        }
+        for (name, text) in texts {
+            if let Some(text) = text {
+                map.serialize_entry(name, text)?;
+            }
+        }
+        if let Some(raw) = &self.raw {
+            map.serialize_entry("raw", &BASE64.encode(&raw.payload))?;
+            map.serialize_entry("rawtopic", &raw.topic)?;
+            map.serialize_entry("rawretain", &raw.retain)?;
+            map.serialize_entry("rawqos", &raw.qos)?;
+        }
+        map.serialize_entry("datacontenttype", &self.data_content_type)?;
+        write_data::<S>(&mut map, &self.data, &self.data_content_type)?;
+        map.end()
+    }
+}
+
+fn write_data<S: Serializer>(map: &mut S::SerializeMap, data: &Bytes, content_type: &str) -> Result<(), S::Error> {
+    let text = std::str::from_utf8(data).ok();
+    if is_json_type(content_type) {
+        if let Some(raw) = text.and_then(|text| serde_json::from_str::<&RawValue>(text).ok()) {
+            return map.serialize_entry("data", raw);
+        }
+    } else if let Some(text) = text.filter(|_| content_type.starts_with("text/")) {
+        return map.serialize_entry("data", text);
+    }
+    if data.is_empty() {
+        return Ok(());
+    }
+    map.serialize_entry("data_base64", &BASE64.encode(data)).map_err(S::Error::custom)
+}
+
+/// What came in over the JSON edge: a proposal, the stream it is for, and the version it expects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incoming {
+    /// From `subject`.
+    pub stream: StreamName,
+    /// From the extension `expectedversion` (`any`, `none`, `exists` or a number).
+    pub expected: ExpectedVersion,
+    /// Everything else.
+    pub event: NewEvent,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Number(u64),
+    Text(CompactString),
+}
+
+impl Scalar {
+    fn into_text(self) -> CompactString {
+        match self {
+            Self::Number(number) => CompactString::from(number.to_string()),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Attributes<'a> {
+    specversion: Option<CompactString>,
+    id: Option<CompactString>,
+    source: Option<CompactString>,
+    r#type: Option<CompactString>,
+    subject: Option<CompactString>,
+    time: Option<CompactString>,
+    position: Option<Scalar>,
+    version: Option<Scalar>,
+    recordedtime: Option<CompactString>,
+    causationid: Option<CompactString>,
+    correlationid: Option<CompactString>,
+    actor: Option<CompactString>,
+    flowrev: Option<CompactString>,
+    nodeid: Option<CompactString>,
+    expectedversion: Option<Scalar>,
+    datacontenttype: Option<CompactString>,
+    raw: Option<CompactString>,
+    rawtopic: Option<CompactString>,
+    rawretain: Option<bool>,
+    rawqos: Option<u8>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    data_base64: Option<CompactString>,
+}
+
+/// Reads one proposal from CloudEvents JSON (structured mode). Attributes that only the log can give, such as
+/// `position`, are ignored.
+///
+/// # Errors
+/// When the text is not JSON, or when an attribute is missing or unusable; the error says which and how to mend it.
+pub fn parse_incoming(json: &[u8]) -> Result<Incoming, EventJsonError> {
+    incoming(parse(json)?)
+}
+
+/// Reads several proposals: a JSON array (batch mode) or one object.
+///
+/// # Errors
+/// As [`parse_incoming`], for the first event that is wrong.
+pub fn parse_incoming_batch(json: &[u8]) -> Result<Vec<Incoming>, EventJsonError> {
+    if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+        return Ok(vec![parse_incoming(json)?]);
+    }
+    let items: Vec<Attributes<'_>> =
+        serde_json::from_slice(json).map_err(|error| EventJsonError::Malformed(error.to_string()))?;
+    items.into_iter().map(incoming).collect()
+}
+
+/// Reads a recorded event back from the JSON that [`Event`] serialises to.
+///
+/// # Errors
+/// When the text is not JSON, or when an attribute is missing or unusable.
+pub fn parse_event(json: &[u8]) -> Result<Event, EventJsonError> {
+    let mut parts = parse(json)?;
+    let number = |name: &'static str, value: Option<Scalar>| {
+        let text = value.ok_or_else(|| attribute(name, "is missing"))?.into_text();
+        text.parse::<u64>().map_err(|_| attribute(name, "is not a whole number"))
+    };
+    let position = Position::new(number("position", parts.position.take())?);
+    let version = number("version", parts.version.take())?;
+    let recorded_time =
+        instant("recordedtime", parts.recordedtime.take())?.ok_or_else(|| attribute("recordedtime", "is missing"))?;
+    let Incoming { stream, event, .. } = incoming(parts)?;
+    Ok(Event {
+        id: event.id.ok_or_else(|| attribute("id", "is missing"))?,
+        source: event.source,
+        event_type: event.event_type,
+        stream,
+        time: event.time.unwrap_or(recorded_time),
+        position,
+        version,
+        recorded_time,
+        causation_id: event.causation_id,
+        correlation_id: event.correlation_id,
+        actor: event.actor,
+        flow_rev: event.flow_rev,
+        node_id: event.node_id,
+        data: event.data,
+        data_content_type: event.data_content_type,
+        raw: event.raw,
+    })
+}
+
+fn parse(json: &[u8]) -> Result<Attributes<'_>, EventJsonError> {
+    serde_json::from_slice(json).map_err(|error| EventJsonError::Malformed(error.to_string()))
+}
+
+fn instant(name: &'static str, text: Option<CompactString>) -> Result<Option<i64>, EventJsonError> {
+    let Some(text) = text else { return Ok(None) };
+    let wrong = || attribute(name, format!("is '{text}'; use RFC 3339 such as 2026-03-14T15:09:26.535Z"));
+    parse_rfc3339(&text).map(Some).ok_or_else(wrong)
+}
+
+fn incoming(parts: Attributes<'_>) -> Result<Incoming, EventJsonError> {
+    if parts.specversion.as_ref().is_some_and(|version| version != "1.0") {
+        return Err(attribute("specversion", "must be 1.0"));
+    }
+    let required = |name: &'static str, value: Option<CompactString>| {
+        value.filter(|text| !text.is_empty()).ok_or_else(|| attribute(name, "is missing"))
+    };
+    let subject = required("subject", parts.subject)?;
+    let stream = StreamName::reserved(subject).map_err(|error| attribute("subject", format!("is refused: {error}")))?;
+    let expected = match parts.expectedversion {
+        None => ExpectedVersion::Any,
+        Some(value) => value.into_text().parse().map_err(|error| attribute("expectedversion", format!("{error}")))?,
+    };
+    let raw = match parts.raw {
+        None => None,
+        Some(text) => Some(Raw {
+            topic: parts.rawtopic.unwrap_or_default(),
+            retain: parts.rawretain.unwrap_or_default(),
+            qos: parts.rawqos.unwrap_or_default(),
+            payload: decode("raw", &text)?,
+        }),
+    };
+    let (data, data_content_type) = read_data(parts.data, parts.data_base64, parts.datacontenttype)?;
+    let event = NewEvent {
+        id: parts.id.filter(|id| !id.is_empty()).map(|id| EventId::from(id.as_str())),
+        source: parts.source.unwrap_or_else(|| CompactString::const_new("/")),
+        event_type: required("type", parts.r#type)?,
+        time: instant("time", parts.time)?,
+        causation_id: parts.causationid.map(|id| EventId::from(id.as_str())),
+        correlation_id: parts.correlationid.map(|id| EventId::from(id.as_str())),
+        actor: parts.actor,
+        flow_rev: parts.flowrev,
+        node_id: parts.nodeid,
+        data,
+        data_content_type,
+        raw,
+    };
+    Ok(Incoming { stream, expected, event })
+}
+
+fn decode(name: &'static str, text: &str) -> Result<Bytes, EventJsonError> {
+    BASE64.decode(text).map(Bytes::from).map_err(|_| attribute(name, "is not base64"))
+}
+
+fn read_data(
+    data: Option<&RawValue>,
+    base64: Option<CompactString>,
+    content_type: Option<CompactString>,
+) -> Result<(Bytes, CompactString), EventJsonError> {
+    if let Some(base64) = base64 {
+        if data.is_some() {
+            return Err(attribute("data_base64", "stands beside 'data'; give one of them"));
+        }
+        let content_type = content_type.unwrap_or_else(|| CompactString::const_new(BINARY));
+        return Ok((decode("data_base64", &base64)?, content_type));
+    }
+    let content_type = content_type.unwrap_or_else(|| CompactString::const_new(JSON));
+    let Some(data) = data else { return Ok((Bytes::new(), content_type)) };
+    if !is_json_type(&content_type) {
+        // Outside JSON types a string is the data itself (CloudEvents JSON format, §3.1).
+        if let Ok(text) = serde_json::from_str::<String>(data.get()) {
+            return Ok((Bytes::from(text), content_type));
+        }
+        if content_type.starts_with(TEXT) {
+            return Err(attribute("data", "must be a string when datacontenttype is text"));
+        }
+    }
+    Ok((Bytes::copy_from_slice(data.get().as_bytes()), content_type))
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

@@ -1,0 +1,96 @@
+//! What an event looks like outside, and what may come in.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn event() -> Event {
+    Event {
+        id: EventId::from("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        source: "/flow/1/node/2".into(),
+        event_type: "reading-reported".into(),
+        stream: StreamName::new("thing-greenhouse-1").unwrap(),
+        time: 1_000,
+        position: Position::new(7),
+        version: 3,
+        recorded_time: 2_000,
+        causation_id: Some(EventId::from("c")),
+        correlation_id: None,
+        actor: Some("thing:greenhouse-1".into()),
+        flow_rev: Some("r1".into()),
+        node_id: Some("n1".into()),
+        data: Bytes::from_static(br#"{"b":1.50,"a":2}"#),
+        data_content_type: JSON.into(),
+        raw: Some(Raw { topic: "greenhouse/1".into(), retain: true, qos: 1, payload: Bytes::from_static(&[0, 255]) }),
+    }
+}
+
+#[test]
+fn attributes_have_cloudevents_names_and_types() {
+    let text = serde_json::to_string(&event()).unwrap();
+    assert!(text.contains(r#""data":{"b":1.50,"a":2}"#), "data is passed through byte for byte: {text}");
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["specversion"], "1.0");
+    assert_eq!(value["subject"], "thing-greenhouse-1");
+    assert_eq!(value["position"], "7");
+    assert_eq!(value["raw"], "AP8=");
+    assert_eq!(value["rawtopic"], "greenhouse/1");
+    assert_eq!(value["time"], "1970-01-01T00:00:01.000Z");
+    assert_eq!(value["causationid"], "c");
+    assert!(value.get("correlationid").is_none());
+    assert!(value.as_object().unwrap().keys().all(|name| !name.chars().any(char::is_uppercase)));
+}
+
+#[test]
+fn a_recorded_event_survives_the_round_trip() {
+    for (data, content_type) in [
+        (&br#"{"b":1.50,"a":2}"#[..], JSON),
+        (b"21.5 C", TEXT),
+        (&[0, 159, 255], BINARY),
+        (b"{broken", JSON),
+        (b"", JSON),
+    ] {
+        let event = Event { data: Bytes::copy_from_slice(data), data_content_type: content_type.into(), ..event() };
+        let text = serde_json::to_vec(&event).unwrap();
+        assert_eq!(parse_event(&text).unwrap(), event, "{}", String::from_utf8_lossy(&text));
+    }
+}
+
+#[test]
+fn a_minimal_proposal_is_enough() {
+    let incoming = parse_incoming(br#"{"type":"opened","subject":"thing-door","data":{"by":"anna"}}"#).unwrap();
+    assert_eq!(incoming.stream.as_str(), "thing-door");
+    assert_eq!(incoming.expected, ExpectedVersion::Any);
+    assert_eq!(incoming.event.data.as_ref(), br#"{"by":"anna"}"#);
+    assert_eq!(incoming.event.data_content_type, JSON);
+    assert_eq!(incoming.event.id, None);
+}
+
+#[test]
+fn a_batch_and_expected_versions_are_understood() {
+    let text = json!([
+        {"type": "a", "subject": "s-1", "expectedversion": "none"},
+        {"type": "b", "subject": "s-2", "expectedversion": 4},
+    ])
+    .to_string();
+    let batch = parse_incoming_batch(text.as_bytes()).unwrap();
+    assert_eq!(batch[0].expected, ExpectedVersion::NoStream);
+    assert_eq!(batch[1].expected, ExpectedVersion::Exact(4));
+}
+
+#[test]
+fn unusable_events_are_refused_with_the_attribute_named() {
+    for (text, part) in [
+        ("{}", "'subject' is missing"),
+        (r#"{"subject":"s"}"#, "'type' is missing"),
+        (r#"{"subject":"s","type":"t","time":"yesterday"}"#, "RFC 3339"),
+        (r#"{"subject":"s","type":"t","specversion":"0.3"}"#, "must be 1.0"),
+        (r#"{"subject":"s","type":"t","expectedversion":"many"}"#, "'expectedversion'"),
+        (r#"{"subject":"s","type":"t","data":1,"data_base64":"AA=="}"#, "give one of them"),
+        ("not json", "not valid CloudEvents JSON"),
+    ] {
+        let error = parse_incoming(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+}
