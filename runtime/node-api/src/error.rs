@@ -1,0 +1,44 @@
+//! What goes wrong in a node.
+
+use tidewire_model::{Message, Problem};
+
+/// An error of a running node: shown at the node, offered to catch nodes with the message it failed on.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{text}")]
+pub struct NodeError {
+    /// For a person: what happened and how to mend it.
+    pub text: String,
+    /// Stable word for programs; Node-RED's message key where it has one.
+    pub code: Option<&'static str>,
+    /// The message the node failed on.
+    pub message: Option<Message>,
+}
+
+impl NodeError {
+    pub fn new(text: impl Into<String>) -> Self {
+        NodeError { text: text.into(), code: None, message: None }
+    }
+
+    /// The same error, about this message.
+    pub fn on(mut self, message: Message) -> Self {
+        self.message = Some(message);
+        self
+    }
+
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+}
+
+/// Why a node could not be built: all findings at once.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct BuildError(pub Vec<Problem>);
+
+impl BuildError {
+    /// One finding at a JSON pointer.
+    pub fn at(path: impl Into<String>, text: impl Into<String>) -> Self {
+        BuildError(vec![Problem::error(path, text)])
+    }
+}

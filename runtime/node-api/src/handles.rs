@@ -1,0 +1,161 @@
+//! Handles through which nodes reach the log, read models and the network. All are object-safe and cheap to share.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidewire_model::Value;
+use tidewire_model::append::{AppendError, AppendRequest, Appended};
+use tidewire_model::event::Event;
+use tidewire_model::position::Position;
+use tidewire_model::query::{Filter, Page, Query, Start};
+
+/// A future as trait objects hand it out.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A handle could not do what it was asked for: what happened and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct HandleError {
+    pub text: String,
+    /// The same may work later without change.
+    pub retryable: bool,
+}
+
+impl HandleError {
+    pub fn new(text: impl Into<String>) -> Self {
+        HandleError { text: text.into(), retryable: false }
+    }
+
+    pub fn retryable(text: impl Into<String>) -> Self {
+        HandleError { text: text.into(), retryable: true }
+    }
+}
+
+/// The event log.
+pub trait Log: Send + Sync {
+    /// Appends each request on its own, in order; the future resolves when all are on disk or refused.
+    fn append(&self, requests: Vec<AppendRequest>) -> BoxFuture<Vec<Result<Appended, AppendError>>>;
+
+    /// Reads one page.
+    fn read(&self, query: Query) -> BoxFuture<Result<Page, HandleError>>;
+
+    /// Subscribes: what is stored from `start` on, then what comes, without gap or duplicate.
+    fn subscribe(&self, filter: Filter, start: Start) -> Box<dyn Subscription>;
+
+    /// Stores how far a durable subscription has got.
+    fn save_checkpoint(&self, name: &str, position: Position) -> BoxFuture<Result<(), HandleError>>;
+
+    /// Position of the last event.
+    fn head(&self) -> Position;
+}
+
+/// A running subscription. Dropping it ends it.
+pub trait Subscription: Send {
+    /// The next events, at least one, in order. Cancel-safe: events are not lost when the future is dropped.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Vec<Arc<Event>>, HandleError>> + Send + '_>>;
+}
+
+/// How a read model folds events. Pure.
+pub trait Reducer: Send + Sync {
+    /// The key an event belongs to; `None` when the event does not concern this read model.
+    fn key(&self, event: &Event) -> Option<String>;
+
+    /// The new value of the key.
+    ///
+    /// # Errors
+    /// The event is parked with this reason and the read model goes on.
+    fn apply(&self, state: Option<&Value>, event: &Event) -> Result<Value, String>;
+
+    /// What a reader sees of a state; the state itself by default.
+    fn present(&self, state: &Value) -> Value {
+        state.clone()
+    }
+}
+
+/// A read model to be kept.
+#[derive(Clone)]
+pub struct ProjectionSpec {
+    pub name: String,
+    pub filter: Filter,
+    /// Changes whenever the definition does: another one means that the read model is built anew.
+    pub definition: String,
+    pub reducer: Arc<dyn Reducer>,
+}
+
+/// One entry of a read model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub key: String,
+    pub value: Value,
+    /// The event that changed it last.
+    pub position: Position,
+    /// Time of that event, milliseconds since 1970.
+    pub time: i64,
+}
+
+/// A moment in the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    Position(Position),
+    /// Milliseconds since 1970.
+    Time(i64),
+}
+
+/// Read models.
+pub trait Projections: Send + Sync {
+    /// Keeps a read model until the guard is dropped; `changed` is told of every change that is durable, in order, but
+    /// not while the read model is being built from history.
+    ///
+    /// # Errors
+    /// When another node keeps a read model of this name.
+    fn keep(&self, spec: ProjectionSpec, changed: Changed) -> Result<Box<dyn ProjectionGuard>, HandleError>;
+
+    /// One entry, now.
+    fn get(&self, name: &str, key: &str) -> BoxFuture<Result<Option<Entry>, HandleError>>;
+
+    /// All entries, by key; at most `limit`.
+    fn list(&self, name: &str, limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>>;
+
+    /// One entry as it was.
+    fn get_at(&self, name: &str, key: &str, at: At) -> BoxFuture<Result<Option<Entry>, HandleError>>;
+}
+
+/// Told of changes of a read model.
+pub type Changed = Box<dyn Fn(&[Entry]) + Send + Sync>;
+
+/// Ends the keeping of a read model when dropped; its contents stay.
+pub trait ProjectionGuard: Send + Sync {}
+
+/// A request to the outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+    pub timeout: Duration,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+impl HttpResponse {
+    /// A header by name, letter case ignored.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// HTTP requests. Redirects are not followed: they could carry a secret to another host.
+pub trait Http: Send + Sync {
+    /// Resolves with any answer, whatever its status.
+    fn send(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HandleError>>;
+}

@@ -1,0 +1,116 @@
+//! What the engine offers to a node: implemented by the engine, and by the test bench.
+
+use std::any::Any;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use tidewire_model::{NodeId, Value};
+
+use crate::delivery::Batch;
+use crate::error::NodeError;
+use crate::handles::{Http, Log, Projections};
+use crate::node::Signal;
+use crate::status::Status;
+
+/// Who a node is.
+#[derive(Debug, Clone)]
+pub struct NodeFacts {
+    pub id: NodeId,
+    pub type_name: CompactString,
+    /// The name the user gave, possibly empty.
+    pub name: CompactString,
+    /// Id of its flow; `global` for nodes that stand on none.
+    pub flow: NodeId,
+}
+
+/// Level of a node's log line, with Node-RED's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    Error = 20,
+    Warn = 30,
+    Info = 40,
+    Debug = 50,
+    Trace = 60,
+}
+
+/// One line for the debug panel.
+#[derive(Debug, Clone)]
+pub struct DebugEntry {
+    pub topic: Value,
+    /// Path of the value within the message (`payload`); empty for the whole message.
+    pub property: String,
+    pub value: Value,
+    /// `_msgid` of the message it came with.
+    pub msgid: Value,
+}
+
+/// The node's own way into its inbox, for connections and background work. Messages fed here reach
+/// [`crate::Node::receive`], in order.
+pub trait Feed: Send + Sync {
+    /// Takes deliveries from the front as far as there is room, and returns how many it took.
+    fn feed(&self, deliveries: &mut Batch) -> usize;
+
+    /// Free places in the inbox.
+    fn room(&self) -> usize;
+
+    /// Resolves when the inbox has room again.
+    fn wait_room(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Sends a signal, ahead of messages. Never refused: use it for what is rare.
+    fn signal(&self, signal: Signal);
+}
+
+/// Handles to the world. In a replay the engine puts recorders here.
+#[derive(Clone)]
+pub struct Services {
+    pub log: Arc<dyn Log>,
+    pub projections: Arc<dyn Projections>,
+    pub http: Arc<dyn Http>,
+}
+
+/// The engine as one node sees it.
+pub trait Host: Send + Sync {
+    fn facts(&self) -> &NodeFacts;
+
+    /// Milliseconds since 1970, from the injected clock.
+    fn now_ms(&self) -> i64;
+
+    /// A number never given before in this process; the base of `_msgid`.
+    fn next_id(&self) -> u64;
+
+    /// A random number, from the injected source.
+    fn random(&self) -> u64;
+
+    fn status(&self, status: Status);
+
+    /// Reports an error to the catch nodes, the log and the editor.
+    fn report(&self, error: NodeError);
+
+    fn log(&self, level: Level, text: String);
+
+    fn debug(&self, entry: DebugEntry);
+
+    /// Sends [`Signal::Timer`] with `key` at `at_ms`; a timer with the same key is replaced.
+    fn set_timer(&self, key: u64, at_ms: i64);
+
+    fn cancel_timer(&self, key: u64);
+
+    fn feed(&self) -> Arc<dyn Feed>;
+
+    /// What the config node `id` offers.
+    fn resource(&self, id: &str) -> Option<Arc<dyn Any + Send + Sync>>;
+
+    /// Value of an environment variable as the node sees it.
+    fn env(&self, name: &str) -> Option<String>;
+
+    /// A stored secret of this node, such as `password`.
+    fn credential(&self, key: &str) -> Option<String>;
+
+    /// Number of the flow revision in force.
+    fn revision(&self) -> u64;
+
+    fn services(&self) -> &Services;
+}

@@ -1,0 +1,182 @@
+//! Node types: facts, configuration and construction. Schema, form, help and checks derive from the config struct.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use tidewire_model::{NodeId, Problem};
+
+use crate::error::BuildError;
+use crate::node::Node;
+use crate::schema;
+
+/// Palette category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Category {
+    Common,
+    Function,
+    Network,
+    Events,
+    Actions,
+    Config,
+}
+
+/// What the node does to the world, shown as its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    In,
+    Logic,
+    State,
+    Out,
+    System,
+}
+
+/// What the engine must know about its behaviour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Same input, same output.
+    Pure,
+    /// Keeps state, which the engine hands on.
+    Stateful,
+    /// Brings messages in.
+    Source,
+    /// Touches the world, through handles only.
+    Effect,
+    /// Shared and unwired.
+    Config,
+}
+
+/// Facts of a node type.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta {
+    /// The `type` in flow files.
+    #[serde(rename = "type")]
+    pub name: &'static str,
+    pub label: &'static str,
+    pub category: Category,
+    pub role: Role,
+    pub kind: Kind,
+    /// Name of an icon of the editor's set.
+    pub icon: &'static str,
+    /// 0 or 1.
+    pub inputs: u8,
+    /// Names of the outputs. Where a property decides (`outputs` of a switch), this is the default.
+    pub outputs: &'static [&'static str],
+    /// Has a button on its card: pressing it sends [`crate::Signal::Trigger`].
+    pub button: bool,
+    /// Plain words a newcomer might search for.
+    pub keywords: &'static [&'static str],
+}
+
+impl Meta {
+    /// A type with one input, one output and no button; change what differs with struct update syntax.
+    pub const fn new(name: &'static str, label: &'static str, category: Category, role: Role, kind: Kind) -> Self {
+        Meta {
+            name,
+            label,
+            category,
+            role,
+            kind,
+            icon: "node",
+            inputs: 1,
+            outputs: &["output"],
+            button: false,
+            keywords: &[],
+        }
+    }
+}
+
+/// What a node may know while it is built. No I/O happens here.
+#[derive(Debug, Clone)]
+pub struct BuildEnv {
+    pub id: NodeId,
+    /// Number of outputs that are wired or declared, at least that of the type.
+    pub outputs: usize,
+}
+
+/// A node type: one file.
+pub trait NodeType: Node + Sized + 'static {
+    /// Its configuration; the doc comment is palette tooltip and help page, those of the fields are the form's labels.
+    type Config: Serialize + DeserializeOwned + Default + JsonSchema;
+
+    const META: Meta;
+
+    /// Cross-field rules; the schema has been checked already.
+    fn check(config: &Self::Config) -> Vec<Problem> {
+        let _ = config;
+        Vec::new()
+    }
+
+    /// Builds the node: parse, compile. Pure: no I/O, no clock.
+    ///
+    /// # Errors
+    /// All findings; the node is then deployed as failed and the rest runs.
+    fn build(config: Self::Config, env: &BuildEnv) -> Result<Self, BuildError>;
+}
+
+/// A node type as data, for the registry.
+#[derive(Clone, Copy)]
+pub struct NodeDef {
+    pub meta: Meta,
+    schema: fn() -> Json,
+    defaults: fn() -> Json,
+    check: fn(&Json) -> Vec<Problem>,
+    build: fn(&Json, &BuildEnv) -> Result<Box<dyn Node>, BuildError>,
+}
+
+impl NodeDef {
+    pub const fn of<T: NodeType>() -> Self {
+        NodeDef {
+            meta: T::META,
+            schema: schema::of::<T::Config>,
+            defaults: defaults_of::<T>,
+            check: check_of::<T>,
+            build: build_of::<T>,
+        }
+    }
+
+    /// JSON Schema of the configuration, properties in the author's order, `x-widget` keys for the form.
+    pub fn schema(&self) -> Json {
+        (self.schema)()
+    }
+
+    pub fn defaults(&self) -> Json {
+        (self.defaults)()
+    }
+
+    /// Findings beyond the schema.
+    pub fn check(&self, config: &Json) -> Vec<Problem> {
+        (self.check)(config)
+    }
+
+    /// Builds a node from its flow-file properties.
+    ///
+    /// # Errors
+    /// All findings.
+    pub fn build(&self, config: &Json, env: &BuildEnv) -> Result<Box<dyn Node>, BuildError> {
+        (self.build)(config, env)
+    }
+}
+
+fn defaults_of<T: NodeType>() -> Json {
+    serde_json::to_value(T::Config::default()).unwrap_or(Json::Null)
+}
+
+fn read<T: NodeType>(config: &Json) -> Result<T::Config, BuildError> {
+    serde_json::from_value(config.clone()).map_err(|error| BuildError::at("", error.to_string()))
+}
+
+fn check_of<T: NodeType>(config: &Json) -> Vec<Problem> {
+    match read::<T>(config) {
+        Ok(config) => T::check(&config),
+        Err(error) => error.0,
+    }
+}
+
+fn build_of<T: NodeType>(config: &Json, env: &BuildEnv) -> Result<Box<dyn Node>, BuildError> {
+    Ok(Box::new(T::build(read::<T>(config)?, env)?))
+}
