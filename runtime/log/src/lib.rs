@@ -1,1 +1,22 @@
-//! placeholder
+//! The event log of Tidewire: append, read and subscribe, with projections beside it.
+//!
+//! [`EventLog`] is the contract; [`JournalLog`] keeps it on disk and [`MemoryLog`] in memory, and one conformance
+//! suite runs on both. The crate knows nothing of flows, nodes or scripts.
+//!
+//! Invariant: an append that was acknowledged by an engine whose [`Capabilities::durable`] is set survives a
+//! power loss of the machine.
+
+mod error;
+mod log;
+mod memory;
+mod plan;
+mod projection;
+mod subscription;
+
+pub use error::LogError;
+pub use log::{
+    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, checkpoint_change, checkpoint_key,
+};
+pub use memory::MemoryLog;
+pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
+pub use subscription::{Delivery, Subscription};

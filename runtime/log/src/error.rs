@@ -1,0 +1,68 @@
+//! What can go wrong while reading and keeping the log. Refused appends have their own type in the model.
+
+use std::io;
+use std::path::PathBuf;
+
+/// The machine failed, or what it holds is damaged.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A file operation failed.
+    #[error("{operation} {path}", path = path.display())]
+    Io {
+        /// What was tried, such as `open the journal segment`.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process uses the folder.
+    #[error(
+        "the event log in {path} is in use by another process; stop that one or choose another data folder",
+        path = path.display()
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Bytes on disk are not what was written.
+    #[error("the event log is damaged: {0}")]
+    Damaged(String),
+    /// The indexed store failed; it is rebuilt from the journal at the next start.
+    #[error("the indexed store failed: {0}; it is rebuilt from the journal at the next start")]
+    Store(String),
+    /// A projection is kept under another version of its definition.
+    #[error("projection '{name}' is stored as version '{stored}', not '{given}'; drop it and rebuild it")]
+    ProjectionVersion {
+        /// Which projection.
+        name: String,
+        /// The version in the store.
+        stored: String,
+        /// The version that was given.
+        given: String,
+    },
+    /// A name or key that the store cannot keep.
+    #[error("{0}")]
+    Name(String),
+    /// The log was closed.
+    #[error("the event log is closed")]
+    Closed,
+}
+
+impl LogError {
+    #[expect(dead_code, reason = "used by the journal")]
+    pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { operation, path, source }
+    }
+
+    /// The error and its causes in one line, for people.
+    #[must_use]
+    pub fn full_text(&self) -> String {
+        match self {
+            Self::Io { source, .. } => format!("{self}: {source}"),
+            _ => self.to_string(),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The contract that every engine keeps.
+//!
+//! ```text
+//!            append ──► [ writer ] ──► durable ──► acknowledged, visible to readers and subscribers
+//!
+//!  position  1   2   3   4   5   6   7   8
+//!            └── stored ───────┘   └ tail ┘ ▲ head
+//! ```
+//! - Positions are gapless from 1; an event is visible exactly from its acknowledgement on.
+//! - A reader never sees an event that is not durable, and always sees one that is.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
+use tidewire_model::event::{Event, EventId, StreamName};
+use tidewire_model::position::Position;
+use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
+use tokio::sync::watch;
+
+use crate::{LogError, ProjectionStore, Subscription};
+
+/// A boxed future, so that engines can stand behind `dyn EventLog`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Events and state that become durable together or not at all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Commit {
+    /// Events for one or several streams.
+    pub requests: Vec<AppendRequest>,
+    /// Values without a position that go with them, such as checkpoints, timers and context.
+    pub state: Vec<StateChange>,
+}
+
+/// What an engine can promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Acknowledged events survive a power loss.
+    pub durable: bool,
+    /// Positions have no gaps.
+    pub gapless_positions: bool,
+    /// One append may cover several streams atomically.
+    pub atomic_streams: bool,
+}
+
+/// The state of the indexed store behind the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreHealth {
+    /// Being opened; appends and reads wait for it.
+    Opening,
+    /// Being brought up to the journal, from 0 to 1.
+    Rebuilding {
+        /// How much is done.
+        progress: f64,
+    },
+    /// In order.
+    Ready,
+    /// Out of order until the next start.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How the log is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// Why nothing can be appended, if so.
+    pub read_only: Option<String>,
+    /// How the indexed store is.
+    pub store: StoreHealth,
+    /// What was noticed and mended at start-up, such as a torn last record.
+    pub notices: Vec<String>,
+    /// The last durable position.
+    pub head: Position,
+    /// How many events are not in the indexed store yet.
+    pub store_lag: u64,
+}
+
+/// Which streams to list, in order of name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamList {
+    /// Only names that match, with `*` for any run of characters.
+    pub pattern: Option<CompactString>,
+    /// Only names after this one.
+    pub after: Option<CompactString>,
+    /// How many at most; 0 means all.
+    pub limit: usize,
+}
+
+/// The key under which a subscription checkpoint is kept as state.
+#[must_use]
+pub fn checkpoint_key(name: &str) -> CompactString {
+    compact_str::format_compact!("checkpoint/{name}")
+}
+
+/// The event log. Every engine passes the same conformance suite; see the `conformance` module.
+///
+/// Cheap to share as `Arc<dyn EventLog>`. Futures may be dropped at any time; an append whose future is dropped
+/// may still happen.
+pub trait EventLog: Send + Sync + 'static {
+    /// Stores events for one or several streams and state changes, all or nothing. Answers one [`Appended`] per
+    /// request, after everything is durable.
+    ///
+    /// Expected versions are checked in order, each after the requests before it. A request whose event ids are
+    /// all stored already answers as it did the first time, whatever version it expects.
+    ///
+    /// # Errors
+    /// Nothing was stored; the error says why and how to mend it.
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Appended>, AppendError>>;
+
+    /// Stores each request on its own: one that is refused does not stop the others. Order is kept.
+    fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>>;
+
+    /// Stores events for one or several streams, all or nothing.
+    ///
+    /// # Errors
+    /// As [`EventLog::commit`].
+    fn append(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Result<Vec<Appended>, AppendError>> {
+        self.commit(Commit { requests, state: Vec::new() })
+    }
+
+    /// Reads one page. A page may hold fewer events than asked for, even none, while [`Page::next`] says where to
+    /// go on: a filter that skips much answers in bounded steps.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, LogError>>;
+
+    /// The event at a position, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>>;
+
+    /// The event with an id, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn event_by_id(&self, id: EventId) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>>;
+
+    /// The first position recorded at or after a time; one after the head when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn position_at_time(&self, time: i64) -> BoxFuture<'_, Result<Position, LogError>>;
+
+    /// The heads of streams, in the order asked for; version 0 for a stream without events.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn heads(&self, streams: Vec<StreamName>) -> BoxFuture<'_, Result<Vec<StreamHead>, LogError>>;
+
+    /// The streams with their last change, in order of name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn streams(&self, list: StreamList) -> BoxFuture<'_, Result<Vec<StreamHead>, LogError>>;
+
+    /// The last durable position.
+    fn head(&self) -> Position;
+
+    /// Follows the last durable position.
+    fn watch_head(&self) -> watch::Receiver<Position>;
+
+    /// Follows the log from a start on: first what is stored, then what comes, without gap or duplicate.
+    ///
+    /// # Errors
+    /// When the start cannot be found because the store cannot be read.
+    fn subscribe(&self, filter: Filter, start: Start) -> BoxFuture<'_, Result<Subscription, LogError>>;
+
+    /// A durable value without a position.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn state(&self, key: CompactString) -> BoxFuture<'_, Result<Option<Bytes>, LogError>>;
+
+    /// All durable values whose key begins with a prefix, in order of key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn states(&self, prefix: CompactString) -> BoxFuture<'_, Result<Vec<(CompactString, Bytes)>, LogError>>;
+
+    /// The position stored under a checkpoint's name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn checkpoint(&self, name: CompactString) -> BoxFuture<'_, Result<Option<Position>, LogError>> {
+        Box::pin(async move {
+            let stored = self.state(checkpoint_key(&name)).await?;
+            Ok(stored.and_then(|bytes| bytes.first_chunk::<8>().map(|bytes| Position::new(u64::from_le_bytes(*bytes)))))
+        })
+    }
+
+    /// Stores a position under a checkpoint's name. A subscription that starts there begins after it.
+    ///
+    /// # Errors
+    /// As [`EventLog::commit`].
+    fn set_checkpoint(&self, name: CompactString, position: Position) -> BoxFuture<'_, Result<(), AppendError>> {
+        Box::pin(async move {
+            self.commit(Commit { requests: Vec::new(), state: vec![checkpoint_change(&name, position)] })
+                .await
+                .map(drop)
+        })
+    }
+
+    /// Projections kept beside the log.
+    fn projections(&self) -> Arc<dyn ProjectionStore>;
+
+    /// Waits until reads answer at once, that is until the store is open and complete.
+    ///
+    /// # Errors
+    /// When it will not open.
+    fn ready(&self) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// How the log is.
+    fn health(&self) -> Health;
+
+    /// What this engine can promise.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Finishes what is queued, brings the store up to date and lets go of the folder.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The state change that stores a checkpoint, to go into a [`Commit`] with events.
+#[must_use]
+pub fn checkpoint_change(name: &str, position: Position) -> StateChange {
+    StateChange { key: checkpoint_key(name), value: Some(Bytes::copy_from_slice(&position.get().to_le_bytes())) }
+}

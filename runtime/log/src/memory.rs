@@ -1,0 +1,308 @@
+//! The log in memory: for tests and `--ephemeral`. Nothing outlives the process, and it says so in its capabilities.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use parking_lot::RwLock;
+use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
+use tidewire_model::event::{Event, EventId, StreamName};
+use tidewire_model::position::Position;
+use tidewire_model::query::{Direction, Filter, Page, Query, Start, StreamHead, has_wildcard, wildcard_matches};
+use tokio::sync::watch;
+
+use crate::plan::{IdSource, Planner, Stored, check_state, wall_clock};
+use crate::{
+    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, MemoryProjections, ProjectionStore, StoreHealth,
+    StreamList, Subscription,
+};
+
+/// Most events that one read looks at before it answers with what it has.
+const SCAN_MAX: usize = 100_000;
+
+/// A log in memory. A clone is the same log.
+#[derive(Clone)]
+pub struct MemoryLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    contents: RwLock<Contents>,
+    projections: Arc<MemoryProjections>,
+    head: watch::Sender<Position>,
+    clock: Box<dyn Fn() -> i64 + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Contents {
+    records: Records,
+    id_source: IdSource,
+    state: BTreeMap<CompactString, Bytes>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Records {
+    events: Vec<Arc<Event>>,
+    ids: HashMap<EventId, Position, foldhash::fast::RandomState>,
+    streams: BTreeMap<StreamName, Vec<Position>>,
+}
+
+impl Records {
+    fn at(&self, position: Position) -> Option<&Arc<Event>> {
+        self.events.get(usize::try_from(position.get()).ok()?.checked_sub(1)?)
+    }
+
+    fn head(&self) -> Position {
+        Position::new(self.events.len() as u64)
+    }
+
+    fn stream_head(&self, stream: &StreamName, positions: &[Position]) -> StreamHead {
+        let position = positions.last().copied().unwrap_or_default();
+        let recorded_time = self.at(position).map_or(0, |event| event.recorded_time);
+        StreamHead { stream: stream.clone(), version: positions.len() as u64, position, recorded_time }
+    }
+
+    fn position_at_time(&self, time: i64) -> Position {
+        Position::new(self.events.partition_point(|event| event.recorded_time < time) as u64 + 1)
+    }
+}
+
+impl Stored for Records {
+    fn version(&self, stream: &StreamName) -> u64 {
+        self.streams.get(stream).map_or(0, |positions| positions.len() as u64)
+    }
+
+    fn find(&self, id: &EventId) -> Result<Option<Arc<Event>>, LogError> {
+        Ok(self.ids.get(id).and_then(|position| self.at(*position)).cloned())
+    }
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryLog {
+    /// An empty log that runs on the machine's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(wall_clock)
+    }
+
+    /// An empty log that runs on a given clock, in milliseconds since 1970.
+    pub fn with_clock(clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        let inner = Inner {
+            contents: RwLock::default(),
+            projections: Arc::default(),
+            head: watch::channel(Position::ZERO).0,
+            clock: Box::new(clock),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Plans with `decide`, then keeps what it decided and the state changes of the commits that succeeded.
+    fn apply<T>(
+        &self,
+        decide: impl FnOnce(&mut Planner<'_, Records>) -> (T, Vec<StateChange>),
+    ) -> Result<T, AppendError> {
+        let mut contents = self.inner.contents.write();
+        let contents = &mut *contents;
+        if contents.closed {
+            return Err(AppendError::Closed);
+        }
+        let records = &mut contents.records;
+        let last_time = records.events.last().map_or(i64::MIN, |event| event.recorded_time);
+        let now = (self.inner.clock)().max(last_time);
+        let mut planner = Planner::new(&*records, &mut contents.id_source, records.head(), now);
+        let (answer, state) = decide(&mut planner);
+        let events = std::mem::take(&mut planner.events);
+        for event in events {
+            records.ids.insert(event.id.clone(), event.position);
+            records.streams.entry(event.stream.clone()).or_default().push(event.position);
+            records.events.push(event);
+        }
+        for change in state {
+            match change.value {
+                Some(value) => contents.state.insert(change.key, value),
+                None => contents.state.remove(&change.key),
+            };
+        }
+        // Under the lock, so that the head never runs back.
+        self.inner.head.send_replace(records.head());
+        Ok(answer)
+    }
+
+    fn read_now(&self, query: &Query) -> Page {
+        let contents = self.inner.contents.read();
+        let records = &contents.records;
+        let head = records.head();
+        let first = query.filter.from_time.map_or(Position::FIRST, |time| records.position_at_time(time));
+        let last = query.filter.to_time.map_or(head, |time| records.position_at_time(time).previous());
+        let (first, last) = match query.direction {
+            Direction::Forwards => (first.max(query.from), last),
+            Direction::Backwards if query.from == Position::ZERO => (first, last),
+            Direction::Backwards => (first, last.min(query.from)),
+        };
+        if first > last {
+            return Page { events: Vec::new(), next: None, head };
+        }
+        let exact = query.filter.stream.as_ref().filter(|stream| !has_wildcard(stream));
+        match exact {
+            Some(stream) => {
+                let positions = records.streams.get(stream.as_str()).map_or(&[][..], Vec::as_slice);
+                let low = positions.partition_point(|position| *position < first);
+                let high = positions.partition_point(|position| *position <= last);
+                let positions = positions.get(low..high).unwrap_or_default();
+                collect(query, head, positions.iter().filter_map(|position| records.at(*position)))
+            }
+            None => {
+                let index = |position: Position| usize::try_from(position.get()).unwrap_or(usize::MAX);
+                let range = index(first).saturating_sub(1)..index(last).min(records.events.len());
+                collect(query, head, records.events.get(range).unwrap_or_default().iter())
+            }
+        }
+    }
+}
+
+fn collect<'a>(query: &Query, head: Position, events: impl DoubleEndedIterator<Item = &'a Arc<Event>>) -> Page {
+    match query.direction {
+        Direction::Forwards => collect_from(query, head, events),
+        Direction::Backwards => collect_from(query, head, events.rev()),
+    }
+}
+
+fn collect_from<'a>(query: &Query, head: Position, events: impl Iterator<Item = &'a Arc<Event>>) -> Page {
+    let limit = query.limit.min(Query::MAX_LIMIT);
+    let mut page = Page { events: Vec::new(), next: None, head };
+    for (scanned, event) in events.enumerate() {
+        if page.events.len() == limit || scanned == SCAN_MAX {
+            page.next = Some(event.position);
+            break;
+        }
+        if query.filter.matches(event) {
+            page.events.push(Arc::clone(event));
+        }
+    }
+    page
+}
+
+fn done<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl EventLog for MemoryLog {
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Appended>, AppendError>> {
+        let answer = check_state(&commit.state).and_then(|()| {
+            self.apply(|planner| match planner.plan_all(commit.requests) {
+                Ok(appended) => (Ok(appended), commit.state),
+                Err(error) => (Err(error), Vec::new()),
+            })?
+        });
+        done(answer)
+    }
+
+    fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
+        let count = requests.len();
+        let answer = self.apply(|planner| {
+            let one = |request| planner.plan_all(vec![request]).map(|all| first_of(&all));
+            (
+                requests
+                    .into_iter()
+                    .map(one)
+                    .map(|result| result.and_then(|one| one.ok_or(AppendError::Empty)))
+                    .collect(),
+                vec![],
+            )
+        });
+        done(answer.unwrap_or_else(|error| vec![Err(error); count]))
+    }
+
+    fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, LogError>> {
+        done(Ok(self.read_now(&query)))
+    }
+
+    fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
+        done(Ok(self.inner.contents.read().records.at(position).cloned()))
+    }
+
+    fn event_by_id(&self, id: EventId) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
+        done(self.inner.contents.read().records.find(&id))
+    }
+
+    fn position_at_time(&self, time: i64) -> BoxFuture<'_, Result<Position, LogError>> {
+        done(Ok(self.inner.contents.read().records.position_at_time(time)))
+    }
+
+    fn heads(&self, streams: Vec<StreamName>) -> BoxFuture<'_, Result<Vec<StreamHead>, LogError>> {
+        let contents = self.inner.contents.read();
+        let records = &contents.records;
+        let head = |stream: &StreamName| {
+            records.stream_head(stream, records.streams.get(stream).map_or(&[][..], Vec::as_slice))
+        };
+        done(Ok(streams.iter().map(head).collect()))
+    }
+
+    fn streams(&self, list: StreamList) -> BoxFuture<'_, Result<Vec<StreamHead>, LogError>> {
+        let contents = self.inner.contents.read();
+        let records = &contents.records;
+        let start = list.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let matches =
+            |name: &StreamName| list.pattern.as_ref().is_none_or(|pattern| wildcard_matches(pattern, name.as_str()));
+        let found = records.streams.range::<str, _>((start, Bound::Unbounded)).filter(|(name, _)| matches(name));
+        let limit = if list.limit == 0 { usize::MAX } else { list.limit };
+        done(Ok(found.take(limit).map(|(name, positions)| records.stream_head(name, positions)).collect()))
+    }
+
+    fn head(&self) -> Position {
+        *self.inner.head.borrow()
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Position> {
+        self.inner.head.subscribe()
+    }
+
+    fn subscribe(&self, filter: Filter, start: Start) -> BoxFuture<'_, Result<Subscription, LogError>> {
+        Box::pin(Subscription::new(Arc::new(self.clone()), filter, start))
+    }
+
+    fn state(&self, key: CompactString) -> BoxFuture<'_, Result<Option<Bytes>, LogError>> {
+        done(Ok(self.inner.contents.read().state.get(&key).cloned()))
+    }
+
+    fn states(&self, prefix: CompactString) -> BoxFuture<'_, Result<Vec<(CompactString, Bytes)>, LogError>> {
+        let contents = self.inner.contents.read();
+        let range = contents.state.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded));
+        let found = range.take_while(|(key, _)| key.starts_with(prefix.as_str()));
+        done(Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect()))
+    }
+
+    fn projections(&self) -> Arc<dyn ProjectionStore> {
+        Arc::clone(&self.inner.projections) as Arc<dyn ProjectionStore>
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), LogError>> {
+        done(Ok(()))
+    }
+
+    fn health(&self) -> Health {
+        let read_only = self.inner.contents.read().closed.then(|| "the log is closed".to_owned());
+        Health { read_only, store: StoreHealth::Ready, notices: Vec::new(), head: self.head(), store_lag: 0 }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: false, gapless_positions: true, atomic_streams: true }
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.contents.write().closed = true;
+        done(())
+    }
+}
+
+fn first_of(all: &[Appended]) -> Option<Appended> {
+    all.first().copied()
+}

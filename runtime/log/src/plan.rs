@@ -1,0 +1,234 @@
+//! Decides what an append does: checks names, ids and expected versions and numbers the events.
+//!
+//! Pure apart from the lookups it is given; both engines decide through it, so they cannot differ. It stores
+//! nothing: when a plan is dropped, nothing has happened.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
+use tidewire_model::event::{Event, EventId, NewEvent, StreamName, check_event_type};
+use tidewire_model::position::Position;
+
+use crate::LogError;
+
+/// The most bytes that one call may append.
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// The most events that one request may append.
+pub(crate) const MAX_EVENTS: usize = 10_000;
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// What a planner has to know of what is stored.
+pub(crate) trait Stored {
+    /// The version of a stream, 0 when it has no event.
+    fn version(&self, stream: &StreamName) -> u64;
+    /// The event with an id.
+    fn find(&self, id: &EventId) -> Result<Option<Arc<Event>>, LogError>;
+}
+
+/// Makes ids that grow with time.
+#[derive(Debug, Default)]
+pub(crate) struct IdSource {
+    last: u128,
+}
+
+impl IdSource {
+    fn next(&mut self, now: i64) -> EventId {
+        let now = u64::try_from(now).unwrap_or_default();
+        // A new random part only when the millisecond changes; within one, ids count up.
+        if u128::from(now) > self.last >> 80 {
+            self.last = ulid::Ulid::from_parts(now, ulid::Ulid::new().random()).0;
+        } else {
+            self.last = self.last.wrapping_add(1);
+        }
+        EventId::Bits(self.last)
+    }
+}
+
+/// Plans appends one after another, as one group.
+pub(crate) struct Planner<'a, S> {
+    stored: &'a S,
+    ids: &'a mut IdSource,
+    next: u64,
+    now: i64,
+    /// What the group has decided so far.
+    pub(crate) events: Vec<Arc<Event>>,
+    versions: Map<StreamName, u64>,
+    pending: Map<EventId, usize>,
+}
+
+impl<'a, S: Stored> Planner<'a, S> {
+    /// A planner that numbers events after `head`. `now` must not be before the last recorded time.
+    pub(crate) fn new(stored: &'a S, ids: &'a mut IdSource, head: Position, now: i64) -> Self {
+        let next = head.get() + 1;
+        Self { stored, ids, next, now, events: Vec::new(), versions: Map::default(), pending: Map::default() }
+    }
+
+    /// Plans requests that happen all or not at all.
+    pub(crate) fn plan_all(&mut self, requests: Vec<AppendRequest>) -> Result<Vec<Appended>, AppendError> {
+        check_size(&requests)?;
+        let mark = self.events.len();
+        let mut undo = Vec::with_capacity(requests.len());
+        let mut results = Vec::with_capacity(requests.len());
+        for request in requests {
+            match self.plan_one(request, &mut undo) {
+                Ok(appended) => results.push(appended),
+                Err(error) => {
+                    self.roll_back(mark, undo);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    fn roll_back(&mut self, mark: usize, undo: Vec<(StreamName, Option<u64>)>) {
+        for (stream, version) in undo.into_iter().rev() {
+            match version {
+                Some(version) => self.versions.insert(stream, version),
+                None => self.versions.remove(&stream),
+            };
+        }
+        for event in self.events.drain(mark..) {
+            self.pending.remove(&event.id);
+        }
+        self.pending.retain(|_, index| *index < mark);
+    }
+
+    fn plan_one(
+        &mut self,
+        request: AppendRequest,
+        undo: &mut Vec<(StreamName, Option<u64>)>,
+    ) -> Result<Appended, AppendError> {
+        if request.events.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        if request.events.len() > MAX_EVENTS {
+            return Err(AppendError::TooMany { count: request.events.len(), limit: MAX_EVENTS });
+        }
+        for event in &request.events {
+            check_event_type(&event.event_type)?;
+            check_id(event.id.as_ref())?;
+        }
+        if let Some(appended) = self.stored_before(&request)? {
+            return Ok(appended);
+        }
+        let known = self.versions.get(&request.stream).copied();
+        let mut version = known.unwrap_or_else(|| self.stored.version(&request.stream));
+        if !request.expected.is_met_by(version) {
+            return Err(AppendError::Conflict { stream: request.stream, expected: request.expected, actual: version });
+        }
+        undo.push((request.stream.clone(), known));
+        let first = self.next + self.events.len() as u64;
+        for event in request.events {
+            version += 1;
+            self.push(request.stream.clone(), version, event)?;
+        }
+        let last_position = Position::new(self.next + self.events.len() as u64 - 1);
+        self.versions.insert(request.stream, version);
+        Ok(Appended { first_position: Position::new(first), last_position, version, deduplicated: false })
+    }
+
+    fn push(&mut self, stream: StreamName, version: u64, event: NewEvent) -> Result<(), AppendError> {
+        let index = self.events.len();
+        let id = match event.id {
+            Some(id) => {
+                if self.pending.insert(id.clone(), index).is_some() {
+                    return Err(AppendError::DuplicateId { id, position: Position::ZERO });
+                }
+                id
+            }
+            None => self.ids.next(self.now),
+        };
+        self.events.push(Arc::new(Event {
+            id,
+            source: event.source,
+            event_type: event.event_type,
+            stream,
+            time: event.time.unwrap_or(self.now),
+            position: Position::new(self.next + index as u64),
+            version,
+            recorded_time: self.now,
+            causation_id: event.causation_id,
+            correlation_id: event.correlation_id,
+            actor: event.actor,
+            flow_rev: event.flow_rev,
+            node_id: event.node_id,
+            data: event.data,
+            data_content_type: event.data_content_type,
+            raw: event.raw,
+        }));
+        Ok(())
+    }
+
+    /// The first result, when every event of the request is stored or planned already.
+    fn stored_before(&self, request: &AppendRequest) -> Result<Option<Appended>, AppendError> {
+        let mut found: Vec<Arc<Event>> = Vec::new();
+        let mut missing = false;
+        for event in &request.events {
+            let Some(id) = &event.id else {
+                missing = true;
+                continue;
+            };
+            match self.find(id)? {
+                Some(before) if before.says_the_same(&request.stream, event) => found.push(before),
+                Some(before) => return Err(AppendError::DuplicateId { id: id.clone(), position: before.position }),
+                None => missing = true,
+            }
+        }
+        let (Some(first), Some(last)) = (found.first(), found.last()) else { return Ok(None) };
+        if missing {
+            return Err(AppendError::PartlyStored { id: first.id.clone(), position: first.position });
+        }
+        Ok(Some(Appended {
+            first_position: first.position,
+            last_position: last.position,
+            version: last.version,
+            deduplicated: true,
+        }))
+    }
+
+    fn find(&self, id: &EventId) -> Result<Option<Arc<Event>>, AppendError> {
+        if let Some(event) = self.pending.get(id).and_then(|index| self.events.get(*index)) {
+            return Ok(Some(Arc::clone(event)));
+        }
+        self.stored.find(id).map_err(|error| AppendError::ReadOnly { reason: error.full_text() })
+    }
+}
+
+fn check_size(requests: &[AppendRequest]) -> Result<(), AppendError> {
+    let size = requests.iter().map(AppendRequest::size).sum();
+    if size > MAX_BYTES { Err(AppendError::TooLarge { size, limit: MAX_BYTES }) } else { Ok(()) }
+}
+
+fn check_id(id: Option<&EventId>) -> Result<(), AppendError> {
+    match id {
+        Some(EventId::Text(text))
+            if text.is_empty() || text.len() > EventId::MAX_LEN || text.chars().any(char::is_control) =>
+        {
+            Err(AppendError::InvalidId(text.chars().take(40).flat_map(char::escape_debug).collect()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the keys and sizes of state changes.
+pub(crate) fn check_state(changes: &[StateChange]) -> Result<(), AppendError> {
+    let size = changes.iter().map(|change| change.value.as_ref().map_or(0, |value| value.len())).sum::<usize>();
+    if size > MAX_BYTES {
+        return Err(AppendError::TooLarge { size, limit: MAX_BYTES });
+    }
+    let usable = |key: &CompactString| !key.is_empty() && key.len() <= StateChange::MAX_KEY;
+    match changes.iter().find(|change| !usable(&change.key)) {
+        Some(change) => Err(AppendError::InvalidKey(change.key.chars().take(40).collect())),
+        None => Ok(()),
+    }
+}
+
+/// Milliseconds since 1970 by the machine's clock.
+pub(crate) fn wall_clock() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

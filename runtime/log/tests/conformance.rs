@@ -1,0 +1,93 @@
+//! What every engine of the event log promises. Each check runs on each engine.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub)]
+
+#[path = "conformance/append.rs"]
+mod append;
+#[path = "conformance/projections.rs"]
+mod projections;
+#[path = "conformance/read.rs"]
+mod read;
+#[path = "conformance/subscribe.rs"]
+mod subscribe;
+
+use std::sync::Arc;
+
+use tidewire_log::EventLog;
+use tidewire_model::append::AppendRequest;
+use tidewire_model::event::{Event, NewEvent, StreamName};
+use tidewire_model::position::Position;
+
+pub type Log = Arc<dyn EventLog>;
+
+pub fn stream(name: &str) -> StreamName {
+    StreamName::new(name).unwrap()
+}
+
+pub fn event(event_type: &str, n: u64) -> NewEvent {
+    NewEvent::json(event_type, &serde_json::json!({ "n": n }))
+}
+
+pub fn one(name: &str, event_type: &str, n: u64) -> AppendRequest {
+    AppendRequest::one(stream(name), event(event_type, n))
+}
+
+pub fn positions(events: &[Arc<Event>]) -> Vec<u64> {
+    events.iter().map(|event| event.position.get()).collect()
+}
+
+pub fn at(position: u64) -> Position {
+    Position::new(position)
+}
+
+macro_rules! conformance {
+    ($engine:ident, $make:expr, $($module:ident :: $check:ident),+ $(,)?) => {
+        mod $engine {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $check() {
+                    let (log, _keep) = $make;
+                    super::$module::$check(std::sync::Arc::clone(&log)).await;
+                    log.close().await;
+                }
+            )+
+        }
+    };
+}
+
+macro_rules! on_every_engine {
+    ($($module:ident :: $check:ident),+ $(,)?) => {
+        conformance!(memory, super::memory(), $($module::$check),+);
+    };
+}
+
+fn memory() -> (Log, ()) {
+    (Arc::new(tidewire_log::MemoryLog::new()), ())
+}
+
+on_every_engine!(
+    append::positions_are_gapless_and_versions_count_per_stream,
+    append::expected_versions_decide,
+    append::of_many_writers_with_one_expectation_exactly_one_wins,
+    append::a_repeated_id_answers_as_the_first_time,
+    append::an_id_with_other_content_is_refused,
+    append::several_streams_are_stored_all_or_nothing,
+    append::single_requests_do_not_stop_each_other,
+    append::unusable_appends_are_refused,
+    append::recorded_time_never_runs_back,
+    append::everything_in_an_event_survives,
+    append::state_goes_with_events_or_not_at_all,
+    read::filters_find_the_same_both_ways,
+    read::pages_join_without_gap_or_duplicate,
+    read::time_bounds_and_positions_at_a_time,
+    read::single_events_by_position_and_id,
+    read::streams_are_listed_with_their_last_change,
+    read::large_payloads_come_back_whole,
+    subscribe::catch_up_goes_live_without_gap_or_duplicate,
+    subscribe::each_start_begins_where_it_says,
+    subscribe::a_filter_that_skips_still_moves_the_checkpoint,
+    subscribe::a_dropped_wait_loses_nothing,
+    projections::state_and_checkpoint_change_together,
+    projections::keys_are_listed_in_order_and_in_pages,
+    projections::large_values_come_back_whole,
+    projections::another_version_has_to_be_dropped_first,
+);
