@@ -1,0 +1,1 @@
+//! What several node types share: typed inputs, templates, conditions and JavaScript's conversions.
