@@ -48,6 +48,12 @@ pub trait Log: Send + Sync {
     /// Stores how far a durable subscription has got.
     fn save_checkpoint(&self, name: &str, position: Position) -> BoxFuture<Result<(), HandleError>>;
 
+    /// How far a durable subscription has got, if its name was ever stored.
+    fn checkpoint(&self, name: &str) -> BoxFuture<Result<Option<Position>, HandleError>> {
+        let _ = name;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Position of the last event.
     fn head(&self) -> Position;
 }
@@ -63,11 +69,18 @@ pub trait Reducer: Send + Sync {
     /// The key an event belongs to; `None` when the event does not concern this read model.
     fn key(&self, event: &Event) -> Option<String>;
 
-    /// The new value of the key.
+    /// The new value of the key; undefined removes the key.
     ///
     /// # Errors
     /// The event is parked with this reason and the read model goes on.
     fn apply(&self, state: Option<&Value>, event: &Event) -> Result<Value, String>;
+
+    /// A filter that finds every event of one key, if there is a narrower one than that of the whole read model.
+    /// It makes questions about the past cheap.
+    fn narrow(&self, key: &str) -> Option<Filter> {
+        let _ = key;
+        None
+    }
 
     /// What a reader sees of a state; the state itself by default.
     fn present(&self, state: &Value) -> Value {
@@ -126,8 +139,30 @@ pub trait Projections: Send + Sync {
 /// Told of changes of a read model.
 pub type Changed = Box<dyn Fn(&[Entry]) + Send + Sync>;
 
+/// How far a read model is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Progress {
+    /// Every event up to here has taken effect.
+    pub position: Position,
+    /// How many events of the log are still to be looked at.
+    pub lag: u64,
+    /// How many keys it has.
+    pub keys: u64,
+    /// How many events it could not apply.
+    pub parked: u64,
+    /// How much is done, from 0 to 1, while it is being built from history.
+    pub building: Option<f64>,
+    /// Why it stands still, if it does.
+    pub failed: Option<String>,
+}
+
 /// Ends the keeping of a read model when dropped; its contents stay.
-pub trait ProjectionGuard: Send + Sync {}
+pub trait ProjectionGuard: Send + Sync {
+    /// How far it is, where that is known.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+}
 
 /// A request to the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
