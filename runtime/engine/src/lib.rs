@@ -1,1 +1,27 @@
-//! placeholder
+//! The engine: one task per node, wires between inboxes, and deploys that change them while messages flow.
+//!
+//! It knows no node type by name and opens no socket; both come in through `node-api`.
+
+mod apply;
+mod build;
+mod clock;
+mod driver;
+mod engine;
+mod host;
+mod inbox;
+mod inert;
+pub mod observe;
+mod record;
+mod shared;
+mod slot;
+mod stats;
+mod timers;
+mod wiring;
+
+pub use clock::{Clock, Credentials, NoCredentials, SystemClock};
+pub use engine::{
+    DeployError, DeployKind, DeployRequest, Deployed, Engine, EngineConfig, EngineError, Flows, NodeView, SendError,
+};
+pub use observe::{Observation, Tap, TapDir, TapFrame};
+pub use record::{DEPLOYED, STREAM as DEPLOY_STREAM};
+pub use stats::{Last, NodeStats, Stats, WireStats};

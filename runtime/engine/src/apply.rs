@@ -1,0 +1,218 @@
+//! Making a flow document the running one, without stopping what it does not touch.
+//!
+//! Everything is built before anything is stopped. A changed node's successor takes over inbox, state and unsent
+//! messages; a removed node works off what it has. A node that does not stop in time is cut off; it delays a deploy by
+//! its deadline at most.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tidewire_model::flow::{FlowDiff, FlowDocument, FlowGraph, FlowNode, NodeKind};
+use tidewire_model::{NodeId, Problem};
+use tidewire_node_api::{Kind, Outcome, StopReason};
+
+use crate::build::{Built, build, facts_of, is_live};
+use crate::driver::Driver;
+use crate::shared::Shared;
+use crate::slot::Slot;
+use crate::wiring::{OutTable, Target, finish};
+
+/// How long a replaced node may take to finish what it works on.
+const STOP: Duration = Duration::from_secs(2);
+
+/// How long a removed node may take to work off its inbox.
+const REMOVE: Duration = Duration::from_secs(6);
+
+/// A node that is to be started.
+struct Starting {
+    slot: Arc<Slot>,
+    built: Built,
+}
+
+/// Makes `new` the running document. `restart` names nodes that are started anew although they may be untouched.
+/// Returns what is wrong with single nodes.
+pub async fn apply(
+    shared: &Arc<Shared>,
+    old: &FlowDocument,
+    new: &FlowDocument,
+    diff: &FlowDiff,
+    restart: &HashSet<NodeId>,
+) -> Vec<Problem> {
+    let order = start_order(shared, new);
+    let mut starting = Vec::new();
+    let mut replaced = Vec::new();
+    for node in order.iter().filter_map(|id| new.get(id.as_str())) {
+        let existing = shared.slot(node.id().as_str());
+        let touched = diff.changed.contains(node.id()) || restart.contains(node.id());
+        if existing.is_some() && !touched {
+            continue;
+        }
+        let built = build(shared, node);
+        if let Some(slot) = existing {
+            replaced.push((slot.clone(), facts_of(node)));
+            starting.push(Starting { slot, built });
+        } else {
+            let meta = shared.registry.get(node.type_name()).map(|def| def.meta);
+            let slot = Arc::new(Slot::new(facts_of(node), meta));
+            slot.tapped.store(shared.observers.is_tapped(node.id().as_str()), Ordering::Relaxed);
+            starting.push(Starting { slot, built });
+        }
+    }
+    let problems = starting.iter().filter_map(|node| node.built.problem.clone()).collect();
+    for node in &starting {
+        shared.slots.write().insert(node.slot.facts().id.clone(), node.slot.clone());
+    }
+    let tables = tables(shared, new);
+    // Sources first, so that whoever waits on a full inbox still finds it being read.
+    for (slot, facts) in replaced.into_iter().rev() {
+        stop(&slot, StopReason::Replaced, STOP).await;
+        slot.set_facts(facts);
+    }
+    rewire_slots(shared, tables, |id| starting.iter().any(|node| node.slot.facts().id == *id));
+    start(shared, starting);
+    // Only now: a new target is running before the first message is led to it.
+    rewire_slots(shared, self::tables(shared, new), |_| true);
+    remove(shared, old, new).await;
+    problems
+}
+
+/// Live nodes in the order to start them in: what others use first, then sinks before sources.
+fn start_order(shared: &Shared, document: &FlowDocument) -> Vec<NodeId> {
+    let live: HashSet<&NodeId> =
+        document.nodes().iter().filter(|node| is_live(document, node)).map(FlowNode::id).collect();
+    let configs = || document.nodes().iter().filter(|node| node.kind() == NodeKind::Config);
+    let uses_config = |node: &FlowNode| {
+        let named = |text: &str| document.get(text).is_some_and(|other| other.kind() == NodeKind::Config);
+        node.properties().iter().any(|(key, value)| key != "id" && value.as_str().is_some_and(named))
+    };
+    let graph = FlowGraph::of(document);
+    let is_source = |id: &NodeId| {
+        let def = document.get(id.as_str()).and_then(|node| shared.registry.get(node.type_name()));
+        def.is_some_and(|def| def.meta.kind == Kind::Source)
+    };
+    let (sources, others): (Vec<NodeId>, Vec<NodeId>) = graph.sinks_first().into_iter().partition(is_source);
+    configs()
+        .filter(|node| !uses_config(node))
+        .chain(configs().filter(|node| uses_config(node)))
+        .map(|node| node.id().clone())
+        .chain(others)
+        .chain(sources)
+        .filter(|id| live.contains(id))
+        .collect()
+}
+
+/// Routing tables of all live nodes; wires that were there before keep their counters.
+fn tables(shared: &Shared, document: &FlowDocument) -> Vec<(Arc<Slot>, OutTable)> {
+    let feedback = FlowGraph::of(document).feedback_wires();
+    let loops: HashSet<(&str, usize, &str)> =
+        feedback.iter().map(|wire| (wire.from.as_str(), wire.port, wire.to.as_str())).collect();
+    let slots = shared.slots.read();
+    let mut tables = Vec::with_capacity(slots.len());
+    for node in document.nodes().iter().filter(|node| is_live(document, node)) {
+        let Some(slot) = slots.get(node.id()) else { continue };
+        let before = slot.table.load();
+        let ports = node.wires().into_iter().enumerate().map(|(port, targets)| {
+            let live = |to: &NodeId| document.get(to.as_str()).is_some_and(|target| is_live(document, target));
+            let target = |to: NodeId| {
+                let inbox = slots.get(&to)?.inbox.clone();
+                let counters = before.counters(port, &to).unwrap_or_default();
+                let feedback = loops.contains(&(node.id().as_str(), port, to.as_str()));
+                Some(Target { to, inbox, counters, feedback })
+            };
+            targets.into_iter().filter(live).filter_map(target).collect()
+        });
+        tables.push((slot.clone(), OutTable { ports: ports.collect() }));
+    }
+    tables
+}
+
+fn rewire_slots(shared: &Shared, tables: Vec<(Arc<Slot>, OutTable)>, which: impl Fn(&NodeId) -> bool) {
+    let _ = shared;
+    for (slot, table) in tables {
+        if which(&slot.facts().id) && !same(&slot.table.load(), &table) {
+            slot.rewire(table);
+        }
+    }
+}
+
+fn same(old: &OutTable, new: &OutTable) -> bool {
+    let equal = |a: &Target, b: &Target| Arc::ptr_eq(&a.inbox, &b.inbox) && a.feedback == b.feedback;
+    old.ports.len() == new.ports.len()
+        && old
+            .ports
+            .iter()
+            .zip(&new.ports)
+            .all(|(old, new)| old.len() == new.len() && old.iter().zip(new).all(|(a, b)| equal(a, b)))
+}
+
+fn start(shared: &Arc<Shared>, starting: Vec<Starting>) {
+    // Nodes may spawn from `start`; that work belongs to the graph's runtime.
+    let _runtime = shared.runtime.enter();
+    let drivers: Vec<Driver> = starting
+        .into_iter()
+        .map(|Starting { slot, built }| {
+            *slot.problem.lock() = built.problem.map(|problem| problem.text);
+            let problem = slot.problem.lock().clone();
+            let mut driver = Driver::new(shared.clone(), slot.clone(), built.node, built.build);
+            if let Some(text) = problem {
+                driver.show_problem(&text);
+            }
+            driver
+        })
+        .collect();
+    for mut driver in drivers {
+        let slot = driver.slot().clone();
+        let started = driver.start().is_ok();
+        let task = shared.runtime.spawn(driver.run(started));
+        *slot.task.lock() = Some(task);
+    }
+}
+
+/// Stops the running instance of a slot's node.
+pub async fn stop(slot: &Slot, reason: StopReason, deadline: Duration) {
+    let Some(mut task) = slot.task.lock().take() else { return };
+    slot.inbox.request_stop(reason);
+    if tokio::time::timeout(deadline, &mut task).await.is_ok() {
+        return;
+    }
+    let facts = slot.facts();
+    tracing::warn!(node_id = %facts.id, node_type = %facts.type_name, "node did not stop in time, cut off");
+    task.abort();
+    // A node inside a long computation cannot be cut off; it goes when that ends, and its messages go back then.
+    let _ = tokio::time::timeout(Duration::from_millis(200), task).await;
+}
+
+async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &FlowDocument) {
+    let gone = |id: &NodeId| new.get(id.as_str()).is_none_or(|node| !is_live(new, node));
+    let mut leaving: Vec<NodeId> = start_order(shared, old).into_iter().filter(|id| gone(id)).collect();
+    // Upstream first, so that what they still send is worked off too.
+    leaving.reverse();
+    for id in leaving {
+        let Some(slot) = shared.slot(id.as_str()) else { continue };
+        stop(&slot, StopReason::Removed, REMOVE).await;
+        let left = slot.inbox.close();
+        if !left.is_empty() {
+            slot.counters.dropped.add(left.len() as u64);
+            tracing::warn!(node_id = %id, messages = left.len(), "removed node left messages behind");
+        }
+        for delivery in left {
+            finish(delivery.token, Outcome::Failed);
+        }
+        shared.slots.write().remove(&id);
+    }
+}
+
+/// Stops everything, sources first; inboxes, state and wiring stay.
+pub async fn stop_all(shared: &Arc<Shared>, document: &FlowDocument, reason: StopReason, deadline: Duration) {
+    let until = tokio::time::Instant::now() + deadline;
+    let mut order = start_order(shared, document);
+    order.reverse();
+    for id in order {
+        if let Some(slot) = shared.slot(id.as_str()) {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            stop(&slot, reason, left.min(STOP)).await;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! From an entry of a flow file to a node that can be run.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use tidewire_model::flow::{FlowDocument, FlowNode, NodeKind};
+use tidewire_model::{NodeId, Problem};
+use tidewire_node_api::{BuildEnv, Node, NodeFacts};
+
+use crate::driver::Build;
+use crate::inert::{Broken, Inert};
+use crate::shared::Shared;
+
+/// A node that was built, or what stands in for it.
+pub struct Built {
+    pub node: Box<dyn Node>,
+    pub build: Build,
+    /// Why it is only a stand-in.
+    pub problem: Option<Problem>,
+}
+
+/// Entries that run: nodes and config nodes that are not switched off.
+pub fn is_live(document: &FlowDocument, node: &FlowNode) -> bool {
+    matches!(node.kind(), NodeKind::Node | NodeKind::Config) && !document.is_disabled(node)
+}
+
+/// Facts of an entry, for its host.
+pub fn facts_of(node: &FlowNode) -> NodeFacts {
+    NodeFacts {
+        id: node.id().clone(),
+        type_name: node.type_name().into(),
+        name: node.name().into(),
+        flow: node.flow().map_or_else(|| NodeId::from("global"), NodeId::from),
+    }
+}
+
+/// Builds an entry; a node that cannot be built is replaced by one that says so.
+pub fn build(shared: &Arc<Shared>, node: &FlowNode) -> Built {
+    let type_name = node.type_name().to_owned();
+    if shared.registry.get(&type_name).is_none() {
+        let text = if type_name.starts_with("subflow:") {
+            "subflows are not run yet; the node is kept as it is and does nothing".to_owned()
+        } else {
+            format!("node type \"{type_name}\" is not known here; the node is kept as it is and does nothing")
+        };
+        let problem = Some(Problem::warning("/type", text).of(node.id().as_str()));
+        return Built { node: Box::new(Inert), build: Arc::new(|| Ok(Box::new(Inert))), problem };
+    }
+    let config = with_env(Json::Object(node.properties().clone()), shared.env.as_ref());
+    let declared = config.get("outputs").and_then(|outputs| match outputs {
+        Json::Number(number) => number.as_u64(),
+        Json::String(text) => text.parse().ok(),
+        _ => None,
+    });
+    let declared = declared.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    let env = BuildEnv { id: node.id().clone(), outputs: declared.max(node.wires().len()) };
+    let registry = shared.registry.clone();
+    let again: Build = Arc::new(move || registry.build(&type_name, &config, &env).map_err(|error| error.to_string()));
+    match again() {
+        Ok(node) => Built { node, build: again, problem: None },
+        Err(text) => {
+            let problem = Some(Problem::error("", text.clone()).of(node.id().as_str()));
+            Built { node: Box::new(Broken { text }), build: again, problem }
+        }
+    }
+}
+
+/// Replaces every text that is exactly `${NAME}` by the value of that variable, where it has one.
+fn with_env(json: Json, env: &(dyn Fn(&str) -> Option<String> + Send + Sync)) -> Json {
+    match json {
+        Json::String(text) => {
+            let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+            match name.filter(|name| !name.contains(char::is_whitespace)).and_then(env) {
+                Some(value) => Json::String(value),
+                None => Json::String(text),
+            }
+        }
+        Json::Array(items) => Json::Array(items.into_iter().map(|item| with_env(item, env)).collect()),
+        Json::Object(map) => Json::Object(map.into_iter().map(|(key, value)| (key, with_env(value, env))).collect()),
+        other => other,
+    }
+}

@@ -1,0 +1,396 @@
+//! The one task of a running node: takes batches from its inbox, runs the node, sends what it emits.
+//!
+//! Nodes never see channels; panics stay here.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::Stream;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use tidewire_model::Value;
+use tidewire_node_api::ctx::Spawned;
+use tidewire_node_api::{
+    Batch, Ctx, Delivery, Emission, Host, Kind, Node, NodeError, Outcome, Outputs, Signal, State, Status, StopReason,
+    Work,
+};
+
+use crate::host::NodeHost;
+use crate::inbox::Taken;
+use crate::observe::{Observation, TapDir, TapFrame};
+use crate::shared::Shared;
+use crate::slot::Slot;
+use crate::wiring::{finish, send};
+
+/// Messages a node works on before others get their turn and its outputs are sent.
+const ACTIVATION: usize = 128;
+
+/// How long a removed node may go on with what is in its inbox.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Waits between attempts to start a node that fails, doubling from the first to the second.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+
+/// Builds an instance of the node; called again after a panic.
+pub type Build = Arc<dyn Fn() -> Result<Box<dyn Node>, String> + Send + Sync>;
+
+/// Everything the task holds. When it goes, in whatever way, what it had taken and not finished goes back to the slot.
+pub struct Driver {
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    host: NodeHost,
+    node: Option<Box<dyn Node>>,
+    build: Build,
+    batch: Batch,
+    outputs: Outputs,
+    spawned: Spawned,
+    ordered: FuturesOrdered<Work>,
+    unordered: FuturesUnordered<Work>,
+    spare: Vec<Delivery>,
+    failures: u32,
+}
+
+enum Woken {
+    Taken(Taken),
+    Finished(Vec<Emission>),
+}
+
+impl Driver {
+    pub fn new(shared: Arc<Shared>, slot: Arc<Slot>, node: Box<dyn Node>, build: Build) -> Self {
+        slot.inbox.reset();
+        // Config nodes offer their resource from the moment they are built, so that their users can start with them.
+        *slot.resource.lock() = node.resource();
+        let outputs = slot.unsent.lock().take().unwrap_or_default();
+        Driver {
+            host: NodeHost::new(shared.clone(), slot.clone()),
+            shared,
+            slot,
+            node: Some(node),
+            build,
+            batch: Batch::new(),
+            outputs,
+            spawned: Spawned::default(),
+            ordered: FuturesOrdered::new(),
+            unordered: FuturesUnordered::new(),
+            spare: Vec::new(),
+            failures: 0,
+        }
+    }
+
+    pub fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Shows why the node is only a stand-in.
+    pub fn show_problem(&mut self, text: &str) {
+        self.failed(text.to_owned());
+    }
+
+    /// Calls `start`, so that a deploy knows at once whether the node came up.
+    pub fn start(&mut self) -> Result<(), String> {
+        let state = self.slot.state.lock().take();
+        let result = self.attempt(|node, ctx| node.start(state, ctx));
+        match result {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.failed(error.text)),
+            Err(panic) => Err(self.failed(panic)),
+        }
+    }
+
+    /// The task. `started` says whether [`Driver::start`] went well.
+    pub async fn run(mut self, mut started: bool) {
+        let reason = loop {
+            if !started {
+                match self.start_again().await {
+                    Ok(()) => started = true,
+                    Err(reason) => break reason,
+                }
+            }
+            self.flush().await;
+            match self.wake().await {
+                Woken::Finished(emissions) => self.take_emissions(emissions),
+                Woken::Taken(Taken::Signal(signal)) => started = self.handle_signal(signal),
+                Woken::Taken(Taken::Messages) => started = self.work().await,
+                Woken::Taken(Taken::Stop(reason)) => break reason,
+            }
+        };
+        self.wind_down(reason).await;
+    }
+
+    async fn wake(&mut self) -> Woken {
+        let Driver { slot, batch, ordered, unordered, node, .. } = self;
+        let limit = node.as_ref().map_or(1, |node| node.concurrency());
+        poll_fn(|cx| {
+            if let Some(emissions) = poll_work(ordered, unordered, cx) {
+                return Poll::Ready(Woken::Finished(emissions));
+            }
+            let accept = ordered.len() + unordered.len() < limit;
+            slot.inbox.poll_take(batch, accept, cx).map(Woken::Taken)
+        })
+        .await
+    }
+
+    /// Works through the batch, in activations. False when the node has to be started again.
+    async fn work(&mut self) -> bool {
+        while !self.batch.is_empty() {
+            let mut chunk = if self.batch.len() <= ACTIVATION {
+                std::mem::take(&mut self.batch)
+            } else {
+                self.batch.drain(..ACTIVATION).collect()
+            };
+            let count = chunk.len() as u64;
+            self.tap_in(&chunk);
+            if let Some(last) = chunk.back() {
+                self.slot.recent.remember(&last.message, self.shared.clock.now_ms());
+            }
+            let began = Instant::now();
+            let result = self.attempt(|node, ctx| node.process_batch(&mut chunk, ctx));
+            let left = chunk.len() as u64;
+            self.slot.counters.busy_ns.add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            self.slot.counters.received.add(count - left);
+            if self.batch.is_empty() {
+                // The emptied queue goes round: no allocation per activation.
+                self.batch = chunk;
+            } else if left > 0 {
+                chunk.append(&mut self.batch);
+                self.batch = chunk;
+            }
+            self.flush().await;
+            if let Err(panic) = result {
+                self.crashed(panic);
+                return false;
+            }
+            tokio::task::consume_budget().await;
+            while let Some(emissions) = self.ready_work().await {
+                self.take_emissions(emissions);
+                self.flush().await;
+            }
+        }
+        true
+    }
+
+    /// Work that must end before the node may go on, or that has ended already.
+    async fn ready_work(&mut self) -> Option<Vec<Emission>> {
+        let Driver { ordered, unordered, node, .. } = self;
+        let limit = node.as_ref().map_or(1, |node| node.concurrency());
+        poll_fn(|cx| match poll_work(ordered, unordered, cx) {
+            Some(emissions) => Poll::Ready(Some(emissions)),
+            None if ordered.len() + unordered.len() >= limit => Poll::Pending,
+            None => Poll::Ready(None),
+        })
+        .await
+    }
+
+    fn handle_signal(&mut self, signal: Signal) -> bool {
+        let result = self.attempt(|node, ctx| {
+            ctx.begin(None);
+            let result = node.signal(signal, ctx);
+            ctx.end(result);
+        });
+        match result {
+            Ok(()) => true,
+            Err(panic) => {
+                self.crashed(panic);
+                false
+            }
+        }
+    }
+
+    /// Runs the node, catches its panic, and collects the work it started.
+    fn attempt<T>(&mut self, run: impl FnOnce(&mut Box<dyn Node>, &mut Ctx<'_>) -> T) -> Result<T, String> {
+        let Some(node) = self.node.as_mut() else { return Err("the node is not there".into()) };
+        let mut ctx = Ctx::new(&self.host, &mut self.outputs, &mut self.spawned);
+        let result = catch_unwind(AssertUnwindSafe(|| run(node, &mut ctx)));
+        self.ordered.extend(self.spawned.ordered.drain(..));
+        self.unordered.extend(self.spawned.unordered.drain(..));
+        result.map_err(|panic| {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown reason".into())
+        })
+    }
+
+    fn crashed(&mut self, panic: String) {
+        tracing::error!(node_id = %self.host.facts().id, panic, "node panicked, building it anew");
+        self.host.report(NodeError::new(format!("the node crashed and is started again: {panic}")));
+        self.shared.timers.cancel_all(self.host.instance());
+        self.node = None;
+    }
+
+    fn failed(&mut self, text: String) -> String {
+        *self.slot.problem.lock() = Some(text.clone());
+        self.host.status(Status::error(text.clone()));
+        let facts = self.host.facts().clone();
+        self.shared.observers.tell(Observation::Failed { facts, text: text.clone() });
+        text
+    }
+
+    /// Waits, builds the node if it is gone, and starts it; again and again until it runs or is stopped.
+    async fn start_again(&mut self) -> Result<(), StopReason> {
+        loop {
+            let wait = (BACK_OFF.0 * 2u32.saturating_pow(self.failures.min(9))).min(BACK_OFF.1);
+            self.failures = self.failures.saturating_add(1);
+            tokio::select! {
+                reason = self.slot.inbox.wait_stop() => return Err(reason),
+                () = tokio::time::sleep(wait) => {}
+            }
+            if self.node.is_none() {
+                match (self.build)() {
+                    Ok(node) => self.node = Some(node),
+                    Err(text) => {
+                        self.failed(text);
+                        continue;
+                    }
+                }
+            }
+            if self.start().is_ok() {
+                *self.slot.problem.lock() = None;
+                return Ok(());
+            }
+        }
+    }
+
+    fn take_emissions(&mut self, emissions: Vec<Emission>) {
+        for emission in emissions {
+            match emission {
+                Emission::Emit { port, message, token } => self.outputs.push(port, message, token),
+                Emission::End { token, outcome } => finish(token, outcome),
+                Emission::Error { error, token } => {
+                    self.host.report(error);
+                    finish(token, Outcome::Failed);
+                }
+            }
+        }
+    }
+
+    /// Sends what the node emitted. Cancel-safe in the sense that what is not sent stays in `outputs`.
+    async fn flush(&mut self) {
+        if self.outputs.pending() == 0 {
+            return;
+        }
+        let Driver { slot, outputs, spare, shared, .. } = self;
+        let source = slot.meta.is_some_and(|meta| meta.kind == Kind::Source);
+        for (port, deliveries) in outputs.ports_mut().iter_mut().enumerate() {
+            if deliveries.is_empty() {
+                continue;
+            }
+            if slot.is_tapped() {
+                tap_out(shared, slot, port, deliveries);
+            }
+            if let Some(last) = deliveries.last().filter(|_| source) {
+                slot.recent.remember(&last.message, shared.clock.now_ms());
+            }
+            slot.counters.add_sent(port, deliveries.len() as u64);
+            send(slot, port, deliveries, spare).await;
+        }
+        outputs.emptied();
+    }
+
+    fn tap_in(&self, batch: &Batch) {
+        if !self.slot.is_tapped() {
+            return;
+        }
+        for delivery in batch {
+            let node = self.host.facts().id.clone();
+            let message = delivery.message.to_value();
+            self.shared.observers.tapped(TapFrame { node, dir: TapDir::In, port: None, message, handled: false });
+        }
+    }
+
+    async fn wind_down(&mut self, reason: StopReason) {
+        if reason != StopReason::Replaced && self.node.is_some() {
+            self.drain(reason).await;
+        }
+        while let Some(emissions) = poll_fn(|cx| poll_all(&mut self.ordered, &mut self.unordered, cx)).await {
+            self.take_emissions(emissions);
+            self.flush().await;
+        }
+        let state = self.attempt(|node, ctx| node.stop(reason, ctx)).ok().flatten();
+        self.flush().await;
+        self.leave(state);
+    }
+
+    /// Works off what is in the inbox, along the wires as they are. A removed node closes its inbox once it is empty,
+    /// so that a late sender follows the new wiring.
+    async fn drain(&mut self, reason: StopReason) {
+        let until = Instant::now() + DRAIN;
+        while Instant::now() < until {
+            if self.batch.is_empty() {
+                match reason {
+                    StopReason::Removed => match self.slot.inbox.close_if_empty() {
+                        Ok(()) => return,
+                        Err(batch) => self.batch = batch,
+                    },
+                    _ => self.slot.inbox.take_messages(&mut self.batch),
+                }
+            }
+            if self.batch.is_empty() || !self.work().await {
+                return;
+            }
+        }
+    }
+
+    fn leave(&mut self, state: Option<State>) {
+        if state.is_some() {
+            *self.slot.state.lock() = state;
+        }
+        self.node = None;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.timers.cancel_all(self.host.instance());
+        self.slot.inbox.put_back(&mut self.batch);
+        if self.outputs.pending() > 0 {
+            *self.slot.unsent.lock() = Some(std::mem::take(&mut self.outputs));
+        }
+    }
+}
+
+fn poll_work(
+    ordered: &mut FuturesOrdered<Work>,
+    unordered: &mut FuturesUnordered<Work>,
+    cx: &mut Context<'_>,
+) -> Option<Vec<Emission>> {
+    if !ordered.is_empty()
+        && let Poll::Ready(Some(emissions)) = Pin::new(ordered).poll_next(cx)
+    {
+        return Some(emissions);
+    }
+    if !unordered.is_empty()
+        && let Poll::Ready(Some(emissions)) = Pin::new(unordered).poll_next(cx)
+    {
+        return Some(emissions);
+    }
+    None
+}
+
+/// Like [`poll_work`], but pending until everything has ended; then `None`.
+fn poll_all(
+    ordered: &mut FuturesOrdered<Work>,
+    unordered: &mut FuturesUnordered<Work>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Vec<Emission>>> {
+    match poll_work(ordered, unordered, cx) {
+        Some(emissions) => Poll::Ready(Some(emissions)),
+        None if ordered.is_empty() && unordered.is_empty() => Poll::Ready(None),
+        None => Poll::Pending,
+    }
+}
+
+fn tap_out(shared: &Shared, slot: &Slot, port: usize, deliveries: &[Delivery]) {
+    let facts = slot.facts();
+    for delivery in deliveries {
+        let message: Value = delivery.message.to_value();
+        shared.observers.tapped(TapFrame {
+            node: facts.id.clone(),
+            dir: TapDir::Out,
+            port: Some(port),
+            message,
+            handled: false,
+        });
+    }
+}

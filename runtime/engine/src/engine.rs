@@ -1,0 +1,417 @@
+//! The engine: the running flows, and everything that may be asked of them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tidewire_model::flow::{DocumentError, FlowDiff, FlowDocument, FlowNode};
+use tidewire_model::{Map, Message, NodeId, Problem};
+use tidewire_node_api::{Delivery, Feed, NodeFacts, Registry, Services, Signal, Status, StopReason};
+use tokio::sync::{Mutex, broadcast};
+
+use crate::apply;
+use crate::clock::{Clock, Credentials};
+use crate::inbox::{CAPACITY, InboxFeed, Pushed};
+use crate::observe::{Observation, Tap};
+use crate::record;
+use crate::shared::{Env, Shared};
+use crate::stats::{NodeStats, Stats, WireStats};
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    pub registry: Arc<Registry>,
+    pub services: Services,
+    pub clock: Arc<dyn Clock>,
+    pub credentials: Arc<dyn Credentials>,
+    pub env: Env,
+    /// Where the nodes run.
+    pub runtime: tokio::runtime::Handle,
+    /// Load flows, but do not start them.
+    pub safe: bool,
+}
+
+/// How much of the flows a deploy starts anew, in Node-RED's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeployKind {
+    /// Everything.
+    Full,
+    /// Flows that hold a change.
+    Flows,
+    /// Only changed nodes.
+    Nodes,
+    /// Everything, from what is stored; the document of the request is ignored.
+    Reload,
+}
+
+impl DeployKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeployKind::Full => "full",
+            DeployKind::Flows => "flows",
+            DeployKind::Nodes => "nodes",
+            DeployKind::Reload => "reload",
+        }
+    }
+}
+
+/// A request to make a document the running one.
+pub struct DeployRequest {
+    pub document: FlowDocument,
+    pub kind: DeployKind,
+    /// The revision the document was made from; another one in force refuses the deploy.
+    pub expected_rev: Option<String>,
+    pub author: String,
+    /// Nodes whose secrets changed; they are started anew.
+    pub touched: Vec<NodeId>,
+}
+
+/// A deploy that was done.
+#[derive(Debug, Clone)]
+pub struct Deployed {
+    pub rev: String,
+    pub diff: FlowDiff,
+    /// Nodes that do not run as they stand; the rest does.
+    pub problems: Vec<Problem>,
+}
+
+/// Why nothing was deployed; what runs was not touched.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    #[error("the flows were changed meanwhile (revision {current}); look at the differences and deploy again")]
+    Stale {
+        current: String,
+        /// From what runs to what was to be deployed.
+        diff: Box<FlowDiff>,
+    },
+    #[error("record the deploy in the event log: {0}")]
+    Log(String),
+    #[error("the runtime is shutting down")]
+    Closing,
+}
+
+/// Why the stored flows could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("read the deployed flows from the event log: {0}")]
+    Log(String),
+    #[error("the deployed flows at position {position} are damaged")]
+    Damaged {
+        position: u64,
+        #[source]
+        source: DocumentError,
+    },
+}
+
+/// Why a node was not given something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    #[error("there is no such node")]
+    Unknown,
+    #[error("the node is switched off")]
+    Disabled,
+    #[error("the node was removed meanwhile")]
+    Closed,
+}
+
+/// The document in force and its revision.
+#[derive(Debug, Clone, Default)]
+pub struct Flows {
+    pub document: Arc<FlowDocument>,
+    /// Opaque; empty before the first deploy.
+    pub rev: String,
+    /// Number of the deploy, from 1.
+    pub number: u64,
+}
+
+/// One node as it is now.
+#[derive(Debug, Clone)]
+pub struct NodeView {
+    pub facts: NodeFacts,
+    pub status: Status,
+    /// Why it does not run, if it should and does not.
+    pub problem: Option<String>,
+    pub disabled: bool,
+    /// Its type is known here.
+    pub known: bool,
+}
+
+/// Handle of the engine; clones are the same engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    flows: ArcSwap<Flows>,
+    running: AtomicBool,
+    /// Held while a deploy is under way.
+    deploying: Mutex<()>,
+    closing: AtomicBool,
+}
+
+impl Engine {
+    pub fn new(config: EngineConfig) -> Engine {
+        let EngineConfig { registry, services, clock, credentials, env, runtime, safe } = config;
+        Engine(Arc::new(Inner {
+            shared: Arc::new(Shared::new(registry, services, clock, credentials, env, runtime)),
+            flows: ArcSwap::default(),
+            running: AtomicBool::new(!safe),
+            deploying: Mutex::new(()),
+            closing: AtomicBool::new(false),
+        }))
+    }
+
+    /// Starts the flows that the log says were deployed last, and gives their revision; `None` if none ever were.
+    ///
+    /// # Errors
+    /// When the log cannot be read or what it holds is damaged.
+    pub async fn load(&self) -> Result<Option<String>, EngineError> {
+        let _deploying = self.0.deploying.lock().await;
+        let Some(flows) = record::last(self.0.shared.services.log.as_ref()).await? else { return Ok(None) };
+        let rev = flows.rev.clone();
+        self.replace(flows, HashSet::new()).await;
+        Ok(Some(rev))
+    }
+
+    /// Makes a document the running one.
+    ///
+    /// # Errors
+    /// Stale revision, or the log does not take the record. What runs was not touched then.
+    pub async fn deploy(&self, request: DeployRequest) -> Result<Deployed, DeployError> {
+        let engine = self.clone();
+        // A task of its own: a client that hangs up must not leave half a deploy behind.
+        let task = self.0.shared.runtime.spawn(async move { engine.deploy_now(request).await });
+        task.await.unwrap_or(Err(DeployError::Closing))
+    }
+
+    async fn deploy_now(&self, request: DeployRequest) -> Result<Deployed, DeployError> {
+        let _deploying = self.0.deploying.lock().await;
+        if self.0.closing.load(Ordering::Relaxed) {
+            return Err(DeployError::Closing);
+        }
+        let current = self.flows();
+        let document = match request.kind {
+            DeployKind::Reload => current.document.clone(),
+            _ => Arc::new(request.document),
+        };
+        let diff = FlowDiff::between(&current.document, &document);
+        if request.expected_rev.is_some_and(|expected| expected != current.rev) {
+            return Err(DeployError::Stale { current: current.rev.clone(), diff: Box::new(diff) });
+        }
+        let restart = restarted(request.kind, &document, &diff, request.touched);
+        let flows = record::append(&self.0.shared, &current, document, request.kind, &diff, &request.author).await?;
+        let rev = flows.rev.clone();
+        let problems = self.replace(flows, restart).await;
+        self.0.shared.observers.tell(Observation::Deployed { rev: rev.clone(), diff: diff.clone() });
+        tracing::info!(rev, author = request.author, kind = request.kind.as_str(), "flows deployed");
+        Ok(Deployed { rev, diff, problems })
+    }
+
+    async fn replace(&self, flows: Flows, restart: HashSet<NodeId>) -> Vec<Problem> {
+        let old = self.flows().document;
+        let diff = FlowDiff::between(&old, &flows.document);
+        self.0.shared.revision.store(flows.number, Ordering::Relaxed);
+        let new = flows.document.clone();
+        self.0.flows.store(Arc::new(flows));
+        if !self.running() {
+            return Vec::new();
+        }
+        apply::apply(&self.0.shared, &old, &new, &diff, &restart).await
+    }
+
+    /// The document in force.
+    pub fn flows(&self) -> Flows {
+        Flows::clone(&self.0.flows.load())
+    }
+
+    /// Findings in a document, without deploying it.
+    pub fn check(&self, document: &FlowDocument) -> Vec<Problem> {
+        self.0.shared.registry.check_document(document)
+    }
+
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.0.shared.registry
+    }
+
+    pub fn services(&self) -> &Services {
+        &self.0.shared.services
+    }
+
+    /// A new message with an id of its own.
+    pub fn new_message(&self, body: Map) -> Message {
+        Message::new(self.0.shared.next_id(), body)
+    }
+
+    /// Hands a message to a node's input, waiting while its inbox is full.
+    ///
+    /// # Errors
+    /// No such node, switched off, or removed meanwhile.
+    pub async fn send(&self, node: &str, message: Message) -> Result<(), SendError> {
+        let slot = self.slot(node)?;
+        let mut deliveries = vec![Delivery::new(message, None)];
+        loop {
+            match slot.inbox.push(&mut deliveries, CAPACITY) {
+                Pushed::All => return Ok(()),
+                Pushed::Full => slot.inbox.wait_room().await,
+                Pushed::Closed => return Err(SendError::Closed),
+            }
+        }
+    }
+
+    /// Sends a node a signal.
+    ///
+    /// # Errors
+    /// No such node, or switched off.
+    pub fn signal(&self, node: &str, signal: Signal) -> Result<(), SendError> {
+        let slot = self.slot(node)?;
+        InboxFeed(slot.inbox.clone()).signal(signal);
+        Ok(())
+    }
+
+    fn slot(&self, node: &str) -> Result<Arc<crate::slot::Slot>, SendError> {
+        self.0.shared.slot(node).ok_or_else(|| match self.flows().document.get(node) {
+            Some(_) => SendError::Disabled,
+            None => SendError::Unknown,
+        })
+    }
+
+    pub fn node(&self, id: &str) -> Option<NodeView> {
+        let flows = self.flows();
+        let node = flows.document.get(id)?;
+        let slot = self.0.shared.slot(id);
+        Some(NodeView {
+            facts: crate::build::facts_of(node),
+            status: slot.as_ref().map(|slot| slot.status.lock().clone()).unwrap_or_default(),
+            problem: slot.as_ref().and_then(|slot| slot.problem.lock().clone()),
+            disabled: flows.document.is_disabled(node),
+            known: self.0.shared.registry.get(node.type_name()).is_some(),
+        })
+    }
+
+    /// Statuses that are not empty.
+    pub fn statuses(&self) -> Vec<(NodeId, Status)> {
+        let slots = self.0.shared.slots.read();
+        let shown = slots.iter().map(|(id, slot)| (id.clone(), slot.status.lock().clone()));
+        shown.filter(|(_, status)| *status != Status::default()).collect()
+    }
+
+    /// Problems of nodes that should run and do not.
+    pub fn problems(&self) -> Vec<(NodeId, String)> {
+        let slots = self.0.shared.slots.read();
+        slots.iter().filter_map(|(id, slot)| Some((id.clone(), slot.problem.lock().clone()?))).collect()
+    }
+
+    pub fn observe(&self) -> broadcast::Receiver<Observation> {
+        self.0.shared.observers.subscribe()
+    }
+
+    /// Watches nodes; they need not exist yet, and the tap outlives deploys.
+    pub fn tap(&self, nodes: impl IntoIterator<Item = NodeId>) -> Tap {
+        let nodes: HashSet<NodeId> = nodes.into_iter().collect();
+        let shared = Arc::downgrade(&self.0.shared);
+        let tapped = nodes.clone();
+        let release = Box::new(move |id| {
+            let Some(shared) = shared.upgrade() else { return };
+            shared.observers.close_tap(id);
+            for node in &tapped {
+                if let Some(slot) = shared.slot(node.as_str()) {
+                    slot.tapped.store(shared.observers.is_tapped(node.as_str()), Ordering::Relaxed);
+                }
+            }
+        });
+        let tap = self.0.shared.observers.open_tap(&nodes, release);
+        for node in &nodes {
+            if let Some(slot) = self.0.shared.slot(node.as_str()) {
+                slot.tapped.store(true, Ordering::Relaxed);
+            }
+        }
+        tap
+    }
+
+    /// All figures now.
+    pub fn stats(&self) -> Stats {
+        let slots = self.0.shared.slots.read();
+        let mut stats = Stats::default();
+        for (id, slot) in slots.iter() {
+            let table = slot.table.load();
+            for (port, targets) in table.ports.iter().enumerate() {
+                stats.wires.extend(targets.iter().map(|target| WireStats {
+                    from: id.clone(),
+                    port,
+                    to: target.to.clone(),
+                    total: target.counters.total.get(),
+                    dropped: target.counters.dropped.get(),
+                    blocked_ns: target.counters.blocked_ns.get(),
+                }));
+            }
+            let outputs = table.ports.len().max(slot.meta.map_or(0, |meta| meta.outputs.len()));
+            stats.nodes.push(NodeStats {
+                id: id.clone(),
+                type_name: slot.facts().type_name.to_string(),
+                received: slot.counters.received.get(),
+                sent: slot.counters.sent.iter().take(outputs).map(crate::stats::Counter::get).collect(),
+                errors: slot.counters.errors.load(Ordering::Relaxed),
+                dropped: slot.counters.dropped.get(),
+                busy_ns: slot.counters.busy_ns.get(),
+                queue: slot.inbox.len(),
+                last: slot.recent.last(),
+                recent: slot.recent.numbers(),
+            });
+        }
+        stats
+    }
+
+    pub fn running(&self) -> bool {
+        self.0.running.load(Ordering::Relaxed)
+    }
+
+    /// Stops or starts all flows. Inboxes and what they hold stay.
+    pub async fn set_running(&self, running: bool) {
+        let engine = self.clone();
+        let task = self.0.shared.runtime.spawn(async move {
+            let _deploying = engine.0.deploying.lock().await;
+            if engine.0.running.swap(running, Ordering::Relaxed) == running {
+                return;
+            }
+            let document = engine.flows().document;
+            if running {
+                let everything = document.nodes().iter().map(|node| node.id().clone()).collect();
+                let nothing = FlowDocument::default();
+                let diff = FlowDiff::between(&nothing, &document);
+                apply::apply(&engine.0.shared, &nothing, &document, &diff, &everything).await;
+            } else {
+                apply::stop_all(&engine.0.shared, &document, StopReason::Replaced, Duration::from_secs(5)).await;
+            }
+        });
+        // The task itself does not panic; a runtime that goes down takes the flows with it anyway.
+        let _ = task.await;
+    }
+
+    /// Stops all nodes, sources first, and lets them finish what they hold, within `deadline`.
+    pub async fn shutdown(&self, deadline: Duration) {
+        self.0.closing.store(true, Ordering::Relaxed);
+        let _deploying = self.0.deploying.lock().await;
+        let document = self.flows().document;
+        apply::stop_all(&self.0.shared, &document, StopReason::Shutdown, deadline).await;
+    }
+}
+
+/// Nodes that a deploy starts anew although they may not have changed.
+fn restarted(kind: DeployKind, document: &FlowDocument, diff: &FlowDiff, touched: Vec<NodeId>) -> HashSet<NodeId> {
+    let mut restart: HashSet<NodeId> = touched.into_iter().collect();
+    match kind {
+        DeployKind::Full | DeployKind::Reload => {
+            restart.extend(document.nodes().iter().map(|node| node.id().clone()));
+        }
+        DeployKind::Flows => {
+            let edited = diff.added.iter().chain(&diff.changed).chain(&diff.rewired).chain(&diff.moved);
+            let flows: HashSet<&str> =
+                edited.filter_map(|id| document.get(id.as_str())).filter_map(FlowNode::flow).collect();
+            let inside = document.nodes().iter().filter(|node| node.flow().is_some_and(|z| flows.contains(z)));
+            restart.extend(inside.map(|node| node.id().clone()));
+        }
+        DeployKind::Nodes => {}
+    }
+    restart
+}

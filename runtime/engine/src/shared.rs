@@ -1,0 +1,79 @@
+//! What all nodes of an engine share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use tidewire_model::NodeId;
+use tidewire_node_api::{Registry, Services};
+
+use crate::clock::{Clock, Credentials};
+use crate::observe::Observers;
+use crate::slot::Slot;
+use crate::timers::Timers;
+
+/// Environment variables as nodes see them.
+pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// See the module.
+pub struct Shared {
+    pub registry: Arc<Registry>,
+    pub services: Services,
+    pub clock: Arc<dyn Clock>,
+    pub credentials: Arc<dyn Credentials>,
+    pub env: Env,
+    pub runtime: tokio::runtime::Handle,
+    pub observers: Observers,
+    pub timers: Timers,
+    pub slots: RwLock<HashMap<NodeId, Arc<Slot>>>,
+    /// Number of the revision in force.
+    pub revision: AtomicU64,
+    ids: AtomicU64,
+    random: AtomicU64,
+}
+
+impl Shared {
+    #[allow(clippy::too_many_arguments, reason = "the parts of one struct, named by its only caller")]
+    pub fn new(
+        registry: Arc<Registry>,
+        services: Services,
+        clock: Arc<dyn Clock>,
+        credentials: Arc<dyn Credentials>,
+        env: Env,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        let seed = u64::try_from(clock.now_ms()).unwrap_or(0);
+        Shared {
+            timers: Timers::new(clock.clone(), &runtime),
+            registry,
+            services,
+            clock,
+            credentials,
+            env,
+            runtime,
+            observers: Observers::default(),
+            slots: RwLock::default(),
+            revision: AtomicU64::new(0),
+            // Milliseconds in the upper bits: ids of a later start are larger than all of an earlier one.
+            ids: AtomicU64::new(seed << 20),
+            random: AtomicU64::new(seed ^ 0x5851_f42d_4c95_7f2d),
+        }
+    }
+
+    pub fn slot(&self, id: &str) -> Option<Arc<Slot>> {
+        self.slots.read().get(id).cloned()
+    }
+
+    pub fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// splitmix64: good enough for jitter and simulations, never used for secrets.
+    pub fn random(&self) -> u64 {
+        let mut z = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
