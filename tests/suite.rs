@@ -1,0 +1,17 @@
+//! Black-box tests: one promise per file, a real server each.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets what it did not expect should stop")]
+
+mod access;
+mod bad_input;
+mod documents;
+mod events;
+mod first_run;
+mod kill;
+mod live;
+mod node_red_api;
+mod node_types;
+mod restart;
+mod rewire;
+mod spine;
+mod tidy;
