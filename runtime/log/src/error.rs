@@ -51,7 +51,6 @@ pub enum LogError {
 }
 
 impl LogError {
-    #[expect(dead_code, reason = "used by the journal")]
     pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { operation, path, source }

@@ -6,14 +6,28 @@
 //! Invariant: an append that was acknowledged by an engine whose [`Capabilities::durable`] is set survives a
 //! power loss of the machine.
 
+mod block;
+mod envelope;
 mod error;
+mod index;
+mod indexer;
+mod journal;
+mod journal_log;
+mod lists;
+mod live;
 mod log;
 mod memory;
 mod plan;
 mod projection;
+mod reader;
+mod shared;
+mod store;
 mod subscription;
+mod values;
+mod writer;
 
 pub use error::LogError;
+pub use journal_log::{JournalLog, JournalOptions};
 pub use log::{
     BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, checkpoint_change, checkpoint_key,
 };

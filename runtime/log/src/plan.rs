@@ -15,6 +15,8 @@ use crate::LogError;
 
 /// The most bytes that one call may append.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// The most bytes that one call may append as requests of their own.
+pub(crate) const MAX_BULK_BYTES: usize = 64 * 1024 * 1024;
 /// The most events that one request may append.
 pub(crate) const MAX_EVENTS: usize = 10_000;
 

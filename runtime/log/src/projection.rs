@@ -4,6 +4,7 @@
 //! computes, and when, is the engine's business.
 
 mod memory;
+mod stored;
 
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -12,6 +13,7 @@ use tidewire_model::position::Position;
 use crate::LogError;
 
 pub use memory::MemoryProjections;
+pub(crate) use stored::StoredProjections;
 
 /// What is known of a stored projection.
 #[derive(Debug, Clone, PartialEq, Eq)]

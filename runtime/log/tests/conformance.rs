@@ -12,7 +12,7 @@ mod subscribe;
 
 use std::sync::Arc;
 
-use tidewire_log::EventLog;
+use tidewire_log::{EventLog, JournalLog, JournalOptions};
 use tidewire_model::append::AppendRequest;
 use tidewire_model::event::{Event, NewEvent, StreamName};
 use tidewire_model::position::Position;
@@ -57,11 +57,25 @@ macro_rules! conformance {
 macro_rules! on_every_engine {
     ($($module:ident :: $check:ident),+ $(,)?) => {
         conformance!(memory, super::memory(), $($module::$check),+);
+        conformance!(journal, super::journal(), $($module::$check),+);
+        conformance!(journal_from_store, super::journal_from_store(), $($module::$check),+);
     };
 }
 
 fn memory() -> (Log, ()) {
     (Arc::new(tidewire_log::MemoryLog::new()), ())
+}
+
+fn journal() -> (Log, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Arc::new(JournalLog::open(folder.path()).unwrap()), folder)
+}
+
+/// With as little in memory as can be, and small segments.
+fn journal_from_store() -> (Log, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = JournalOptions { segment_bytes: 16 * 1024, keep_events: 0, ..JournalOptions::default() };
+    (Arc::new(JournalLog::open_with(folder.path(), options).unwrap()), folder)
 }
 
 on_every_engine!(

@@ -1,0 +1,110 @@
+//! Events packed into store values: at most 32 of them and at most 7 KiB, compressed.
+//!
+//! A block holds frames exactly as the journal does. An event too large for a block is a chain of pieces.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidewire_model::event::Event;
+
+use crate::LogError;
+use crate::envelope::{read_frame, split_frame};
+use crate::store::{Batch, Space, Store};
+
+/// The most events in a block.
+pub(crate) const EVENTS_MAX: usize = 32;
+/// The most bytes of frames in a block. LZ4 adds a little to what it cannot compress.
+pub(crate) const BYTES_MAX: usize = 6_600;
+const PIECE: usize = 6 * 1024;
+const HEAD: usize = 16;
+
+/// The key of the block that begins at a position.
+pub(crate) fn block_key(first: u64) -> [u8; 9] {
+    key(b'b', first)
+}
+
+fn key(kind: u8, first: u64) -> [u8; 9] {
+    let mut key = [kind; 9];
+    if let Some(place) = key.last_chunk_mut() {
+        *place = first.to_be_bytes();
+    }
+    key
+}
+
+fn piece_key(first: u64, index: u32) -> Vec<u8> {
+    [&key(b'p', first)[..], &index.to_be_bytes()].concat()
+}
+
+/// An event on its way into a block.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    pub(crate) position: u64,
+    pub(crate) frame: Bytes,
+}
+
+/// How many of the waiting events make up the next full block; `None` when it is not full yet.
+pub(crate) fn full_block<'a>(waiting: impl Iterator<Item = &'a Waiting>) -> Option<usize> {
+    let (mut count, mut bytes) = (0, 0);
+    for event in waiting {
+        bytes += event.frame.len();
+        if bytes > BYTES_MAX && count > 0 {
+            return Some(count);
+        }
+        count += 1;
+        if count == EVENTS_MAX || bytes > BYTES_MAX {
+            return Some(count);
+        }
+    }
+    None
+}
+
+/// Adds a block of events to a batch.
+pub(crate) fn put_block(batch: &mut Batch, events: &[Waiting]) {
+    let Some(first) = events.first() else { return };
+    let raw = match events {
+        [one] => one.frame.clone(),
+        _ => events.iter().flat_map(|event| event.frame.iter().copied()).collect::<Vec<_>>().into(),
+    };
+    let body = lz4_flex::block::compress(&raw);
+    let pieces =
+        if body.len() <= PIECE + 700 { 0 } else { u32::try_from(body.len().div_ceil(PIECE)).unwrap_or(u32::MAX) };
+    let number = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
+    let mut value = Vec::with_capacity(HEAD + if pieces == 0 { body.len() } else { 0 });
+    value.extend_from_slice(&number(raw.len()));
+    value.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    value.extend_from_slice(&number(events.len()));
+    value.extend_from_slice(&pieces.to_le_bytes());
+    if pieces == 0 {
+        value.extend_from_slice(&body);
+    } else {
+        for (index, piece) in (0..).zip(body.chunks(PIECE)) {
+            batch.put(&piece_key(first.position, index), piece);
+        }
+    }
+    batch.put(&block_key(first.position), &value);
+}
+
+/// Reads the events of a block.
+pub(crate) fn read_block(store: &Store, first: u64, value: &[u8]) -> Result<Vec<Arc<Event>>, LogError> {
+    let damaged = |what: &str| LogError::Store(format!("the block at position {first} is damaged: {what}"));
+    let number = |at: usize| value.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
+    let head = (number(0), number(4), number(8), number(12));
+    let (Some(raw_len), Some(crc), Some(count), Some(pieces)) = head else { return Err(damaged("no head")) };
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let mut chain = Vec::new();
+    for index in 0..pieces {
+        let piece = store.get(Space::Log, &piece_key(first, index))?.ok_or_else(|| damaged("a piece is missing"))?;
+        chain.extend_from_slice(&piece);
+    }
+    let body = if pieces == 0 { value.get(HEAD..).unwrap_or_default() } else { chain.as_slice() };
+    if crc32c::crc32c(body) != crc {
+        return Err(damaged("the checksum does not match"));
+    }
+    let raw = lz4_flex::block::decompress(body, size(raw_len)).map_err(|error| damaged(&error.to_string()))?;
+    let mut raw = Bytes::from(raw);
+    let mut events = Vec::with_capacity(size(count).min(EVENTS_MAX));
+    while let Some(frame) = split_frame(&mut raw) {
+        events.push(read_frame(&frame).map_err(|reason| damaged(&reason))?);
+    }
+    if events.len() == size(count) { Ok(events) } else { Err(damaged("events are missing")) }
+}

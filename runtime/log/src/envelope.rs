@@ -1,0 +1,169 @@
+//! An event as bytes: a postcard envelope with the payload untouched at its end.
+//!
+//! Reading an event copies neither payload nor parses it. A *frame* is an encoded event with its length and its
+//! own CRC32C; journal records and store blocks hold the same frames.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tidewire_model::event::{Event, EventId, Raw, StreamName};
+use tidewire_model::position::Position;
+
+/// Bytes of a frame before the encoded event.
+pub(crate) const FRAME_HEAD: usize = 8;
+
+/// Bytes that serde may borrow and writes in one piece.
+struct Slice<'a>(&'a [u8]);
+
+impl Serialize for Slice<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Slice<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'a [u8]>::deserialize(deserializer).map(Slice)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum Id<'a> {
+    Bits([u8; 16]),
+    Text(&'a str),
+}
+
+impl<'a> From<&'a EventId> for Id<'a> {
+    fn from(id: &'a EventId) -> Self {
+        match id {
+            EventId::Bits(bits) => Self::Bits(bits.to_be_bytes()),
+            EventId::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+impl From<Id<'_>> for EventId {
+    fn from(id: Id<'_>) -> Self {
+        match id {
+            Id::Bits(bits) => Self::Bits(u128::from_be_bytes(bits)),
+            Id::Text(text) => Self::Text(CompactString::from(text)),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawEnvelope<'a> {
+    topic: &'a str,
+    retain: bool,
+    qos: u8,
+    #[serde(borrow)]
+    payload: Slice<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    id: Id<'a>,
+    source: &'a str,
+    event_type: &'a str,
+    stream: &'a str,
+    position: u64,
+    version: u64,
+    recorded_time: i64,
+    /// The event's time less its recorded time: a small number for most.
+    time_offset: i64,
+    causation_id: Option<Id<'a>>,
+    correlation_id: Option<Id<'a>>,
+    actor: Option<&'a str>,
+    flow_rev: Option<&'a str>,
+    node_id: Option<&'a str>,
+    data_content_type: &'a str,
+    raw: Option<RawEnvelope<'a>>,
+    data: Slice<'a>,
+}
+
+/// Appends the frame of an event to a buffer.
+pub(crate) fn write_frame(event: &Event, mut buffer: Vec<u8>) -> Vec<u8> {
+    let start = buffer.len();
+    buffer.extend_from_slice(&[0; FRAME_HEAD]);
+    let envelope = Envelope {
+        id: Id::from(&event.id),
+        source: &event.source,
+        event_type: &event.event_type,
+        stream: event.stream.as_str(),
+        position: event.position.get(),
+        version: event.version,
+        recorded_time: event.recorded_time,
+        time_offset: event.time.wrapping_sub(event.recorded_time),
+        causation_id: event.causation_id.as_ref().map(Id::from),
+        correlation_id: event.correlation_id.as_ref().map(Id::from),
+        actor: event.actor.as_deref(),
+        flow_rev: event.flow_rev.as_deref(),
+        node_id: event.node_id.as_deref(),
+        data_content_type: &event.data_content_type,
+        raw: event.raw.as_ref().map(|raw| RawEnvelope {
+            topic: &raw.topic,
+            retain: raw.retain,
+            qos: raw.qos,
+            payload: Slice(&raw.payload),
+        }),
+        data: Slice(&event.data),
+    };
+    buffer = postcard::to_extend(&envelope, buffer).expect("a growing buffer takes every envelope");
+    let body = buffer.get(start + FRAME_HEAD..).unwrap_or_default();
+    let (len, crc) = (u32::try_from(body.len()).unwrap_or(u32::MAX), crc32c::crc32c(body));
+    if let Some(head) = buffer.get_mut(start..start + FRAME_HEAD) {
+        let (len_bytes, crc_bytes) = head.split_at_mut(4);
+        len_bytes.copy_from_slice(&len.to_le_bytes());
+        crc_bytes.copy_from_slice(&crc.to_le_bytes());
+    }
+    buffer
+}
+
+/// Splits the first frame off a run of frames; `None` when there is no whole one.
+pub(crate) fn split_frame(frames: &mut Bytes) -> Option<Bytes> {
+    let len = u32::from_le_bytes(*frames.first_chunk()?);
+    let len = usize::try_from(len).ok()?.checked_add(FRAME_HEAD)?;
+    (frames.len() >= len).then(|| frames.split_to(len))
+}
+
+/// Reads the event in a frame. Its payload shares the frame's memory.
+///
+/// # Errors
+/// A text that says what is wrong with the frame.
+pub(crate) fn read_frame(frame: &Bytes) -> Result<Arc<Event>, String> {
+    let crc = frame.get(4..FRAME_HEAD).and_then(|bytes| bytes.first_chunk()).copied().map(u32::from_le_bytes);
+    let body = frame.get(FRAME_HEAD..).unwrap_or_default();
+    if crc != Some(crc32c::crc32c(body)) {
+        return Err("the checksum of an event does not match".to_owned());
+    }
+    let envelope: Envelope<'_> =
+        postcard::from_bytes(body).map_err(|error| format!("an event cannot be decoded: {error}"))?;
+    let stream = StreamName::reserved(envelope.stream).map_err(|error| error.to_string())?;
+    let raw = envelope.raw.map(|raw| Raw {
+        topic: CompactString::from(raw.topic),
+        retain: raw.retain,
+        qos: raw.qos,
+        payload: frame.slice_ref(raw.payload.0),
+    });
+    Ok(Arc::new(Event {
+        id: envelope.id.into(),
+        source: envelope.source.into(),
+        event_type: envelope.event_type.into(),
+        stream,
+        time: envelope.recorded_time.wrapping_add(envelope.time_offset),
+        position: Position::new(envelope.position),
+        version: envelope.version,
+        recorded_time: envelope.recorded_time,
+        causation_id: envelope.causation_id.map(EventId::from),
+        correlation_id: envelope.correlation_id.map(EventId::from),
+        actor: envelope.actor.map(CompactString::from),
+        flow_rev: envelope.flow_rev.map(CompactString::from),
+        node_id: envelope.node_id.map(CompactString::from),
+        data: if envelope.data.0.is_empty() { Bytes::new() } else { frame.slice_ref(envelope.data.0) },
+        data_content_type: envelope.data_content_type.into(),
+        raw,
+    }))
+}

@@ -1,0 +1,269 @@
+//! The thread that brings commits into the store, behind the journal.
+//!
+//! It opens the store, catches up from the journal, then takes commits as they come. Only full blocks are
+//! written; the few events of an unfinished one stay in memory and come from the journal again after a restart.
+//! When the store fails it is opened anew, and rebuilt from the journal if need be.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use compact_str::CompactString;
+
+use crate::LogError;
+use crate::block::{Waiting, full_block, put_block};
+use crate::index::{SPAN, span_first};
+use crate::journal::record::Record;
+use crate::live::Head;
+use crate::shared::{Phase, Shared};
+use crate::store::{Batch, Space, Store, panic_text};
+use crate::values::{Values, short_key};
+
+mod opening;
+
+/// How long changes may wait in memory before they are brought to the disk.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// How many blocks go into one step.
+const BLOCKS_MAX: usize = 16;
+/// How much state may wait for the next step.
+const STATE_MAX: usize = 256;
+/// How often the store is opened anew before it is given up.
+const RETRIES: usize = 5;
+/// The name of the map that holds state.
+pub(crate) const STATE: &str = "state";
+const META: &[u8] = b"meta";
+
+/// What the indexer has to know of the journal.
+#[derive(Debug, Clone)]
+pub(crate) struct JournalFacts {
+    pub(crate) log_id: u128,
+    pub(crate) journal_folder: PathBuf,
+    pub(crate) store_folder: PathBuf,
+    /// The last commit and position when the journal was opened.
+    pub(crate) commit: u64,
+    pub(crate) position: u64,
+    /// Whether the journal's end could be read; if not, only what the store has is served.
+    pub(crate) intact: bool,
+}
+
+/// How far the store is, as it says itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    log_id: u128,
+    /// Every event up to here is in a block.
+    position: u64,
+    /// Every commit up to here is in the store.
+    commit: u64,
+    /// So many spans are indexed.
+    spans: u64,
+}
+
+impl Marks {
+    fn write(&self, batch: &mut Batch) {
+        let mut bytes = self.log_id.to_le_bytes().to_vec();
+        for number in [self.position, self.commit, self.spans] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        batch.put(META, &bytes);
+    }
+
+    fn read(store: &Store) -> Result<Option<Self>, LogError> {
+        let Some(bytes) = store.get(Space::Log, META)? else { return Ok(None) };
+        let number = |at: usize| bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes);
+        let parse = || {
+            let log_id = u128::from_le_bytes(*bytes.first_chunk()?);
+            Some(Self { log_id, position: number(16)?, commit: number(24)?, spans: number(32)? })
+        };
+        parse().map(Some).ok_or_else(|| LogError::Store("its marks are damaged".to_owned()))
+    }
+}
+
+/// Runs until the channel closes; the store is left flushed.
+pub(crate) fn run(shared: &Shared, facts: &JournalFacts, commits: &Receiver<Record>) {
+    for attempt in 0..RETRIES {
+        let attempted = catch_unwind(AssertUnwindSafe(|| {
+            let mut indexer = opening::open(shared, facts)?;
+            shared.set_phase(Phase::Ready(Arc::clone(&indexer.store)));
+            indexer.serve(commits)
+        }));
+        let error = match attempted {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.full_text(),
+            Err(panic) => panic_text(&*panic),
+        };
+        tracing::warn!(error, attempt, "indexed store failed, opening it again");
+        shared.set_phase(Phase::Opening);
+        std::thread::sleep(FLUSH_EVERY);
+    }
+    let reason = "the indexed store failed again and again; see the log of the program, then restart".to_owned();
+    shared.make_read_only(reason.clone());
+    shared.set_phase(Phase::Failed(reason));
+}
+
+pub(crate) struct Indexer<'a> {
+    shared: &'a Shared,
+    pub(crate) store: Arc<Store>,
+    marks: Marks,
+    /// The last commit taken in.
+    commit: u64,
+    waiting: VecDeque<Waiting>,
+    /// Commits whose events are not all in blocks, with their last position.
+    open_commits: VecDeque<(u64, u64)>,
+    state: BTreeMap<CompactString, Option<Bytes>>,
+    last_flush: Instant,
+}
+
+impl Indexer<'_> {
+    fn serve(&mut self, commits: &Receiver<Record>) -> Result<(), LogError> {
+        loop {
+            match commits.recv_timeout(FLUSH_EVERY) {
+                Ok(record) => self.take(&record)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.write_step(Batch::default(), self.marks.position)?;
+                    return self.store.flush();
+                }
+            }
+            if self.last_flush.elapsed() >= FLUSH_EVERY {
+                self.tick()?;
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), LogError> {
+        self.last_flush = Instant::now();
+        if !self.state.is_empty() || self.open_commits.iter().any(|(_, last)| *last <= self.marks.position) {
+            self.write_step(Batch::default(), self.marks.position)?;
+        }
+        if self.shared.take_store_changed() { self.store.flush() } else { Ok(()) }
+    }
+
+    /// Takes a commit in. One that is known already is skipped.
+    pub(crate) fn take(&mut self, record: &Record) -> Result<(), LogError> {
+        if record.commit <= self.commit {
+            return Ok(());
+        }
+        self.commit = record.commit;
+        let known = self.waiting.back().map_or(self.marks.position, |last| last.position);
+        for (index, event) in record.events.iter().enumerate() {
+            let position = event.position.get();
+            if position > known
+                && let Some(frame) = record.frame(index)
+            {
+                self.waiting.push_back(Waiting { position, frame });
+            }
+        }
+        self.open_commits.push_back((record.commit, record.last_position));
+        for change in &record.state {
+            self.state.insert(change.key.clone(), change.value.clone());
+        }
+        self.pack()?;
+        if self.state.len() > STATE_MAX { self.write_step(Batch::default(), self.marks.position) } else { Ok(()) }
+    }
+
+    /// Writes all full blocks.
+    fn pack(&mut self) -> Result<(), LogError> {
+        loop {
+            let mut batch = Batch::default();
+            let mut position = self.marks.position;
+            let mut blocks = 0;
+            while blocks < BLOCKS_MAX
+                && let Some(count) = full_block(self.waiting.iter())
+            {
+                let block: Vec<Waiting> = self.waiting.drain(..count).collect();
+                put_block(&mut batch, &block);
+                position = block.last().map_or(position, |last| last.position);
+                blocks += 1;
+            }
+            if blocks == 0 {
+                return Ok(());
+            }
+            self.write_step(batch, position)?;
+        }
+    }
+
+    /// Writes blocks, all waiting state and the marks in one step, then tells the readers.
+    fn write_step(&mut self, mut batch: Batch, position: u64) -> Result<(), LogError> {
+        let values = Values::new(&self.store, Space::Log, STATE);
+        for (key, value) in &std::mem::take(&mut self.state) {
+            values.change(&mut batch, key, value.as_deref())?;
+        }
+        self.marks.position = position;
+        while let Some((commit, last)) = self.open_commits.front()
+            && *last <= position
+        {
+            self.marks.commit = *commit;
+            self.open_commits.pop_front();
+        }
+        self.marks.write(&mut batch);
+        self.store.apply(Space::Log, batch)?;
+        self.shared.store_changed();
+        {
+            let mut live = self.shared.live.write();
+            live.advance(position);
+            live.state_stored(self.commit);
+        }
+        self.write_spans()
+    }
+
+    /// Writes the index of spans whose events are all in blocks.
+    fn write_spans(&mut self) -> Result<(), LogError> {
+        loop {
+            let span = self.shared.live.read().finished.front().cloned();
+            let Some(span) = span.filter(|span| span.number * SPAN + SPAN <= self.marks.position) else {
+                return Ok(());
+            };
+            let filter = span.write(&self.store)?;
+            self.write_heads(span.streams().cloned())?;
+            self.marks.spans = span.number + 1;
+            let mut batch = Batch::default();
+            self.marks.write(&mut batch);
+            self.store.apply(Space::Log, batch)?;
+            let mut live = self.shared.live.write();
+            live.finished.pop_front();
+            live.filters.insert(span.number, Arc::new(filter));
+            while live.filters.len() > opening::FILTERS_MAX {
+                live.filters.pop_first();
+            }
+        }
+    }
+
+    fn write_heads(&self, streams: impl Iterator<Item = tidewire_model::event::StreamName>) -> Result<(), LogError> {
+        let streams: Vec<_> = streams.collect();
+        for streams in streams.chunks(128) {
+            let mut batch = Batch::default();
+            let live = self.shared.live.read();
+            for stream in streams {
+                let head = live.heads.get(stream).copied().unwrap_or_default();
+                put_head(&mut batch, stream.as_str(), head);
+            }
+            drop(live);
+            self.store.apply(Space::Log, batch)?;
+        }
+        Ok(())
+    }
+
+    /// The first position whose index is not in the store.
+    fn first_open(&self) -> u64 {
+        span_first(self.marks.spans)
+    }
+}
+
+fn put_head(batch: &mut Batch, stream: &str, head: Head) {
+    let mut value = Vec::with_capacity(24 + stream.len());
+    value.extend_from_slice(&head.version.to_le_bytes());
+    value.extend_from_slice(&head.position.to_le_bytes());
+    value.extend_from_slice(&head.recorded_time.to_le_bytes());
+    value.extend_from_slice(stream.as_bytes());
+    batch.put(&[b"h", short_key(stream).as_slice()].concat(), &value);
+}
+
+fn read_head(value: &[u8]) -> Option<(&str, Head)> {
+    let number = |at: usize| value.get(at..)?.first_chunk().copied().map(u64::from_le_bytes);
+    let head = Head { version: number(0)?, position: number(8)?, recorded_time: number(16)?.cast_signed() };
+    Some((std::str::from_utf8(value.get(24..)?).ok()?, head))
+}

@@ -1,0 +1,189 @@
+//! Opening the store and bringing it up to the journal.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidewire_model::event::StreamName;
+use tidewire_model::position::Position;
+
+use super::{Indexer, JournalFacts, Marks, read_head};
+use crate::LogError;
+use crate::index::stored_filter;
+use crate::journal::recovery::{SegmentReader, Step};
+use crate::journal::segment;
+use crate::reader::Blocks;
+use crate::shared::{Phase, Shared};
+use crate::store::{Space, Store, quarantine};
+
+/// Repeated ids are looked for in so many newest finished spans (16.7 million events) and in the one under way.
+/// A filter takes 96 KiB.
+pub(super) const FILTERS_MAX: usize = 256;
+/// A store that another part of this process is just letting go of is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Opens the store, or a new one when the old one is of no use, and replays what it lacks.
+pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Indexer<'a>, LogError> {
+    let existed = facts.store_folder.exists();
+    let first = open_store(facts).and_then(|store| {
+        let marks = check(&store, facts)?;
+        Ok((store, marks))
+    });
+    let (store, marks) = match first {
+        Ok(opened) => opened,
+        Err(error) if existed => {
+            let aside = quarantine(&facts.store_folder)?;
+            let reason = error.full_text();
+            tracing::warn!(reason, aside = %aside.display(), "indexed store put aside, rebuilding it from the journal");
+            shared.notice(format!("{reason}; it was put aside as {}", aside.display()));
+            (open_store(facts)?, Marks::default())
+        }
+        Err(error) => return Err(error),
+    };
+    let marks = Marks { log_id: facts.log_id, ..marks };
+    let mut indexer = Indexer {
+        shared,
+        store: Arc::new(store),
+        marks,
+        commit: marks.commit,
+        waiting: VecDeque::new(),
+        open_commits: VecDeque::new(),
+        state: BTreeMap::new(),
+        last_flush: Instant::now(),
+    };
+    recover_memory(&indexer)?;
+    let unusable = if facts.intact { beyond_journal(&indexer.marks, facts) } else { Some(String::new()) };
+    let damage = match unusable {
+        None => replay(&mut indexer, facts)?,
+        some => some,
+    };
+    if let Some(reason) = damage {
+        // What the store has can still be read.
+        shared.make_read_only(reason);
+    }
+    let head = Position::new(shared.live.read().head);
+    shared.head.send_if_modified(|known| std::mem::replace(known, head) != head);
+    Ok(indexer)
+}
+
+fn beyond_journal(marks: &Marks, facts: &JournalFacts) -> Option<String> {
+    (marks.position > facts.position || marks.commit > facts.commit).then(|| {
+        format!(
+            "the indexed store knows position {}, but the journal ends at {}: the journal was cut or exchanged; restore \
+             it from a backup",
+            marks.position, facts.position
+        )
+    })
+}
+
+fn open_store(facts: &JournalFacts) -> Result<Store, LogError> {
+    let began = Instant::now();
+    loop {
+        match Store::open(&facts.store_folder) {
+            Ok(store) => return Ok(store),
+            Err(reason) if reason.contains("could not acquire lock") && began.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(reason) => return Err(LogError::Store(reason)),
+        }
+    }
+}
+
+/// Whether the store belongs to this journal and is whole at its end.
+fn check(store: &Store, facts: &JournalFacts) -> Result<Marks, LogError> {
+    let Some(marks) = Marks::read(store)? else {
+        let empty = store.prefix(Space::Log, b"").next().is_none();
+        return if empty { Ok(Marks::default()) } else { Err(LogError::Store("it has no marks".to_owned())) };
+    };
+    if facts.intact && marks.log_id != facts.log_id {
+        return Err(LogError::Store("it belongs to another log".to_owned()));
+    }
+    if marks.position > 0 && Blocks::new(store).get(marks.position)?.is_none() {
+        return Err(LogError::Store("its last block is missing".to_owned()));
+    }
+    Ok(marks)
+}
+
+/// Loads heads and filters, and indexes in memory what the store has only as blocks.
+fn recover_memory(indexer: &Indexer<'_>) -> Result<(), LogError> {
+    let (store, marks) = (&indexer.store, indexer.marks);
+    let mut heads = Vec::new();
+    for item in store.prefix(Space::Log, b"h") {
+        let (_, value) = item?;
+        let (name, head) = read_head(&value).ok_or_else(|| LogError::Store("a stream head is damaged".to_owned()))?;
+        heads.push((StreamName::reserved(name).map_err(|error| LogError::Store(error.to_string()))?, head));
+    }
+    let mut filters = BTreeMap::new();
+    for span in marks.spans.saturating_sub(FILTERS_MAX as u64)..marks.spans {
+        filters.insert(span, Arc::new(stored_filter(store, span)?));
+    }
+    {
+        let mut live = indexer.shared.live.write();
+        if live.head > 0 {
+            // After a failure while running. What was taken out of memory has to be in the store.
+            let whole = marks.position + 1 >= live.tail_first()
+                && live.spans().next().is_some_and(|first| first.number <= marks.spans);
+            let lost = || LogError::Store("it lost what was stored before".to_owned());
+            return whole.then_some(()).ok_or_else(lost);
+        }
+        live.heads.extend(heads);
+        live.filters = filters;
+        live.head = marks.position;
+        live.stored = marks.position;
+        live.span = crate::index::Span::new(marks.spans);
+    }
+    let mut blocks = Blocks::new(store);
+    for position in indexer.first_open()..=marks.position {
+        let event = blocks.get(position)?.ok_or_else(|| LogError::Store(format!("position {position} is missing")))?;
+        indexer.shared.live.write().note(&event);
+    }
+    Ok(())
+}
+
+/// Takes in the commits of the journal that the store lacks. Answers what is wrong with the journal, if anything.
+fn replay(indexer: &mut Indexer<'_>, facts: &JournalFacts) -> Result<Option<String>, LogError> {
+    let from = indexer.marks.commit + 1;
+    let heads = segment::list(&facts.journal_folder)?;
+    let first = heads.partition_point(|head| head.first_commit <= from).saturating_sub(1);
+    let mut told = Instant::now();
+    for (index, head) in heads.iter().enumerate().skip(first) {
+        let mut reader = SegmentReader::open(&facts.journal_folder, head)?;
+        loop {
+            match reader.next() {
+                Step::Record(record) if record.commit < from => {}
+                Step::Record(record) => {
+                    indexer.shared.live.write().publish(record.commit, &record.events, &record.state);
+                    indexer.take(&record)?;
+                    if told.elapsed() > Duration::from_millis(200) {
+                        told = Instant::now();
+                        let whole = (facts.commit - from + 1).max(1);
+                        let progress = (record.commit - from) as f64 / whole as f64;
+                        tracing::info!(
+                            position = record.last_position,
+                            progress,
+                            "bringing the indexed store up to the journal"
+                        );
+                        indexer.shared.set_phase(Phase::Rebuilding(progress));
+                    }
+                }
+                Step::End => break,
+                // The writer is at work in the last segment when the store is opened anew.
+                Step::Bad(_) if index + 1 == heads.len() && indexer.commit >= facts.commit => break,
+                Step::Bad(reason) => {
+                    return Ok(Some(format!(
+                        "{reason} in journal segment {} at byte {}; restore the segment from a backup",
+                        head.file_name(),
+                        reader.offset
+                    )));
+                }
+            }
+        }
+    }
+    let short = indexer.commit < facts.commit;
+    Ok(short.then(|| {
+        format!(
+            "the journal holds commits up to {} only, but {} were confirmed; restore it from a backup",
+            indexer.commit, facts.commit
+        )
+    }))
+}

@@ -1,0 +1,111 @@
+//! The journal: plain segment files that hold every commit, and nothing else that matters.
+//!
+//! `append` writes one record and returns after `fdatasync`. A failed `fdatasync` is final: the journal takes
+//! nothing more until the next start, which verifies what is there. It knows neither sled nor readers.
+
+pub(crate) mod record;
+pub(crate) mod recovery;
+pub(crate) mod segment;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::LogError;
+use record::Record;
+use segment::{Segment, SegmentHead};
+
+/// A segment is closed when the next record would take it beyond this.
+pub(crate) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The open end of the journal.
+pub(crate) struct Journal {
+    folder: PathBuf,
+    segment: Segment,
+    segment_bytes: u64,
+    /// The number of the last commit.
+    pub(crate) commit: u64,
+    /// The last position.
+    pub(crate) position: u64,
+    /// The last recorded time.
+    pub(crate) recorded_time: i64,
+}
+
+/// Why a record was not stored.
+#[derive(Debug)]
+pub(crate) enum JournalError {
+    /// No room; nothing was written, and it may work later.
+    Full,
+    /// Final: whether the record is on disk cannot be known.
+    Broken(String),
+}
+
+impl Journal {
+    /// Opens the journal in a folder, or begins one. Answers what was noticed and mended.
+    ///
+    /// # Errors
+    /// When files cannot be read, or are damaged elsewhere than at the very end.
+    pub(crate) fn open(folder: &Path, segment_bytes: u64) -> Result<(Self, Vec<String>), LogError> {
+        let heads = segment::list(folder)?;
+        let Some(last) = heads.last() else {
+            let head = SegmentHead::first(rand_id(), crate::plan::wall_clock());
+            let segment = Segment::create(folder, head)?;
+            let journal =
+                Self { folder: folder.to_owned(), segment, segment_bytes, commit: 0, position: 0, recorded_time: 0 };
+            return Ok((journal, Vec::new()));
+        };
+        let (end, notices) = recovery::recover_end(folder, last)?;
+        let segment = Segment::reopen(folder, last.clone(), end.offset, end.leaves)?;
+        let journal = Self {
+            folder: folder.to_owned(),
+            segment,
+            segment_bytes,
+            commit: end.commit,
+            position: end.position,
+            recorded_time: end.recorded_time,
+        };
+        Ok((journal, notices))
+    }
+
+    /// Which log this is.
+    pub(crate) const fn log_id(&self) -> u128 {
+        self.segment.head.log_id
+    }
+
+    /// Makes a record durable.
+    pub(crate) fn append(&mut self, record: &Record) -> Result<(), JournalError> {
+        let len = record.bytes.len() as u64;
+        if self.segment.end + len > self.segment_bytes && self.segment.end > segment::HEAD_BYTES {
+            self.roll()?;
+        }
+        self.segment.append(&record.bytes)?;
+        self.commit = record.commit;
+        self.position = record.last_position;
+        self.recorded_time = self.recorded_time.max(record.recorded_time);
+        Ok(())
+    }
+
+    fn roll(&mut self) -> Result<(), JournalError> {
+        let root = self.segment.seal()?;
+        let head = SegmentHead {
+            log_id: self.segment.head.log_id,
+            number: self.segment.head.number + 1,
+            first_commit: self.commit + 1,
+            first_position: self.position + 1,
+            recorded_time: self.recorded_time,
+            previous_root: root,
+        };
+        self.segment = Segment::create(&self.folder, head).map_err(|error| match error {
+            LogError::Io { source, .. } if is_full(&source) => JournalError::Full,
+            other => JournalError::Broken(other.full_text()),
+        })?;
+        Ok(())
+    }
+}
+
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+fn rand_id() -> u128 {
+    ulid::Ulid::new().0
+}

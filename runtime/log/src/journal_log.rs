@@ -1,0 +1,337 @@
+//! The durable engine: journal first, sled behind it.
+//!
+//! [`JournalLog::open`] returns at once; the journal is verified and the store opened in the background, and
+//! appends and reads wait for them.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use parking_lot::Mutex;
+use tidewire_model::append::{AppendError, AppendRequest, Appended};
+use tidewire_model::event::{Event, EventId, StreamName};
+use tidewire_model::position::Position;
+use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use crate::indexer::{self, JournalFacts, STATE};
+use crate::journal::{Journal, SEGMENT_BYTES, segment};
+use crate::plan::{IdSource, MAX_BULK_BYTES, check_state, wall_clock};
+use crate::projection::StoredProjections;
+use crate::shared::Shared;
+use crate::store::{Space, Store};
+use crate::values::Values;
+use crate::writer::{Clock, Job, Reply, Writer};
+use crate::{
+    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription, lists,
+    reader,
+};
+
+/// How many appends may queue; more wait at the door.
+const QUEUE: usize = 4096;
+/// How many KiB of events may queue.
+const QUEUE_KIB: u32 = 96 * 1024;
+/// How many commits the store may be behind before appends wait for it.
+const STORE_QUEUE: usize = 256;
+
+/// How to open a log.
+#[derive(Clone)]
+pub struct JournalOptions {
+    /// A segment is closed when the next record would take it beyond this.
+    pub segment_bytes: u64,
+    /// So many newest events stay in memory even when the store has them, for subscribers that are close behind.
+    pub keep_events: usize,
+    /// The clock, in milliseconds since 1970.
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self { segment_bytes: SEGMENT_BYTES, keep_events: 4096, clock: Arc::new(wall_clock) }
+    }
+}
+
+/// The log on disk. A clone is the same log.
+#[derive(Clone)]
+pub struct JournalLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    closed: watch::Sender<bool>,
+}
+
+impl JournalLog {
+    /// Opens the log in a folder, or begins one. Returns at once; see [`EventLog::ready`].
+    ///
+    /// # Errors
+    /// When the folder cannot be written or another process uses it.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, LogError> {
+        Self::open_with(folder, JournalOptions::default())
+    }
+
+    /// Opens the log with options.
+    ///
+    /// # Errors
+    /// As [`JournalLog::open`].
+    pub fn open_with(folder: impl AsRef<Path>, options: JournalOptions) -> Result<Self, LogError> {
+        let folder = folder.as_ref().to_owned();
+        let journal_folder = folder.join("journal");
+        fs::create_dir_all(&journal_folder).map_err(LogError::io("create the folder", &journal_folder))?;
+        let lock = lock(&folder)?;
+        let shared = Arc::new(Shared::new());
+        shared.live.write().keep_events = options.keep_events;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = {
+            let shared = Arc::clone(&shared);
+            let work = move || {
+                run(&shared, &folder, &journal_folder, &options, queue);
+                drop(lock);
+            };
+            std::thread::Builder::new().name("log-writer".to_owned()).spawn(work)
+        };
+        let thread = thread.map_err(LogError::io("start a thread for", PathBuf::from("the event log")))?;
+        let inner = Inner {
+            shared,
+            jobs,
+            room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
+            writer: Mutex::new(Some(thread)),
+            closed: watch::channel(false).0,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Bytes that journal and store take on disk.
+    ///
+    /// # Errors
+    /// When the store does not open.
+    pub async fn store_bytes(&self) -> Result<u64, LogError> {
+        Ok(self.inner.shared.store().await?.size_on_disk())
+    }
+
+    async fn send(&self, requests: Vec<AppendRequest>, commit: Commit, reply: Reply) -> Result<(), AppendError> {
+        let requests = if requests.is_empty() { commit.requests } else { requests };
+        let size = requests.iter().map(AppendRequest::size).sum::<usize>()
+            + commit.state.iter().map(|change| change.value.as_ref().map_or(0, Bytes::len)).sum::<usize>();
+        let kib = u32::try_from(size / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB);
+        let permit = Arc::clone(&self.inner.room).acquire_many_owned(kib).await.map_err(|_| AppendError::Closed)?;
+        let job = Job::Append { requests, state: commit.state, size, reply, permit };
+        self.inner.jobs.send(job).await.map_err(|_| AppendError::Closed)
+    }
+
+    /// Runs something that blocks on the store, once that is open.
+    async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, &Store) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let store = self.inner.shared.store().await?;
+        let shared = Arc::clone(&self.inner.shared);
+        let done = tokio::task::spawn_blocking(move || work(&shared, &store)).await;
+        done.unwrap_or_else(|error| Err(LogError::Store(error.to_string())))
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, LogError> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(LogError::io("open the lock file", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(LogError::Io { operation: "lock", path, source }),
+    }
+}
+
+/// The writer's thread, from opening the journal to closing the store.
+fn run(
+    shared: &Arc<Shared>,
+    folder: &Path,
+    journal_folder: &Path,
+    options: &JournalOptions,
+    jobs: mpsc::Receiver<Job>,
+) {
+    let opened = Journal::open(journal_folder, options.segment_bytes).and_then(|opened| {
+        segment::sync_folder(folder)?;
+        Ok(opened)
+    });
+    let mut facts = JournalFacts {
+        log_id: 0,
+        journal_folder: journal_folder.to_owned(),
+        store_folder: folder.join("sled"),
+        commit: 0,
+        position: 0,
+        intact: false,
+    };
+    let journal = match opened {
+        Ok((journal, notices)) => {
+            notices.into_iter().for_each(|notice| shared.notice(notice));
+            facts = JournalFacts {
+                log_id: journal.log_id(),
+                commit: journal.commit,
+                position: journal.position,
+                intact: true,
+                ..facts
+            };
+            shared.head.send_replace(Position::new(journal.position));
+            Some(journal)
+        }
+        Err(error) => {
+            shared.make_read_only(error.full_text());
+            None
+        }
+    };
+    let (commits, queue) = sync_channel(STORE_QUEUE);
+    let indexer = {
+        let shared = Arc::clone(shared);
+        let work = move || indexer::run(&shared, &facts, &queue);
+        std::thread::Builder::new().name("log-store".to_owned()).spawn(work)
+    };
+    let clock: Clock = Arc::clone(&options.clock);
+    match journal {
+        Some(journal) => {
+            Writer { shared: Arc::clone(shared), journal, jobs, commits, clock, ids: IdSource::default() }.run();
+        }
+        None => crate::writer::refuse_all(shared, jobs, commits),
+    }
+    match indexer {
+        Ok(thread) => drop(thread.join()),
+        Err(error) => shared.make_read_only(format!("could not start the store's thread: {error}")),
+    }
+    if let Some(store) = shared.take_store() {
+        let_go(store);
+    }
+}
+
+/// Waits until the last reader has let go, so that the folder can be opened again.
+fn let_go(mut store: Arc<Store>) {
+    for _ in 0..500 {
+        match Arc::try_unwrap(store) {
+            Ok(store) => return drop(store),
+            Err(held) => store = held,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+impl EventLog for JournalLog {
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Appended>, AppendError>> {
+        Box::pin(async move {
+            check_state(&commit.state)?;
+            let (reply, answer) = oneshot::channel();
+            self.send(Vec::new(), commit, Reply::All(reply)).await?;
+            answer.await.unwrap_or(Err(AppendError::Closed))
+        })
+    }
+
+    fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
+        Box::pin(async move {
+            let count = requests.len();
+            let size = requests.iter().map(AppendRequest::size).sum();
+            if size > MAX_BULK_BYTES {
+                return vec![Err(AppendError::TooLarge { size, limit: MAX_BULK_BYTES }); count];
+            }
+            let (reply, answer) = oneshot::channel();
+            match self.send(requests, Commit::default(), Reply::Each(reply)).await {
+                Ok(()) => answer.await.unwrap_or_else(|_| vec![Err(AppendError::Closed); count]),
+                Err(error) => vec![Err(error); count],
+            }
+        })
+    }
+
+    fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, LogError>> {
+        Box::pin(async move {
+            self.inner.shared.store().await?;
+            match reader::read_live(&self.inner.shared, &query) {
+                Some(page) => Ok(page),
+                None => self.with_store(move |shared, store| reader::read(shared, store, &query)).await,
+            }
+        })
+    }
+
+    fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
+        Box::pin(self.with_store(move |shared, store| reader::event_at(shared, store, position.get())))
+    }
+
+    fn event_by_id(&self, id: EventId) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
+        Box::pin(self.with_store(move |shared, store| reader::find(shared, store, &id, false)))
+    }
+
+    fn position_at_time(&self, time: i64) -> BoxFuture<'_, Result<Position, LogError>> {
+        Box::pin(self.with_store(move |shared, store| reader::position_at_time(shared, store, time).map(Position::new)))
+    }
+
+    fn heads(&self, streams: Vec<StreamName>) -> BoxFuture<'_, Result<Vec<StreamHead>, LogError>> {
+        Box::pin(async move {
+            self.inner.shared.store().await?;
+            let live = self.inner.shared.live.read();
+            Ok(streams
+                .into_iter()
+                .map(|stream| live.heads.get(&stream).copied().unwrap_or_default().of(stream))
+                .collect())
+        })
+    }
+
+    fn streams(&self, list: StreamList) -> BoxFuture<'_, Result<Vec<StreamHead>, LogError>> {
+        Box::pin(self.with_store(move |shared, _| Ok(lists::streams(&shared.live.read(), &list))))
+    }
+
+    fn head(&self) -> Position {
+        *self.inner.shared.head.borrow()
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Position> {
+        self.inner.shared.head.subscribe()
+    }
+
+    fn subscribe(&self, filter: Filter, start: Start) -> BoxFuture<'_, Result<Subscription, LogError>> {
+        Box::pin(Subscription::new(Arc::new(self.clone()), filter, start))
+    }
+
+    fn state(&self, key: CompactString) -> BoxFuture<'_, Result<Option<Bytes>, LogError>> {
+        Box::pin(self.with_store(move |shared, store| {
+            let known = shared.live.read().state(&key);
+            known.map_or_else(|| Values::new(store, Space::Log, STATE).get(&key), Ok)
+        }))
+    }
+
+    fn states(&self, prefix: CompactString) -> BoxFuture<'_, Result<Vec<(CompactString, Bytes)>, LogError>> {
+        Box::pin(self.with_store(move |shared, store| lists::states(shared, store, &prefix)))
+    }
+
+    fn projections(&self) -> Arc<dyn ProjectionStore> {
+        Arc::new(StoredProjections::new(Arc::clone(&self.inner.shared)))
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(async move { self.inner.shared.store().await.map(drop) })
+    }
+
+    fn health(&self) -> Health {
+        self.inner.shared.health()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: true, gapless_positions: true, atomic_streams: true }
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let thread = self.inner.writer.lock().take();
+            let Some(thread) = thread else {
+                // Somebody else closes it.
+                drop(self.inner.closed.subscribe().wait_for(|closed| *closed).await);
+                return;
+            };
+            drop(self.inner.jobs.send(Job::Close).await);
+            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+            self.inner.closed.send_replace(true);
+        })
+    }
+}

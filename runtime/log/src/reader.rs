@@ -1,0 +1,348 @@
+//! Answers queries from memory and the store together.
+//!
+//! Forwards, the store is read up to where memory begins, and again if memory has moved on meanwhile; backwards,
+//! memory comes first. Either way nothing between the two is missed, because events leave memory only when the
+//! store has them.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use tidewire_model::event::{Event, EventId};
+use tidewire_model::position::Position;
+use tidewire_model::query::{Direction, Filter, Page, Query, has_wildcard, wildcard_matches};
+
+use crate::LogError;
+use crate::block::{block_key, read_block};
+use crate::index::{Kind, SPAN, span_first, span_of, stored_ids, stored_offsets, stored_types};
+use crate::live::Live;
+use crate::shared::Shared;
+use crate::store::{Slice, Space, Store};
+
+/// Most stored events that one read looks at before it answers with what it has.
+const SCAN_MAX: usize = 100_000;
+/// A pattern that matches more streams than this is read by category or in full.
+const STREAMS_MAX: usize = 64;
+
+/// Reads events from blocks and keeps the last block at hand.
+pub(crate) struct Blocks<'a> {
+    store: &'a Store,
+    first: u64,
+    events: Vec<Arc<Event>>,
+}
+
+impl<'a> Blocks<'a> {
+    pub(crate) const fn new(store: &'a Store) -> Self {
+        Self { store, first: 0, events: Vec::new() }
+    }
+
+    /// The event at a position.
+    pub(crate) fn get(&mut self, position: u64) -> Result<Option<Arc<Event>>, LogError> {
+        if let Some(event) = self.at_hand(position) {
+            return Ok(Some(event));
+        }
+        let (low, high) = (block_key(0), block_key(position));
+        let found = self.store.range(Space::Log, Bound::Included(&low), Bound::Included(&high)).next_back();
+        let Some((key, value)) = found.transpose()? else { return Ok(None) };
+        self.first = first_of(&key);
+        self.events = read_block(self.store, self.first, &value)?;
+        Ok(self.at_hand(position))
+    }
+
+    fn at_hand(&self, position: u64) -> Option<Arc<Event>> {
+        let index = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        self.events.get(index).filter(|event| event.position.get() == position).cloned()
+    }
+}
+
+fn first_of(key: &Slice) -> u64 {
+    key.last_chunk().copied().map_or(0, u64::from_be_bytes)
+}
+
+/// Which index leads to the events of a filter.
+enum Plan {
+    All,
+    Names(Kind, Vec<CompactString>),
+}
+
+fn plan(filter: &Filter, shared: &Shared, store: &Store) -> Result<Plan, LogError> {
+    let mut category = filter.category_name().map(CompactString::from);
+    if let Some(pattern) = &filter.stream {
+        if !has_wildcard(pattern) {
+            return Ok(Plan::Names(Kind::Stream, vec![pattern.clone()]));
+        }
+        let live = shared.live.read();
+        let names = live.heads.keys().filter(|name| wildcard_matches(pattern, name.as_str())).take(STREAMS_MAX + 1);
+        let names: Vec<_> = names.map(|name| CompactString::from(name.as_str())).collect();
+        if names.len() <= STREAMS_MAX {
+            return Ok(Plan::Names(Kind::Stream, names));
+        }
+        let fixed = pattern.split('*').next().unwrap_or_default();
+        category = category.or_else(|| fixed.split_once('-').map(|(category, _)| category.into()));
+    }
+    if !filter.event_types.is_empty() {
+        return Ok(Plan::Names(Kind::Type, type_names(filter, shared, store)?));
+    }
+    Ok(category.map_or(Plan::All, |category| Plan::Names(Kind::Category, vec![category])))
+}
+
+fn type_names(filter: &Filter, shared: &Shared, store: &Store) -> Result<Vec<CompactString>, LogError> {
+    if !filter.event_types.iter().any(|pattern| has_wildcard(pattern)) {
+        return Ok(filter.event_types.clone());
+    }
+    let mut names = stored_types(store)?;
+    for span in shared.live.read().spans() {
+        names.extend(span.type_names().cloned());
+    }
+    names.retain(|name| filter.event_types.iter().any(|pattern| wildcard_matches(pattern, name)));
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// A page under way.
+struct Reading<'a> {
+    query: &'a Query,
+    limit: usize,
+    page: Page,
+}
+
+impl Reading<'_> {
+    /// Looks at an event; answers whether the page is full before it.
+    fn full_before(&mut self, event: &Arc<Event>) -> bool {
+        if self.page.events.len() >= self.limit {
+            self.page.next = Some(event.position);
+            return true;
+        }
+        if self.query.filter.matches(event) {
+            self.page.events.push(Arc::clone(event));
+        }
+        false
+    }
+}
+
+/// Answers a query that memory alone can answer; `None` when the store is needed.
+pub(crate) fn read_live(shared: &Shared, query: &Query) -> Option<Page> {
+    let live = shared.live.read();
+    let timed = query.filter.from_time.is_some() || query.filter.to_time.is_some();
+    if query.direction == Direction::Backwards || timed || query.from.get().max(1) < live.tail_first() {
+        return None;
+    }
+    let mut reading = reading(query, &live);
+    for event in live.tail_range(query.from.get(), u64::MAX) {
+        if reading.full_before(event) {
+            break;
+        }
+    }
+    Some(reading.page)
+}
+
+fn reading<'a>(query: &'a Query, live: &Live) -> Reading<'a> {
+    let page = Page { head: Position::new(live.head), ..Page::default() };
+    Reading { query, limit: query.limit.min(Query::MAX_LIMIT), page }
+}
+
+/// Answers a query. Blocks on the disk.
+pub(crate) fn read(shared: &Shared, store: &Store, query: &Query) -> Result<Page, LogError> {
+    let mut reading = reading(query, &shared.live.read());
+    let first = match query.filter.from_time {
+        Some(time) => position_at_time(shared, store, time)?,
+        None => 1,
+    };
+    let last = match query.filter.to_time {
+        Some(time) => position_at_time(shared, store, time)?.saturating_sub(1),
+        None => u64::MAX,
+    };
+    let plan = plan(&query.filter, shared, store)?;
+    let from = query.from.get();
+    match query.direction {
+        Direction::Forwards => forwards(shared, store, &plan, &mut reading, (from.max(first), last))?,
+        Direction::Backwards => {
+            let last = if from == 0 { last } else { last.min(from) };
+            backwards(shared, store, &plan, &mut reading, (first, last))?;
+        }
+    }
+    Ok(reading.page)
+}
+
+fn forwards(
+    shared: &Shared,
+    store: &Store,
+    plan: &Plan,
+    reading: &mut Reading<'_>,
+    (mut cursor, last): (u64, u64),
+) -> Result<(), LogError> {
+    loop {
+        let live = shared.live.read();
+        let last_stored = last.min(live.tail_first() - 1);
+        if cursor > last_stored {
+            reading.page.head = Position::new(live.head);
+            for event in live.tail_range(cursor, last) {
+                if reading.full_before(event) {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        drop(live);
+        if scan(shared, store, plan, reading, (cursor, last_stored))? {
+            return Ok(());
+        }
+        cursor = last_stored + 1;
+    }
+}
+
+fn backwards(
+    shared: &Shared,
+    store: &Store,
+    plan: &Plan,
+    reading: &mut Reading<'_>,
+    (first, last): (u64, u64),
+) -> Result<(), LogError> {
+    let last_stored = {
+        let live = shared.live.read();
+        reading.page.head = Position::new(live.head);
+        for event in live.tail_range(first, last).rev() {
+            if reading.full_before(event) {
+                return Ok(());
+            }
+        }
+        last.min(live.tail_first() - 1)
+    };
+    if first <= last_stored {
+        scan(shared, store, plan, reading, (first, last_stored))?;
+    }
+    Ok(())
+}
+
+/// Looks at stored events in the direction of the query. Answers whether the page is done.
+fn scan(
+    shared: &Shared,
+    store: &Store,
+    plan: &Plan,
+    reading: &mut Reading<'_>,
+    (first, last): (u64, u64),
+) -> Result<bool, LogError> {
+    let backwards = reading.query.direction == Direction::Backwards;
+    let mut blocks = Blocks::new(store);
+    let mut budget = SCAN_MAX;
+    let (low, high) = (span_of(first), span_of(last));
+    for step in 0..=high - low {
+        let span = if backwards { high - step } else { low + step };
+        let begin = span_first(span);
+        let within = (first.max(begin), last.min(begin + SPAN - 1));
+        let listed = candidates(shared, store, plan, span, within)?;
+        let count = listed.as_ref().map_or(within.1 - within.0 + 1, |listed| listed.len() as u64);
+        for step in 0..count {
+            let index = if backwards { count - 1 - step } else { step };
+            let position = match &listed {
+                None => within.0 + index,
+                Some(listed) => usize::try_from(index).ok().and_then(|index| listed.get(index)).copied().unwrap_or(0),
+            };
+            if budget == 0 {
+                reading.page.next = Some(Position::new(position));
+                return Ok(true);
+            }
+            budget -= 1;
+            let missing = || LogError::Store(format!("the event at position {position} is missing"));
+            let event = blocks.get(position)?.ok_or_else(missing)?;
+            if reading.full_before(&event) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// The positions in a span that the index leads to; `None` when all have to be looked at.
+fn candidates(
+    shared: &Shared,
+    store: &Store,
+    plan: &Plan,
+    span: u64,
+    (first, last): (u64, u64),
+) -> Result<Option<Vec<u64>>, LogError> {
+    let Plan::Names(kind, names) = plan else { return Ok(None) };
+    let mut positions = Vec::new();
+    for name in names {
+        let in_memory = {
+            let live = shared.live.read();
+            live.spans().find(|known| known.number == span).map(|known| known.offsets(*kind, name).to_vec())
+        };
+        let offsets = match in_memory {
+            Some(offsets) => offsets,
+            None => stored_offsets(store, *kind, name, span)?,
+        };
+        let within = offsets.iter().map(|offset| span_first(span) + u64::from(*offset));
+        positions.extend(within.filter(|position| (first..=last).contains(position)));
+    }
+    if names.len() > 1 {
+        positions.sort_unstable();
+        positions.dedup();
+    }
+    Ok(Some(positions))
+}
+
+/// The first position recorded at or after a time.
+pub(crate) fn position_at_time(shared: &Shared, store: &Store, time: i64) -> Result<u64, LogError> {
+    let stored = {
+        let live = shared.live.read();
+        let before = live.tail.partition_point(|event| event.recorded_time < time) as u64;
+        if before > 0 || live.tail_first() == 1 {
+            return Ok(live.tail_first() + before);
+        }
+        live.tail_first() - 1
+    };
+    let mut blocks = Blocks::new(store);
+    let (mut low, mut high) = (1, stored + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let missing = || LogError::Store(format!("the event at position {middle} is missing"));
+        if blocks.get(middle)?.ok_or_else(missing)?.recorded_time < time {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
+/// The event at a position.
+pub(crate) fn event_at(shared: &Shared, store: &Store, position: u64) -> Result<Option<Arc<Event>>, LogError> {
+    {
+        let live = shared.live.read();
+        if position == 0 || position > live.head {
+            return Ok(None);
+        }
+        if let Some(event) = live.in_tail(position) {
+            return Ok(Some(Arc::clone(event)));
+        }
+    }
+    Blocks::new(store).get(position)
+}
+
+/// The event with an id. `recent` looks only where repeated ids are looked for.
+pub(crate) fn find(shared: &Shared, store: &Store, id: &EventId, recent: bool) -> Result<Option<Arc<Event>>, LogError> {
+    let key = id.key();
+    let (in_memory, spans) = {
+        let live = shared.live.read();
+        let in_memory = live.spans().rev().find_map(|span| span.find(key));
+        let known = live.filters.first_key_value().map_or(0, |(first, _)| *first);
+        let filtered = live.filters.iter().rev().filter(|(_, filter)| filter.may_hold(key)).map(|(span, _)| *span);
+        let older = (0..known).rev().filter(|_| !recent);
+        (in_memory, filtered.chain(older).collect::<Vec<_>>())
+    };
+    if let Some(position) = in_memory
+        && let Some(event) = event_at(shared, store, position)?.filter(|event| event.id == *id)
+    {
+        return Ok(Some(event));
+    }
+    for span in spans {
+        for position in stored_ids(store, span, key)? {
+            if let Some(event) = event_at(shared, store, position)?.filter(|event| event.id == *id) {
+                return Ok(Some(event));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,143 @@
+//! What the threads and handles of one journal log share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use tidewire_model::append::AppendError;
+use tidewire_model::position::Position;
+use tokio::sync::watch;
+
+use crate::live::Live;
+use crate::store::Store;
+use crate::{Health, LogError, StoreHealth};
+
+/// How far the store is.
+#[derive(Clone)]
+pub(crate) enum Phase {
+    Opening,
+    Rebuilding(f64),
+    Ready(Arc<Store>),
+    Failed(String),
+    Closed,
+}
+
+pub(crate) struct Shared {
+    pub(crate) live: RwLock<Live>,
+    pub(crate) head: watch::Sender<Position>,
+    phase: Mutex<Phase>,
+    phase_changed: Condvar,
+    /// Counts changes of the phase, for those who wait without blocking.
+    phases: watch::Sender<u64>,
+    read_only: Mutex<Option<String>>,
+    notices: Mutex<Vec<String>>,
+    store_dirty: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            live: RwLock::default(),
+            head: watch::channel(Position::ZERO).0,
+            phase: Mutex::new(Phase::Opening),
+            phase_changed: Condvar::new(),
+            phases: watch::channel(0).0,
+            read_only: Mutex::default(),
+            notices: Mutex::default(),
+            store_dirty: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        *self.phase.lock() = phase;
+        self.phase_changed.notify_all();
+        self.phases.send_modify(|count| *count += 1);
+    }
+
+    /// The store, an error when there will be none, or `None` when one has to wait.
+    pub(crate) fn store_now(&self) -> Option<Result<Arc<Store>, LogError>> {
+        answer(&self.phase.lock())
+    }
+
+    /// The store; waits until it is open.
+    pub(crate) fn wait_for_store(&self) -> Result<Arc<Store>, LogError> {
+        let mut phase = self.phase.lock();
+        loop {
+            if let Some(answer) = answer(&phase) {
+                return answer;
+            }
+            self.phase_changed.wait(&mut phase);
+        }
+    }
+
+    /// The store; waits until it is open without blocking the thread.
+    pub(crate) async fn store(&self) -> Result<Arc<Store>, LogError> {
+        let mut phases = self.phases.subscribe();
+        loop {
+            phases.borrow_and_update();
+            if let Some(answer) = self.store_now() {
+                return answer;
+            }
+            if phases.changed().await.is_err() {
+                return Err(LogError::Closed);
+            }
+        }
+    }
+
+    /// Forgets everything about the store and answers the last hold on it.
+    pub(crate) fn take_store(&self) -> Option<Arc<Store>> {
+        let before = std::mem::replace(&mut *self.phase.lock(), Phase::Closed);
+        self.set_phase(Phase::Closed);
+        if let Phase::Ready(store) = before { Some(store) } else { None }
+    }
+
+    /// Refuses appends from now on. The first reason stays.
+    pub(crate) fn make_read_only(&self, reason: String) {
+        tracing::error!(reason, "event log is read-only");
+        self.read_only.lock().get_or_insert(reason);
+    }
+
+    pub(crate) fn refusal(&self) -> Option<AppendError> {
+        self.read_only.lock().clone().map(|reason| AppendError::ReadOnly { reason })
+    }
+
+    pub(crate) fn notice(&self, notice: String) {
+        self.notices.lock().push(notice);
+    }
+
+    /// Notes that the store has something that is not on disk yet.
+    pub(crate) fn store_changed(&self) {
+        self.store_dirty.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_store_changed(&self) -> bool {
+        self.store_dirty.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let store = match &*self.phase.lock() {
+            Phase::Opening => StoreHealth::Opening,
+            Phase::Rebuilding(progress) => StoreHealth::Rebuilding { progress: *progress },
+            Phase::Ready(_) => StoreHealth::Ready,
+            Phase::Failed(reason) => StoreHealth::Failed { reason: reason.clone() },
+            Phase::Closed => StoreHealth::Failed { reason: "the log is closed".to_owned() },
+        };
+        let live = self.live.read();
+        Health {
+            read_only: self.read_only.lock().clone(),
+            store,
+            notices: self.notices.lock().clone(),
+            head: *self.head.borrow(),
+            store_lag: live.head.saturating_sub(live.stored),
+        }
+    }
+}
+
+fn answer(phase: &Phase) -> Option<Result<Arc<Store>, LogError>> {
+    match phase {
+        Phase::Opening | Phase::Rebuilding(_) => None,
+        Phase::Ready(store) => Some(Ok(Arc::clone(store))),
+        Phase::Failed(reason) => Some(Err(LogError::Store(reason.clone()))),
+        Phase::Closed => Some(Err(LogError::Closed)),
+    }
+}

@@ -1,0 +1,249 @@
+//! The one thread that writes: it numbers events, makes them durable and confirms them.
+//!
+//! It takes whatever queued up while the last `fdatasync` ran, so a slower disk makes larger groups. Nothing is
+//! confirmed, and nothing becomes visible, before it is durable.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
+use tidewire_model::event::{Event, EventId, StreamName};
+use tidewire_model::position::Position;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::LogError;
+use crate::journal::record::Record;
+use crate::journal::{Journal, JournalError};
+use crate::plan::{IdSource, Planner, Stored};
+use crate::reader;
+use crate::shared::Shared;
+use crate::store::Store;
+
+/// A group takes no further job beyond this many events …
+const GROUP_EVENTS: usize = 4096;
+/// … or this many bytes.
+const GROUP_BYTES: usize = 1024 * 1024;
+/// How long a group at most waits for those who were in the group before, and come back with their next event.
+const REGROUP: Duration = Duration::from_micros(300);
+
+/// The clock, in milliseconds since 1970.
+pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Where an answer goes.
+pub(crate) enum Reply {
+    /// All or nothing.
+    All(oneshot::Sender<Result<Vec<Appended>, AppendError>>),
+    /// Each request on its own.
+    Each(oneshot::Sender<Vec<Result<Appended, AppendError>>>),
+}
+
+/// Something to do for the writer.
+pub(crate) enum Job {
+    /// An append.
+    Append {
+        requests: Vec<AppendRequest>,
+        state: Vec<StateChange>,
+        size: usize,
+        reply: Reply,
+        /// Keeps the queue's memory bounded.
+        permit: OwnedSemaphorePermit,
+    },
+    /// Finish what came before and stop.
+    Close,
+}
+
+/// An append that waits for its confirmation.
+enum Planned {
+    All(oneshot::Sender<Result<Vec<Appended>, AppendError>>, Result<Vec<Appended>, AppendError>),
+    Each(oneshot::Sender<Vec<Result<Appended, AppendError>>>, Vec<Result<Appended, AppendError>>),
+}
+
+impl Planned {
+    /// Answers. Receivers that are gone do not matter.
+    fn answer(self, failure: Option<&AppendError>) {
+        let or_failure = |error: AppendError| failure.cloned().unwrap_or(error);
+        match (self, failure) {
+            (Self::All(reply, result), None) => drop(reply.send(result)),
+            (Self::All(reply, result), Some(failure)) => {
+                drop(reply.send(Err(result.err().unwrap_or_else(|| or_failure(failure.clone())))));
+            }
+            (Self::Each(reply, results), None) => drop(reply.send(results)),
+            (Self::Each(reply, results), Some(failure)) => {
+                drop(reply.send(results.into_iter().map(|result| result.and(Err(failure.clone()))).collect()));
+            }
+        }
+    }
+}
+
+struct Known<'a> {
+    shared: &'a Shared,
+    store: &'a Store,
+}
+
+impl Stored for Known<'_> {
+    fn version(&self, stream: &StreamName) -> u64 {
+        self.shared.live.read().heads.get(stream).map_or(0, |head| head.version)
+    }
+
+    fn find(&self, id: &EventId) -> Result<Option<Arc<Event>>, LogError> {
+        reader::find(self.shared, self.store, id, true)
+    }
+}
+
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Journal,
+    pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) commits: SyncSender<Record>,
+    pub(crate) clock: Clock,
+    pub(crate) ids: IdSource,
+}
+
+impl Writer {
+    /// Runs until it is told to close or nobody can send any more.
+    pub(crate) fn run(mut self) {
+        let mut expected = 1;
+        loop {
+            let Some(first) = self.jobs.blocking_recv() else { return };
+            let (group, closing) = self.collect(first, expected);
+            expected = group.len();
+            if !group.is_empty() {
+                self.commit(group);
+            }
+            if closing {
+                return;
+            }
+        }
+    }
+
+    /// Takes what has queued up. Those who were answered together tend to come back together: a group waits a
+    /// moment for as many as were in the one before, never for a single one.
+    fn collect(&mut self, first: Job, expected: usize) -> (Vec<Job>, bool) {
+        let mut group = Vec::with_capacity(expected.min(GROUP_EVENTS));
+        let (mut events, mut bytes) = (0, 0);
+        let mut next = Some(first);
+        let mut waiting_since: Option<Instant> = None;
+        loop {
+            match next.take() {
+                Some(Job::Append { requests, state, size, reply, permit }) => {
+                    events += requests.iter().map(|request| request.events.len()).sum::<usize>();
+                    bytes += size;
+                    group.push(Job::Append { requests, state, size, reply, permit });
+                }
+                Some(Job::Close) => return (group, true),
+                None => {}
+            }
+            if events >= GROUP_EVENTS || bytes >= GROUP_BYTES {
+                return (group, false);
+            }
+            next = self.jobs.try_recv().ok();
+            if next.is_none() {
+                let since = *waiting_since.get_or_insert_with(Instant::now);
+                if group.len() >= expected || since.elapsed() >= REGROUP {
+                    return (group, false);
+                }
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Job>) {
+        let store = match (self.shared.refusal(), self.shared.wait_for_store()) {
+            (Some(refusal), _) => return refuse(group, &refusal),
+            (None, Err(error)) => return refuse(group, &AppendError::ReadOnly { reason: error.full_text() }),
+            (None, Ok(store)) => store,
+        };
+        // The store may have found, while it opened, that nothing can be appended.
+        if let Some(refusal) = self.shared.refusal() {
+            return refuse(group, &refusal);
+        }
+        let head = self.journal.position;
+        let now = (self.clock)().max(self.journal.recorded_time);
+        let known = Known { shared: &self.shared, store: &store };
+        let mut planner = Planner::new(&known, &mut self.ids, Position::new(head), now);
+        let mut planned = Vec::with_capacity(group.len());
+        let mut state = Vec::new();
+        let mut permits = Vec::with_capacity(group.len());
+        for job in group {
+            let Job::Append { requests, state: changes, reply, permit, .. } = job else { continue };
+            permits.push(permit);
+            planned.push(plan(&mut planner, requests, changes, reply, &mut state));
+        }
+        let events = std::mem::take(&mut planner.events);
+        drop(planner);
+        drop(store);
+        if events.is_empty() && state.is_empty() {
+            return planned.into_iter().for_each(|planned| planned.answer(None));
+        }
+        let record = Record::encode(self.journal.commit + 1, head, events, state);
+        let failure = match self.journal.append(&record) {
+            Ok(()) => {
+                self.publish(&record);
+                None
+            }
+            Err(JournalError::Full) => Some(AppendError::DiskFull),
+            Err(JournalError::Broken(reason)) => {
+                self.shared.make_read_only(reason.clone());
+                Some(AppendError::ReadOnly { reason })
+            }
+        };
+        planned.into_iter().for_each(|planned| planned.answer(failure.as_ref()));
+        if failure.is_none() && self.commits.send(record).is_err() {
+            self.shared.make_read_only("the indexed store has stopped; see the program's log, then restart".to_owned());
+        }
+    }
+
+    fn publish(&self, record: &Record) {
+        self.shared.live.write().publish(record.commit, &record.events, &record.state);
+        if !record.events.is_empty() {
+            self.shared.head.send_replace(Position::new(record.last_position));
+        }
+    }
+}
+
+fn plan(
+    planner: &mut Planner<'_, Known<'_>>,
+    requests: Vec<AppendRequest>,
+    changes: Vec<StateChange>,
+    reply: Reply,
+    state: &mut Vec<StateChange>,
+) -> Planned {
+    match reply {
+        Reply::All(reply) => {
+            let result = planner.plan_all(requests);
+            if result.is_ok() {
+                state.extend(changes);
+            }
+            Planned::All(reply, result)
+        }
+        Reply::Each(reply) => {
+            let one = |request| {
+                let appended = planner.plan_all(vec![request])?;
+                appended.first().copied().ok_or(AppendError::Empty)
+            };
+            Planned::Each(reply, requests.into_iter().map(one).collect())
+        }
+    }
+}
+
+/// Refuses everything until it is told to close: the journal did not open.
+pub(crate) fn refuse_all(shared: &Shared, mut jobs: mpsc::Receiver<Job>, commits: SyncSender<Record>) {
+    while let Some(job) = jobs.blocking_recv() {
+        if matches!(job, Job::Close) {
+            break;
+        }
+        refuse(vec![job], &shared.refusal().unwrap_or(AppendError::Closed));
+    }
+    drop(commits);
+}
+
+fn refuse(group: Vec<Job>, refusal: &AppendError) {
+    for job in group {
+        let Job::Append { requests, reply, .. } = job else { continue };
+        match reply {
+            Reply::All(reply) => drop(reply.send(Err(refusal.clone()))),
+            Reply::Each(reply) => drop(reply.send(vec![Err(refusal.clone()); requests.len()])),
+        }
+    }
+}
