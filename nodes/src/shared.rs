@@ -1,1 +1,6 @@
 //! What several node types share: typed inputs, templates, conditions and JavaScript's conversions.
+
+pub(crate) mod coerce;
+pub(crate) mod condition;
+pub(crate) mod template;
+pub(crate) mod typed_input;
