@@ -50,6 +50,8 @@ pub struct Driver {
     ordered: FuturesOrdered<Work>,
     unordered: FuturesUnordered<Work>,
     spare: Vec<Delivery>,
+    /// The node starts work for each message rather than for each batch.
+    work_per_message: bool,
     failures: u32,
 }
 
@@ -76,6 +78,7 @@ impl Driver {
             ordered: FuturesOrdered::new(),
             unordered: FuturesUnordered::new(),
             spare: Vec::new(),
+            work_per_message: false,
             failures: 0,
         }
     }
@@ -113,73 +116,92 @@ impl Driver {
             match self.wake().await {
                 Woken::Finished(emissions) => self.take_emissions(emissions),
                 Woken::Taken(Taken::Signal(signal)) => started = self.handle_signal(signal),
-                Woken::Taken(Taken::Messages) => started = self.work().await,
+                Woken::Taken(Taken::Messages) => started = self.activate(),
                 Woken::Taken(Taken::Stop(reason)) => break reason,
             }
+            tokio::task::consume_budget().await;
         };
         self.wind_down(reason).await;
     }
 
     async fn wake(&mut self) -> Woken {
-        let Driver { slot, batch, ordered, unordered, node, .. } = self;
-        let limit = node.as_ref().map_or(1, |node| node.concurrency());
+        let room = self.room();
+        let Driver { slot, batch, ordered, unordered, .. } = self;
         poll_fn(|cx| {
             if let Some(emissions) = poll_work(ordered, unordered, cx) {
                 return Poll::Ready(Woken::Finished(emissions));
             }
-            let accept = ordered.len() + unordered.len() < limit;
-            slot.inbox.poll_take(batch, accept, cx).map(Woken::Taken)
+            slot.inbox.poll_take(batch, room > 0, cx).map(Woken::Taken)
         })
         .await
     }
 
-    /// Works through the batch, in activations. False when the node has to be started again.
-    async fn work(&mut self) -> bool {
-        while !self.batch.is_empty() {
-            let mut chunk = if self.batch.len() <= ACTIVATION {
-                std::mem::take(&mut self.batch)
-            } else {
-                self.batch.drain(..ACTIVATION).collect()
-            };
-            let count = chunk.len() as u64;
-            self.tap_in(&chunk);
-            if let Some(last) = chunk.back() {
-                self.slot.recent.remember(&last.message, self.shared.clock.now_ms());
-            }
-            let began = Instant::now();
-            let result = self.attempt(|node, ctx| node.process_batch(&mut chunk, ctx));
-            let left = chunk.len() as u64;
-            self.slot.counters.busy_ns.add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            self.slot.counters.received.add(count - left);
-            if self.batch.is_empty() {
-                // The emptied queue goes round: no allocation per activation.
-                self.batch = chunk;
-            } else if left > 0 {
-                chunk.append(&mut self.batch);
-                self.batch = chunk;
-            }
-            self.flush().await;
-            if let Err(panic) = result {
+    /// How many more messages the node may be given at once.
+    fn room(&self) -> usize {
+        let limit = self.node.as_ref().map_or(1, |node| node.concurrency());
+        let free = limit.saturating_sub(self.ordered.len() + self.unordered.len());
+        if self.work_per_message { free } else { free.min(1) * ACTIVATION }
+    }
+
+    /// Lets the node work on what the batch holds, as much as one activation may. False when the node has to be
+    /// started again.
+    fn activate(&mut self) -> bool {
+        let size = self.room().min(ACTIVATION);
+        let mut chunk =
+            if self.batch.len() <= size { std::mem::take(&mut self.batch) } else { self.batch.drain(..size).collect() };
+        let count = chunk.len() as u64;
+        self.tap_in(&chunk);
+        if let Some(last) = chunk.back() {
+            self.slot.recent.remember(&last.message, self.shared.clock.now_ms());
+        }
+        let began = Instant::now();
+        let under_way = self.ordered.len() + self.unordered.len();
+        let result = self.attempt(|node, ctx| node.process_batch(&mut chunk, ctx));
+        // A node that starts work for each message is given only as many as may be under way from now on.
+        self.work_per_message |= self.ordered.len() + self.unordered.len() > under_way + 1;
+        self.slot.counters.busy_ns.add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        self.slot.counters.received.add(count - chunk.len() as u64);
+        if self.batch.is_empty() {
+            // The emptied queue goes round: no allocation per activation.
+            self.batch = chunk;
+        } else if !chunk.is_empty() {
+            chunk.append(&mut self.batch);
+            self.batch = chunk;
+        }
+        match result {
+            Ok(()) => true,
+            Err(panic) => {
                 self.crashed(panic);
+                false
+            }
+        }
+    }
+
+    /// Works off the whole batch. False when the node crashed on the way.
+    async fn work_off(&mut self) -> bool {
+        while !self.batch.is_empty() {
+            while self.room() == 0 {
+                if let Some(emissions) = self.next_finished().await {
+                    self.take_emissions(emissions);
+                }
+            }
+            let well = self.activate();
+            self.flush().await;
+            if !well {
                 return false;
             }
             tokio::task::consume_budget().await;
-            while let Some(emissions) = self.ready_work().await {
-                self.take_emissions(emissions);
-                self.flush().await;
-            }
         }
         true
     }
 
-    /// Work that must end before the node may go on, or that has ended already.
-    async fn ready_work(&mut self) -> Option<Vec<Emission>> {
-        let Driver { ordered, unordered, node, .. } = self;
-        let limit = node.as_ref().map_or(1, |node| node.concurrency());
+    /// The next work that ends; `None` when none is under way.
+    async fn next_finished(&mut self) -> Option<Vec<Emission>> {
+        let Driver { ordered, unordered, .. } = self;
         poll_fn(|cx| match poll_work(ordered, unordered, cx) {
             Some(emissions) => Poll::Ready(Some(emissions)),
-            None if ordered.len() + unordered.len() >= limit => Poll::Pending,
-            None => Poll::Ready(None),
+            None if ordered.is_empty() && unordered.is_empty() => Poll::Ready(None),
+            None => Poll::Pending,
         })
         .await
     }
@@ -303,7 +325,7 @@ impl Driver {
         if reason != StopReason::Replaced && self.node.is_some() {
             self.drain(reason).await;
         }
-        while let Some(emissions) = poll_fn(|cx| poll_all(&mut self.ordered, &mut self.unordered, cx)).await {
+        while let Some(emissions) = self.next_finished().await {
             self.take_emissions(emissions);
             self.flush().await;
         }
@@ -326,7 +348,7 @@ impl Driver {
                     _ => self.slot.inbox.take_messages(&mut self.batch),
                 }
             }
-            if self.batch.is_empty() || !self.work().await {
+            if self.batch.is_empty() || !self.work_off().await {
                 return;
             }
         }
@@ -366,19 +388,6 @@ fn poll_work(
         return Some(emissions);
     }
     None
-}
-
-/// Like [`poll_work`], but pending until everything has ended; then `None`.
-fn poll_all(
-    ordered: &mut FuturesOrdered<Work>,
-    unordered: &mut FuturesUnordered<Work>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Vec<Emission>>> {
-    match poll_work(ordered, unordered, cx) {
-        Some(emissions) => Poll::Ready(Some(emissions)),
-        None if ordered.is_empty() && unordered.is_empty() => Poll::Ready(None),
-        None => Poll::Pending,
-    }
 }
 
 fn tap_out(shared: &Shared, slot: &Slot, port: usize, deliveries: &[Delivery]) {

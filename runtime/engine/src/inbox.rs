@@ -133,7 +133,7 @@ impl Inbox {
     }
 
     /// Waits for a signal, a stop request or messages, in this order of precedence. Messages are only taken when
-    /// `accept` is true and go into `batch`, which must be empty.
+    /// `accept` is true; they go into `batch`, unless it still holds some.
     pub fn poll_take(&self, batch: &mut Batch, accept: bool, cx: &mut Context<'_>) -> Poll<Taken> {
         if let Some(taken) = self.try_take(batch, accept) {
             return Poll::Ready(taken);
@@ -150,6 +150,9 @@ impl Inbox {
         }
         if let Some(reason) = queue.stop {
             return Some(Taken::Stop(reason));
+        }
+        if accept && !batch.is_empty() {
+            return Some(Taken::Messages);
         }
         if !accept || queue.messages.is_empty() {
             return None;
