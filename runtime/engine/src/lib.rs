@@ -3,6 +3,7 @@
 //! It knows no node type by name and opens no socket; both come in through `node-api`.
 
 mod apply;
+pub mod bench;
 mod build;
 mod clock;
 mod driver;

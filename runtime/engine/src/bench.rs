@@ -1,0 +1,213 @@
+//! Figures of the engine itself: cost of a hop and of a fan-out copy, time of a deploy, memory of an idle node.
+//!
+//! In-process and without a network; `tidewire bench` prints them. Nodes of its own, so that no node type is measured.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use tidewire_model::flow::FlowDocument;
+use tidewire_model::Message;
+use tidewire_node_api::{
+    Batch, BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeDef, NodeError, NodeType, Registry, Role, Services,
+};
+use tokio::sync::Notify;
+
+use crate::{DeployKind, DeployRequest, Engine, EngineConfig, NoCredentials, SystemClock};
+
+/// One measured figure.
+#[derive(Debug, Clone, Serialize)]
+pub struct Figure {
+    pub name: String,
+    pub value: f64,
+    pub unit: &'static str,
+}
+
+const MESSAGES: u64 = 200_000;
+const WIDTH: u64 = 50;
+
+/// Measures everything. `services` are those of the program, over a log that may be thrown away.
+///
+/// # Errors
+/// When a deploy is refused, which means that the log does not work.
+pub async fn figures(services: Services) -> Result<Vec<Figure>, crate::DeployError> {
+    let mut figures = Vec::new();
+    let short = pass_messages(&services, &chain(1)).await?;
+    let long = pass_messages(&services, &chain(WIDTH + 1)).await?;
+    figures.push(figure("hop_ns", (long - short) / WIDTH as f64, "ns"));
+    let narrow = pass_messages(&services, &fan_out(1)).await?;
+    let wide = pass_messages(&services, &fan_out(WIDTH + 1)).await?;
+    figures.push(figure("fanout_copy_ns", (wide - narrow) / WIDTH as f64, "ns"));
+    for nodes in [100, 1_000, 10_000] {
+        figures.push(figure(&format!("deploy_1_of_{nodes}_ms"), deploy_one_of(&services, nodes).await?, "ms"));
+    }
+    figures.push(figure("idle_node_bytes", idle_node_bytes(&services).await?, "bytes"));
+    Ok(figures)
+}
+
+fn figure(name: &str, value: f64, unit: &'static str) -> Figure {
+    Figure { name: name.to_owned(), value, unit }
+}
+
+fn engine(services: &Services) -> Engine {
+    let registry = Registry::new(&[NodeDef::of::<Pass>(), NodeDef::of::<End>()]);
+    Engine::new(EngineConfig {
+        registry: Arc::new(registry.expect("the two node types of the bench have sound schemas")),
+        services: services.clone(),
+        clock: Arc::new(SystemClock),
+        credentials: Arc::new(NoCredentials),
+        env: Arc::new(|_| None),
+        runtime: tokio::runtime::Handle::current(),
+        safe: false,
+    })
+}
+
+async fn deploy(engine: &Engine, nodes: Json) -> Result<(), crate::DeployError> {
+    let document = FlowDocument::from_json(nodes).expect("the flows of the bench are well formed");
+    // What is in the log from an earlier figure is what a deploy builds on.
+    if engine.flows().rev.is_empty() {
+        engine.load().await.map_err(|error| crate::DeployError::Log(error.to_string()))?;
+    }
+    let author = "bench".to_owned();
+    let request = DeployRequest { document, kind: DeployKind::Nodes, expected_rev: None, author, touched: Vec::new() };
+    engine.deploy(request).await.map(|_| ())
+}
+
+fn chain(length: u64) -> Json {
+    let mut nodes: Vec<Json> =
+        (0..length).map(|i| json!({"id": format!("n{i}"), "type": "pass", "wires": [[format!("n{}", i + 1)]]})).collect();
+    nodes.push(json!({"id": format!("n{length}"), "type": "end", "wires": []}));
+    nodes.into()
+}
+
+fn fan_out(width: u64) -> Json {
+    let targets: Vec<String> = (0..width).map(|i| format!("e{i}")).collect();
+    let mut nodes = vec![json!({"id": "n0", "type": "pass", "wires": [targets]})];
+    nodes.extend((0..width).map(|i| json!({"id": format!("e{i}"), "type": "end", "wires": []})));
+    nodes.into()
+}
+
+static ENDED: AtomicU64 = AtomicU64::new(0);
+static ALL_ENDED: Notify = Notify::const_new();
+static EXPECTED: AtomicU64 = AtomicU64::new(0);
+
+/// Nanoseconds per message through a flow that starts at `n0`.
+async fn pass_messages(services: &Services, flow: &Json) -> Result<f64, crate::DeployError> {
+    let engine = engine(services);
+    deploy(&engine, flow.clone()).await?;
+    let ends = flow.as_array().map_or(1, |nodes| nodes.iter().filter(|node| node["type"] == "end").count());
+    ENDED.store(0, Ordering::Relaxed);
+    EXPECTED.store(MESSAGES * ends as u64, Ordering::Relaxed);
+    let began = Instant::now();
+    for id in 0..MESSAGES {
+        // The flow was just deployed; it cannot be gone.
+        let _ = engine.send("n0", Message::with_payload(id, 1)).await;
+        if id % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    while ENDED.load(Ordering::Relaxed) < EXPECTED.load(Ordering::Relaxed) {
+        ALL_ENDED.notified().await;
+    }
+    let elapsed = began.elapsed();
+    deploy(&engine, json!([])).await?;
+    Ok(elapsed.as_nanos() as f64 / MESSAGES as f64)
+}
+
+/// Milliseconds of a deploy that changes one node of many, the median of five.
+async fn deploy_one_of(services: &Services, nodes: usize) -> Result<f64, crate::DeployError> {
+    let engine = engine(services);
+    let flow = |changed: usize| -> Json {
+        let node = |i: usize| {
+            let next = if i % 10 == 9 { vec![] } else { vec![format!("n{}", i + 1)] };
+            json!({"id": format!("n{i}"), "type": "pass", "x": 1, "y": 1, "round": if i == 0 { changed } else { 0 }, "wires": [next]})
+        };
+        (0..nodes).map(node).collect()
+    };
+    deploy(&engine, flow(0)).await?;
+    let mut times = Vec::new();
+    for round in 1..=5 {
+        let nodes = flow(round);
+        let began = Instant::now();
+        deploy(&engine, nodes).await?;
+        times.push(began.elapsed().as_secs_f64() * 1_000.0);
+    }
+    deploy(&engine, json!([])).await?;
+    times.sort_by(f64::total_cmp);
+    Ok(times.get(2).copied().unwrap_or(f64::NAN))
+}
+
+async fn idle_node_bytes(services: &Services) -> Result<f64, crate::DeployError> {
+    const NODES: usize = 10_000;
+    let engine = engine(services);
+    deploy(&engine, json!([])).await?;
+    let before = resident_bytes();
+    let nodes = (0..NODES).map(|i| json!({"id": format!("n{i}"), "type": "pass", "wires": [[]]})).collect();
+    deploy(&engine, nodes).await?;
+    let used = resident_bytes() - before;
+    deploy(&engine, json!([])).await?;
+    Ok(used / NODES as f64)
+}
+
+/// Resident memory of this process; 0 where the system does not tell.
+fn resident_bytes() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: f64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0);
+    pages * 4_096.0
+}
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct NoConfig {
+    round: u64,
+}
+
+const fn meta(name: &'static str) -> Meta {
+    Meta::new(name, name, Category::Common, Role::Logic, Kind::Pure)
+}
+
+struct Pass;
+
+impl NodeType for Pass {
+    type Config = NoConfig;
+    const META: Meta = meta("pass");
+
+    fn build(_config: NoConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
+        Ok(Pass)
+    }
+}
+
+impl Node for Pass {
+    fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        ctx.emit(0, message);
+        Ok(())
+    }
+}
+
+struct End;
+
+impl NodeType for End {
+    type Config = NoConfig;
+    const META: Meta = meta("end");
+
+    fn build(_config: NoConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
+        Ok(End)
+    }
+}
+
+impl Node for End {
+    fn process(&mut self, _message: Message, _ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    fn process_batch(&mut self, batch: &mut Batch, _ctx: &mut Ctx<'_>) {
+        let count = batch.len() as u64;
+        batch.clear();
+        if ENDED.fetch_add(count, Ordering::Relaxed) + count >= EXPECTED.load(Ordering::Relaxed) {
+            ALL_ENDED.notify_one();
+        }
+    }
+}
