@@ -1,0 +1,99 @@
+//! The log as nodes see it. Adapts, decides nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tidewire_log::{EventLog, LogError, StoreHealth, Subscription as Following};
+use tidewire_model::append::{AppendError, AppendRequest, Appended};
+use tidewire_model::event::Event;
+use tidewire_model::position::Position;
+use tidewire_model::query::{Filter, Page, Query, Start};
+use tidewire_node_api::handles::{BoxFuture, HandleError, Log, Subscription};
+
+/// Most events that a subscription hands over at a time: enough to make batches pay, little enough to hold in memory.
+const DELIVERY_MAX: usize = 1_024;
+
+/// Gives nodes an event log.
+#[derive(Clone)]
+pub struct LogHandle {
+    log: Arc<dyn EventLog>,
+}
+
+impl LogHandle {
+    pub fn new(log: Arc<dyn EventLog>) -> Self {
+        LogHandle { log }
+    }
+}
+
+/// What a log error means to a node.
+pub(crate) fn handle_error(error: &LogError) -> HandleError {
+    HandleError { text: error.full_text(), retryable: !matches!(error, LogError::Closed | LogError::Name(_)) }
+}
+
+impl Log for LogHandle {
+    fn append(&self, requests: Vec<AppendRequest>) -> BoxFuture<Vec<Result<Appended, AppendError>>> {
+        let log = Arc::clone(&self.log);
+        Box::pin(async move { log.append_each(requests).await })
+    }
+
+    fn read(&self, query: Query) -> BoxFuture<Result<Page, HandleError>> {
+        let log = Arc::clone(&self.log);
+        Box::pin(async move { log.read(query).await.map_err(|error| handle_error(&error)) })
+    }
+
+    fn subscribe(&self, filter: Filter, start: Start) -> Box<dyn Subscription> {
+        // "Now" is the moment of the call, not that of the first wait.
+        let opening = matches!(self.log.health().store, StoreHealth::Opening);
+        let start = match start {
+            Start::Now if !opening => Start::Position(self.log.head().next()),
+            other => other,
+        };
+        Box::new(LogSubscription { log: Arc::clone(&self.log), filter, start, following: None })
+    }
+
+    fn save_checkpoint(&self, name: &str, position: Position) -> BoxFuture<Result<(), HandleError>> {
+        let (log, name) = (Arc::clone(&self.log), name.into());
+        Box::pin(async move {
+            let saved = log.set_checkpoint(name, position).await;
+            saved.map_err(|error| HandleError { text: error.to_string(), retryable: error.is_retryable() })
+        })
+    }
+
+    fn checkpoint(&self, name: &str) -> BoxFuture<Result<Option<Position>, HandleError>> {
+        let (log, name) = (Arc::clone(&self.log), name.into());
+        Box::pin(async move { log.checkpoint(name).await.map_err(|error| handle_error(&error)) })
+    }
+
+    fn head(&self) -> Position {
+        self.log.head()
+    }
+}
+
+struct LogSubscription {
+    log: Arc<dyn EventLog>,
+    filter: Filter,
+    start: Start,
+    following: Option<Following>,
+}
+
+impl LogSubscription {
+    async fn next_events(&mut self) -> Result<Vec<Arc<Event>>, LogError> {
+        let following = match &mut self.following {
+            Some(following) => following,
+            none => none.insert(self.log.subscribe(self.filter.clone(), self.start.clone()).await?),
+        };
+        loop {
+            let delivery = following.next_batch(DELIVERY_MAX).await?;
+            if !delivery.events.is_empty() {
+                return Ok(delivery.events);
+            }
+        }
+    }
+}
+
+impl Subscription for LogSubscription {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Vec<Arc<Event>>, HandleError>> + Send + '_>> {
+        Box::pin(async move { self.next_events().await.map_err(|error| handle_error(&error)) })
+    }
+}

@@ -1,0 +1,380 @@
+//! Read models: kept up to date by one task each, readable by anyone, exactly once per event.
+//!
+//! ```text
+//!   log ──► task ──► fold (state in memory, bounded) ──► one commit: entries + checkpoint ──► changed(…)
+//!                      build 7 is served ◄── readers          build 8 is made beside it, then swapped in
+//! ```
+//! What a read model computes is the reducer's business; how it is stored, the log crate's.
+
+mod codec;
+mod fold;
+mod past;
+mod shelf;
+mod task;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tidewire_log::{EventLog, LogError, StoreHealth};
+use tidewire_model::position::Position;
+use tidewire_node_api::handles::{
+    At, BoxFuture, Changed, Entry, HandleError, Progress, ProjectionGuard, ProjectionSpec, Projections,
+};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::log_handle::handle_error;
+use shelf::{NAME_MAX, Shelf};
+use task::{Shared, Task};
+
+/// Entries read from the store at a time.
+const SCAN_PAGE: usize = 1_000;
+
+/// An event that a read model could not apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    pub position: Position,
+    /// Id of the event.
+    pub event: String,
+    /// Why it could not be applied.
+    pub reason: String,
+}
+
+/// How a read model is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectionStatus {
+    pub name: String,
+    /// Whether a node keeps it up to date.
+    pub kept: bool,
+    /// Every event up to here has taken effect.
+    pub position: Position,
+    /// How many events of the log are still to be looked at.
+    pub lag: u64,
+    pub keys: u64,
+    /// How many events it could not apply.
+    pub parked: u64,
+    /// How much of it is done, from 0 to 1, while it is built from history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub building: Option<f64>,
+    /// Why it stands still, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// Keeps read models. A clone is the same service.
+#[derive(Clone)]
+pub struct ProjectionService {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Arc<dyn EventLog>,
+    shelf: Shelf,
+    runtime: Handle,
+    kept: Mutex<BTreeMap<String, Kept>>,
+}
+
+/// A read model that a node keeps, or kept until a moment ago.
+#[derive(Clone)]
+struct Kept {
+    spec: Arc<ProjectionSpec>,
+    shared: Arc<Shared>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Kept {
+    fn is_running(&self) -> bool {
+        !self.shared.cancel.is_cancelled()
+    }
+}
+
+impl ProjectionService {
+    /// A service whose read models lie in the store beside `log` and whose tasks run on `runtime`.
+    pub fn new(log: Arc<dyn EventLog>, runtime: Handle) -> Self {
+        let shelf = Shelf::new(log.projections());
+        ProjectionService { inner: Arc::new(Inner { log, shelf, runtime, kept: Mutex::default() }) }
+    }
+
+    /// Names of all read models, also of those that no node keeps any more.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, HandleError> {
+        let mut names = self.inner.shelf.names().map_err(|error| handle_error(&error))?;
+        names.extend(self.inner.kept.lock().keys().cloned());
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// How a read model is; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn status(&self, name: &str) -> Result<Option<ProjectionStatus>, HandleError> {
+        self.inner.status(name).map_err(|error| handle_error(&error))
+    }
+
+    /// Events that a read model could not apply, oldest first, and why.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn parked(&self, name: &str, limit: usize) -> Result<Vec<Parked>, HandleError> {
+        let read = || match self.inner.place(name)? {
+            Some(place) => self.inner.shelf.parked(&place, limit),
+            None => Ok(Vec::new()),
+        };
+        read().map_err(|error| handle_error(&error))
+    }
+
+    /// Builds a read model once more from the first event, beside the one that is served until then.
+    ///
+    /// # Errors
+    /// When no node keeps it.
+    pub fn rebuild(&self, name: &str) -> Result<(), HandleError> {
+        match self.inner.kept(name).filter(Kept::is_running) {
+            Some(kept) => {
+                kept.shared.ask_rebuild();
+                Ok(())
+            }
+            None => Err(not_kept(name)),
+        }
+    }
+
+    /// Waits until every event up to `position` has taken effect on what readers see.
+    ///
+    /// # Errors
+    /// When no node keeps the read model and it has not got that far, or when its keeping ends meanwhile.
+    pub async fn wait_for(&self, name: &str, position: Position) -> Result<(), HandleError> {
+        if let Some(kept) = self.inner.kept(name).filter(Kept::is_running) {
+            let mut reached = kept.shared.position.subscribe();
+            tokio::select! {
+                reached = reached.wait_for(|reached| *reached >= position) => if reached.is_ok() { return Ok(()) },
+                () = kept.shared.cancel.cancelled() => {}
+            }
+            return Err(not_kept(name));
+        }
+        match self.status(name)? {
+            Some(status) if status.position >= position => Ok(()),
+            _ => Err(not_kept(name)),
+        }
+    }
+
+    /// Entries in order of key: those that begin with `prefix`, after the key `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn page(&self, name: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, HandleError> {
+        self.inner.page(name, prefix, after, limit).map_err(|error| handle_error(&error))
+    }
+
+    /// Ends all keeping; what is folded is stored first.
+    pub async fn close(&self) {
+        let all: Vec<Kept> = self.inner.kept.lock().values().cloned().collect();
+        for kept in &all {
+            kept.shared.cancel.cancel();
+        }
+        for kept in all {
+            let task = kept.task.lock().take();
+            if let Some(task) = task {
+                // A task that panicked has nothing more to store.
+                let _ = task.await;
+            }
+        }
+    }
+}
+
+fn not_kept(name: &str) -> HandleError {
+    HandleError::new(format!("no node keeps the projection \"{name}\"; deploy a projector with this name"))
+}
+
+impl Inner {
+    fn kept(&self, name: &str) -> Option<Kept> {
+        self.kept.lock().get(name).cloned()
+    }
+
+    /// The build that readers see.
+    fn place(&self, name: &str) -> Result<Option<String>, LogError> {
+        if let Some(place) = self.kept(name).and_then(|kept| kept.shared.place.read().clone()) {
+            return Ok(Some(place));
+        }
+        if name.is_empty() || name.len() > NAME_MAX {
+            return Ok(None);
+        }
+        Ok(self.shelf.builds(name)?.served().map(|build| Shelf::place(name, build.number)))
+    }
+
+    /// Reads from the build that is served, once more if another one took its place meanwhile.
+    fn read<T>(&self, name: &str, read: impl Fn(&str) -> Result<T, LogError>) -> Result<Option<T>, LogError> {
+        loop {
+            let Some(place) = self.place(name)? else { return Ok(None) };
+            let found = read(&place);
+            if self.place(name)?.as_ref() == Some(&place) {
+                return found.map(Some);
+            }
+        }
+    }
+
+    fn page(&self, name: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, LogError> {
+        let found = self.read(name, |place| {
+            let mut entries: Vec<Entry> = Vec::new();
+            while entries.len() < limit {
+                let last = entries.last().map(|entry| entry.key.clone());
+                let wanted = (limit - entries.len()).min(SCAN_PAGE);
+                let page = self.shelf.page(place, prefix, last.as_deref().or(after), wanted)?;
+                let complete = page.len() < wanted;
+                entries.extend(page.into_iter().map(|(key, stored)| stored.into_entry(key)));
+                if complete {
+                    break;
+                }
+            }
+            Ok(entries)
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+
+    fn status(&self, name: &str) -> Result<Option<ProjectionStatus>, LogError> {
+        let head = self.log.head();
+        let lag = |position: Position| head.get().saturating_sub(position.get());
+        if let Some(kept) = self.kept(name).filter(Kept::is_running) {
+            let progress = progress(&kept.shared, head);
+            return Ok(Some(ProjectionStatus {
+                name: name.to_owned(),
+                kept: true,
+                position: progress.position,
+                lag: progress.lag,
+                keys: progress.keys,
+                parked: progress.parked,
+                building: progress.building,
+                failed: progress.failed,
+            }));
+        }
+        let Some(place) = self.place(name)? else { return Ok(None) };
+        let (position, totals) = (self.shelf.checkpoint(&place)?, self.shelf.totals(&place)?);
+        Ok(Some(ProjectionStatus {
+            name: name.to_owned(),
+            kept: false,
+            position,
+            lag: lag(position),
+            keys: totals.keys,
+            parked: totals.parked,
+            building: None,
+            failed: None,
+        }))
+    }
+
+    async fn entry_at(&self, name: &str, key: &str, at: At) -> Result<Option<Entry>, HandleError> {
+        let failed = |error: LogError| handle_error(&error);
+        let until = past::position_at(&*self.log, at).await.map_err(failed)?;
+        let Some(kept) = self.kept(name) else { return Err(not_kept(name)) };
+        // Nothing happened to the key since: the entry as it is now is the answer.
+        let position = *kept.shared.position.borrow();
+        if position >= until {
+            let now = self.read(name, |place| self.shelf.entry(place, key)).map_err(failed)?.flatten();
+            if let Some(now) = now.filter(|now| now.position <= until) {
+                return Ok(Some(now.into_entry(key)));
+            }
+        }
+        past::entry_at(&self.log, &kept.spec, key, until).await.map_err(failed)
+    }
+}
+
+fn progress(shared: &Shared, head: Position) -> Progress {
+    let position = *shared.position.borrow();
+    let state = shared.state.lock().clone();
+    Progress {
+        position,
+        lag: head.get().saturating_sub(position.get()),
+        keys: state.totals.keys,
+        parked: state.totals.parked,
+        building: state.building,
+        failed: state.failed,
+    }
+}
+
+struct Guard {
+    inner: Arc<Inner>,
+    shared: Arc<Shared>,
+}
+
+impl ProjectionGuard for Guard {
+    fn progress(&self) -> Option<Progress> {
+        Some(progress(&self.shared, self.inner.log.head()))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.shared.cancel.cancel();
+    }
+}
+
+impl Projections for ProjectionService {
+    fn keep(&self, spec: ProjectionSpec, changed: Changed) -> Result<Box<dyn ProjectionGuard>, HandleError> {
+        let name = spec.name.clone();
+        if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
+            let text = format!("\"{name}\" cannot name a projection: use 1 to {NAME_MAX} printable bytes");
+            return Err(HandleError::new(text));
+        }
+        let mut all = self.inner.kept.lock();
+        let before = all.get(&name).cloned();
+        if before.as_ref().is_some_and(Kept::is_running) {
+            let text = format!("another node keeps the projection \"{name}\" already; give one of them another name");
+            return Err(HandleError::new(text));
+        }
+        let shared = Arc::new(Shared::new());
+        if let Some(before) = &before {
+            shared.place.write().clone_from(&before.shared.place.read());
+        }
+        let opening = matches!(self.inner.log.health().store, StoreHealth::Opening);
+        let task = Task {
+            began: (!opening).then(|| self.inner.log.head()),
+            log: Arc::clone(&self.inner.log),
+            shelf: self.inner.shelf.clone(),
+            spec: Arc::new(spec),
+            changed,
+            shared: Arc::clone(&shared),
+            runtime: self.inner.runtime.clone(),
+        };
+        let spec = Arc::clone(&task.spec);
+        let running = self.inner.runtime.spawn(async move {
+            // The last commit of the predecessor comes first.
+            let predecessor = before.and_then(|before| before.task.lock().take());
+            if let Some(predecessor) = predecessor {
+                let _ = predecessor.await;
+            }
+            task.run().await;
+        });
+        let kept = Kept { spec, shared: Arc::clone(&shared), task: Arc::new(Mutex::new(Some(running))) };
+        all.insert(name, kept);
+        Ok(Box::new(Guard { inner: Arc::clone(&self.inner), shared }))
+    }
+
+    fn get(&self, name: &str, key: &str) -> BoxFuture<Result<Option<Entry>, HandleError>> {
+        let found = self.inner.read(name, |place| self.inner.shelf.entry(place, key));
+        let entry = found.map(|found| found.flatten().map(|stored| stored.into_entry(key)));
+        Box::pin(std::future::ready(entry.map_err(|error| handle_error(&error))))
+    }
+
+    fn list(&self, name: &str, limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
+        let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
+        let read = self.inner.runtime.spawn_blocking(move || inner.page(&name, "", None, limit));
+        Box::pin(async move {
+            match read.await {
+                Ok(entries) => entries.map_err(|error| handle_error(&error)),
+                Err(error) => Err(HandleError::retryable(format!("the entries were not read: {error}"))),
+            }
+        })
+    }
+
+    fn get_at(&self, name: &str, key: &str, at: At) -> BoxFuture<Result<Option<Entry>, HandleError>> {
+        let (inner, name, key) = (Arc::clone(&self.inner), name.to_owned(), key.to_owned());
+        Box::pin(async move { inner.entry_at(&name, &key, at).await })
+    }
+}
+
+#[cfg(test)]
+mod tests;
