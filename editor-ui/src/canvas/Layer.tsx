@@ -1,0 +1,142 @@
+/** Cards, wires and groups that are in sight. Only these exist in the page; the rest waits in the document. */
+
+import { memo, useEffect, useMemo, useSyncExternalStore } from 'react';
+import { parseWire, pending, problemsByNode, useEditor } from '../commands/store';
+import { indexOf } from '../model/document';
+import { overlaps, wirePath } from '../model/geometry';
+import { wireKey, type FlowNode, type Rect, type Wire } from '../model/types';
+import { Card, GroupFrame } from './Card';
+import { live } from '../net/live';
+import { OVERVIEW_ZOOM, cardElements, drag, geoOf, groupRect, placeOf, view, wireElements, wireEnds } from './view';
+
+export interface Region {
+  rect: Rect;
+  overview: boolean;
+}
+
+const MARGIN = 170;
+let region: Region = { rect: { x: 0, y: 0, w: 0, h: 0 }, overview: false };
+const watchers = new Set<() => void>();
+
+const contains = (outer: Rect, inner: Rect): boolean =>
+  inner.x >= outer.x && inner.y >= outer.y && inner.x + inner.w <= outer.x + outer.w && inner.y + inner.h <= outer.y + outer.h;
+
+/** Grows in steps, so that most moves of the viewport change nothing but one transform. */
+function refresh(): void {
+  const seen = view.visible();
+  const overview = view.zoom < OVERVIEW_ZOOM;
+  const fits = contains(region.rect, seen) && region.rect.w < (seen.w + (2 * MARGIN) / view.zoom) * 1.6;
+  if (fits && overview === region.overview) return;
+  region = { rect: view.visible(MARGIN), overview };
+  watchers.forEach((watcher) => watcher());
+}
+
+view.onChange(refresh);
+
+export function subscribeRegion(watcher: () => void): () => void {
+  watchers.add(watcher);
+  return () => watchers.delete(watcher);
+}
+
+export const currentRegion = (): Region => region;
+
+/** Nodes of the open flow that are in the region. */
+export function nodesInSight(): FlowNode[] {
+  const { doc, activeFlow } = useEditor.getState();
+  return (indexOf(doc).placed.get(activeFlow) ?? []).filter((node) => overlaps(placeOf(node), region.rect));
+}
+
+export function wiresInSight(): Wire[] {
+  const { doc, activeFlow } = useEditor.getState();
+  const { rect } = region;
+  const wires: Wire[] = [];
+  for (const wire of indexOf(doc).wires.get(activeFlow) ?? []) {
+    const from = doc.nodes.get(wire.from);
+    const to = doc.nodes.get(wire.to);
+    if (!from || !to) continue;
+    const a = placeOf(from);
+    const b = placeOf(to);
+    const left = Math.min(a.x, b.x) - 30;
+    const top = Math.min(a.y, b.y) - 50;
+    if (left < rect.x + rect.w && top < rect.y + rect.h && Math.max(a.x + a.w, b.x + b.w) + 30 > rect.x && Math.max(a.y + a.h, b.y + b.h) + 80 > rect.y) wires.push(wire);
+  }
+  return wires;
+}
+
+const WirePath = memo(function WirePath({ wire, selected, changed, d }: { wire: Wire; selected: boolean; changed: boolean; d: string }) {
+  const key = wireKey(wire);
+  return <path ref={(element) => { if (element) wireElements.set(key, element); return () => { wireElements.delete(key); }; }} className={`wire${selected ? ' selected' : ''}${changed ? ' changed' : ''}`} d={d} data-wire={key} data-testid="wire" />;
+});
+
+export function Layer({ onAction }: { onAction: (node: FlowNode) => void }) {
+  const { rect, overview } = useSyncExternalStore(subscribeRegion, currentRegion);
+  const doc = useEditor((state) => state.doc);
+  const types = useEditor((state) => state.types);
+  const deployed = useEditor((state) => state.deployed);
+  const activeFlow = useEditor((state) => state.activeFlow);
+  const selection = useEditor((state) => state.selection);
+  const wireSelection = useEditor((state) => state.wireSelection);
+  const problems = useEditor((state) => state.problems);
+  const marks = useMemo(() => problemsByNode({ doc, problems, types }), [doc, problems, types]);
+  const changes = useMemo(() => {
+    const diff = pending({ doc, deployed });
+    return { nodes: new Set([...diff.added, ...diff.changed]), wires: new Set([...diff.added, ...diff.rewired]) };
+  }, [doc, deployed]);
+  const cards = useMemo(() => (overview ? [] : nodesInSight()), [doc, activeFlow, rect, overview, types]);
+  const wires = useMemo(() => (overview ? [] : wiresInSight()), [doc, activeFlow, rect, overview, types]);
+  const groups = useMemo(() => (indexOf(doc).groups.get(activeFlow) ?? []).filter((group) => overlaps(groupRect(group), rect)), [doc, activeFlow, rect]);
+  const flowOff = doc.nodes.get(activeFlow)?.disabled === true;
+
+  useEffect(() => {
+    live.setWatch(overview ? nodesInSight().map((node) => node.id).slice(0, 1000) : cards.map((node) => node.id));
+  }, [cards, overview]);
+
+  return (
+    <>
+      {groups.map((group) => <GroupFrame key={group.id} node={group} selected={selection.has(group.id)} />)}
+      <svg className="wires" aria-hidden="true">
+        {wires.map((wire) => {
+          const ends = wireEnds(wire);
+          const key = wireKey(wire);
+          return ends && <WirePath key={key} wire={wire} d={wirePath(...ends)} selected={wireSelection.has(key)} changed={changes.wires.has(wire.from)} />;
+        })}
+        <path id="draft-wire" className="wire draft" d="" />
+        <path id="slice-line" className="slice" d="" />
+      </svg>
+      {cards.map((node) => {
+        const mark = marks.get(node.id)?.[0];
+        const geo = geoOf(node);
+        return <Card key={node.id} node={node} selected={selection.has(node.id)} problem={mark?.text ?? ''} severity={mark?.severity ?? 'error'} changed={changes.nodes.has(node.id)} off={node.d === true || flowOff} stamp={`${geo.inputs}.${geo.outputs}.${geo.label}.${types.size}`} onAction={onAction} />;
+      })}
+      <SubflowPorts />
+    </>
+  );
+}
+
+/** In a subflow's own tab: its inputs and outputs, shown where they stand. */
+function SubflowPorts() {
+  const flow = useEditor((state) => state.doc.nodes.get(state.activeFlow));
+  if (flow?.type !== 'subflow') return null;
+  const ends = [...list(flow.in).map((port, at) => ({ ...port, label: 'input', key: `in${at}` })), ...list(flow.out).map((port, at) => ({ ...port, label: `output ${at + 1}`, key: `out${at}` }))];
+  return ends.map((end) => <div key={end.key} className="subflow-port" style={{ transform: `translate(${end.x - 20}px, ${end.y - 20}px)` }}>{end.label}</div>);
+}
+
+const list = (value: unknown): { x: number; y: number }[] => (Array.isArray(value) ? value : []);
+
+/** Moves what is dragged by writing to the page directly; the document follows on release. */
+export function paintDrag(): void {
+  const { doc } = useEditor.getState();
+  for (const id of drag.ids) {
+    const node = doc.nodes.get(id);
+    const element = cardElements.get(id);
+    if (!node || !element) continue;
+    const at = node.type === 'group' ? groupRect(node) : geoOf(node).rect;
+    element.style.transform = `translate(${at.x + drag.dx}px, ${at.y + drag.dy}px)`;
+  }
+  for (const [key, element] of wireElements) {
+    const wire = parseWire(key);
+    if (!drag.ids.has(wire.from) && !drag.ids.has(wire.to)) continue;
+    const ends = wireEnds(wire);
+    if (ends) element.setAttribute('d', wirePath(...ends));
+  }
+}

@@ -1,0 +1,120 @@
+/** The property form of a node, made from its type's schema. Every change is applied at once and can be undone. */
+
+import { createContext, useContext, useId, type ReactNode } from 'react';
+import { Icon } from '../kit/icons';
+import { fieldsOf, visible, type Field } from '../model/schema';
+import type { FlowNode, Problem, Schema } from '../model/types';
+import { Code, Json, Markdown } from './code';
+import { ConfigNode } from './config';
+import { Conditions } from './conditions';
+import { Checkbox, Duration, MsgPath, NumberInput, Secret, Select, Text, Topic } from './basic';
+import { ChangeRules, SwitchRules } from './rules';
+import { List, Props, Rows } from './rows';
+import { TypedField } from './typed';
+
+/** What a form edits: a node, or one row of a list. */
+export interface Owner {
+  id: string;
+  node: FlowNode;
+  get: (key: string) => unknown;
+  set: (patch: Record<string, unknown>) => void;
+  root: Schema;
+  readOnly: boolean;
+}
+
+export interface WidgetProps {
+  owner: Owner;
+  field: Field;
+  value: unknown;
+  onChange: (value: unknown) => void;
+  inputId: string;
+  invalid: boolean;
+}
+
+export const OwnerContext = createContext<Owner | null>(null);
+export const useOwner = (): Owner => {
+  const owner = useContext(OwnerContext);
+  if (!owner) throw new Error('a widget stands outside of a form');
+  return owner;
+};
+
+interface Props {
+  owner: Owner;
+  problems: readonly Problem[];
+  /** Keys that stand elsewhere on the page. */
+  skip?: readonly string[];
+  compact?: boolean;
+}
+
+export function Form({ owner, problems, skip = [], compact }: Props) {
+  const fields = fieldsOf(owner.root).filter((field) => !skip.includes(field.key) && visible(field, owner.get));
+  return (
+    <OwnerContext value={owner}>
+      <div className={`form${compact ? ' compact' : ''}`}>
+        {fields.map((field) => <FieldRow key={field.key} owner={owner} field={field} problem={problems.find((one) => pathKey(one.path) === field.key)} />)}
+        {fields.length === 0 && !compact && <p className="hint">This node has nothing to set.</p>}
+      </div>
+    </OwnerContext>
+  );
+}
+
+/** First step of a path, which may be a name or a JSON pointer. */
+export const pathKey = (path: string): string => path.replace(/^\/|^\$\.?/, '').split(/[/.[]/)[0];
+
+function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; problem?: Problem }) {
+  const id = useId();
+  const value = owner.get(field.key);
+  const props: WidgetProps = { owner, field, value, inputId: id, invalid: problem !== undefined, onChange: (next) => owner.set({ [field.key]: next }) };
+  const hint = field.hint && field.hint !== field.label ? field.hint : '';
+  const long = hint.length > 110;
+  if (field.widget === 'checkbox') {
+    return (
+      <div className="field check" data-field={field.key}>
+        <Checkbox {...props} />
+        <label htmlFor={id} title={hint || undefined}>{field.label}</label>
+        <Finding problem={problem} />
+      </div>
+    );
+  }
+  return (
+    <div className="field" data-field={field.key}>
+      <div className="field-head">
+        <label htmlFor={id}>{field.label}{field.required && <span className="required" title="needed"> *</span>}</label>
+        {long && <span className="field-info" title={hint} tabIndex={0} aria-label={hint}><Icon name="info" size={13} /></span>}
+      </div>
+      <Widget {...props} />
+      <Finding problem={problem} />
+      {hint && !long && <p className="hint">{hint}</p>}
+    </div>
+  );
+}
+
+function Finding({ problem }: { problem?: Problem }) {
+  if (!problem) return null;
+  return <p className={`finding ${problem.severity}`} role="alert"><Icon name="warn" size={12} /> {problem.text}</p>;
+}
+
+export function Widget(props: WidgetProps): ReactNode {
+  switch (props.field.widget) {
+    case 'text': return <Text {...props} />;
+    case 'code': return <Code {...props} />;
+    case 'markdown': return <Markdown {...props} />;
+    case 'number': return <NumberInput {...props} />;
+    case 'duration': return <Duration {...props} />;
+    case 'select': return <Select {...props} />;
+    case 'checkbox': return <Checkbox {...props} />;
+    case 'typed-input': return <TypedField {...props} />;
+    case 'msg-path': return <MsgPath {...props} />;
+    case 'config-node': return <ConfigNode {...props} />;
+    case 'topic': return <Topic {...props} />;
+    case 'secret': return <Secret {...props} />;
+    case 'rules': return props.field.schema['x-rules'] === 'change' ? <ChangeRules {...props} /> : <SwitchRules {...props} />;
+    case 'change-rules': return <ChangeRules {...props} />;
+    case 'conditions': return <Conditions {...props} />;
+    case 'things': case 'rows': return <Rows {...props} />;
+    case 'props': return <Props {...props} />;
+    case 'list': return <List {...props} />;
+    case 'json': return <Json {...props} />;
+    case 'hidden': return null;
+  }
+}

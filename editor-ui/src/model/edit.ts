@@ -1,0 +1,202 @@
+/** Pure edits: each takes a document and gives the changes that carry it out, or none when there is nothing to do. */
+
+import { connected, indexOf, newId, wiresOf, type Change, type Doc } from './document';
+import type { FlowNode, Point, Wire } from './types';
+
+const change = (before: FlowNode, patch: Partial<FlowNode>): Change => ({ id: before.id, before, after: withPatch(before, patch) });
+
+/** Keeps the order of the properties; `undefined` takes a property out. */
+export function withPatch(node: FlowNode, patch: Record<string, unknown>): FlowNode {
+  const next: FlowNode = { ...node };
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === undefined) delete next[key];
+    else next[key] = value;
+  }
+  return next;
+}
+
+/** Collects edits to the same nodes so that each appears once. */
+export class Edits {
+  private readonly after = new Map<string, FlowNode | undefined>();
+
+  constructor(private readonly doc: Doc) {}
+
+  get(id: string): FlowNode | undefined {
+    return this.after.has(id) ? this.after.get(id) : this.doc.nodes.get(id);
+  }
+
+  add(node: FlowNode): void {
+    this.after.set(node.id, node);
+  }
+
+  remove(id: string): void {
+    this.after.set(id, undefined);
+  }
+
+  patch(id: string, patch: Record<string, unknown>): void {
+    const node = this.get(id);
+    if (node) this.after.set(id, withPatch(node, patch));
+  }
+
+  connect(wire: Wire): boolean {
+    const node = this.get(wire.from);
+    if (!node) return false;
+    const wires = (node.wires ?? []).map((targets) => [...targets]);
+    while (wires.length <= wire.port) wires.push([]);
+    if (wires[wire.port].includes(wire.to)) return false;
+    wires[wire.port].push(wire.to);
+    this.patch(wire.from, { wires });
+    return true;
+  }
+
+  disconnect(wire: Wire): void {
+    const node = this.get(wire.from);
+    if (!node?.wires) return;
+    const wires = node.wires.map((targets, port) => (port === wire.port ? targets.filter((to) => to !== wire.to) : targets));
+    this.patch(wire.from, { wires });
+  }
+
+  changes(): Change[] {
+    const list: Change[] = [];
+    for (const [id, after] of this.after) {
+      const before = this.doc.nodes.get(id);
+      if (before !== after) list.push({ id, before, after });
+    }
+    return list;
+  }
+}
+
+export function moveNodes(doc: Doc, ids: Iterable<string>, dx: number, dy: number): Change[] {
+  if (!dx && !dy) return [];
+  return [...ids].flatMap((id) => {
+    const node = doc.nodes.get(id);
+    return node?.x === undefined || node.y === undefined ? [] : [change(node, { x: node.x + dx, y: node.y + dy })];
+  });
+}
+
+/** Takes nodes and all wires to them out; with `heal`, their sources are wired to their targets. */
+export function removeNodes(doc: Doc, ids: ReadonlySet<string>, heal: boolean): Change[] {
+  const edits = new Edits(doc);
+  const { into } = indexOf(doc);
+  for (const id of ids) {
+    const node = doc.nodes.get(id);
+    if (!node) continue;
+    for (const wire of into.get(id) ?? []) if (!ids.has(wire.from)) edits.disconnect(wire);
+    if (node.g) detachFromGroup(edits, node);
+    if (node.type === 'group') for (const member of members(node)) if (!ids.has(member)) edits.patch(member, { g: node.g });
+  }
+  if (heal) for (const wire of healing(doc, ids)) edits.connect(wire);
+  for (const id of ids) edits.remove(id);
+  return edits.changes();
+}
+
+function detachFromGroup(edits: Edits, node: FlowNode): void {
+  const group = edits.get(node.g ?? '');
+  if (group) edits.patch(group.id, { nodes: members(group).filter((id) => id !== node.id) });
+}
+
+export const members = (group: FlowNode): string[] => (Array.isArray(group.nodes) ? (group.nodes as string[]) : []);
+
+function healing(doc: Doc, ids: ReadonlySet<string>): Wire[] {
+  const { into } = indexOf(doc);
+  const wires: Wire[] = [];
+  for (const id of ids) {
+    for (const entry of (into.get(id) ?? []).filter((wire) => !ids.has(wire.from))) {
+      const down = connectedWithin(doc, id, ids);
+      for (const to of down) wires.push({ ...entry, to });
+    }
+  }
+  return wires;
+}
+
+/** Targets outside `ids` that are reached from `start` through nodes of `ids` only. */
+function connectedWithin(doc: Doc, start: string, ids: ReadonlySet<string>): Set<string> {
+  const out = new Set<string>();
+  const seen = new Set([start]);
+  const queue = [start];
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    const node = doc.nodes.get(id);
+    for (const wire of node ? wiresOf(node) : []) {
+      if (!ids.has(wire.to)) out.add(wire.to);
+      else if (!seen.has(wire.to)) {
+        seen.add(wire.to);
+        queue.push(wire.to);
+      }
+    }
+  }
+  return out;
+}
+
+/** Puts `node` between the two ends of `wire`. */
+export function splice(doc: Doc, wire: Wire, id: string, edits = new Edits(doc)): Change[] {
+  edits.disconnect(wire);
+  edits.connect({ ...wire, to: id });
+  edits.connect({ from: id, port: 0, to: wire.to });
+  return edits.changes();
+}
+
+/** Removes a tab or subflow with all it holds. */
+export function removeFlow(doc: Doc, flow: string): Change[] {
+  const ids = doc.order.filter((id) => id === flow || doc.nodes.get(id)?.z === flow);
+  return ids.map((id) => ({ id, before: doc.nodes.get(id) }));
+}
+
+/** Copies of nodes with new ids; references among them follow. */
+export function cloneNodes(nodes: readonly FlowNode[], offset: Point, flow: string): FlowNode[] {
+  const ids = new Map(nodes.map((node) => [node.id, newId()]));
+  return nodes.map((node) => {
+    const copy = remap(node, ids);
+    if (node.x !== undefined && node.y !== undefined) {
+      copy.x = Math.round(node.x + offset.x);
+      copy.y = Math.round(node.y + offset.y);
+    }
+    if (node.z !== undefined && !ids.has(node.z)) copy.z = flow;
+    if (node.g && !ids.has(node.g)) delete copy.g;
+    if (node.wires) copy.wires = node.wires.map((targets) => targets.filter((to) => ids.has(to)).map((to) => ids.get(to) ?? to));
+    return copy;
+  });
+}
+
+/** Replaces every id of `ids` wherever it stands as a whole string. */
+export function remap(node: FlowNode, ids: ReadonlyMap<string, string>): FlowNode {
+  const walk = (value: unknown): unknown => {
+    if (typeof value === 'string') {
+      const plain = ids.get(value);
+      if (plain) return plain;
+      const subflow = value.startsWith('subflow:') ? ids.get(value.slice(8)) : undefined;
+      return subflow ? `subflow:${subflow}` : value;
+    }
+    if (Array.isArray(value)) return value.map(walk);
+    // A number kept as its source text must stay that very object.
+    if (value && typeof value === 'object' && 'rawJSON' in value && Object.isFrozen(value)) return value;
+    if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner)]));
+    return value;
+  };
+  return walk(node) as FlowNode;
+}
+
+export function groupNodes(doc: Doc, ids: ReadonlySet<string>, frame: { x: number; y: number; w: number; h: number }): Change[] {
+  const nodes = [...ids].flatMap((id) => doc.nodes.get(id) ?? []).filter((node) => node.x !== undefined);
+  if (!nodes.length) return [];
+  const edits = new Edits(doc);
+  const id = newId();
+  for (const node of nodes) {
+    if (node.g) detachFromGroup(edits, node);
+    edits.patch(node.id, { g: id });
+  }
+  edits.add({ id, type: 'group', z: nodes[0].z, name: '', style: { label: true }, nodes: nodes.map((node) => node.id), ...frame });
+  return edits.changes();
+}
+
+export function ungroup(doc: Doc, groups: Iterable<string>): Change[] {
+  const edits = new Edits(doc);
+  for (const id of groups) {
+    const group = doc.nodes.get(id);
+    if (group?.type !== 'group') continue;
+    for (const member of members(group)) edits.patch(member, { g: group.g });
+    edits.remove(id);
+  }
+  return edits.changes();
+}
+
+export { connected };
