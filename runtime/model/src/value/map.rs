@@ -1,16 +1,23 @@
 //! Objects: keys in JavaScript's order (integer-like keys ascending, then insertion order).
 
+use std::collections::{BTreeMap, HashMap};
+
 use compact_str::CompactString;
 
 use super::Value;
 
-/// An object's properties. Searched linearly: messages and payloads have few keys, and that beats hashing there.
-/// An index is built lazily for none; objects with thousands of keys are legal but slower.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Keys beyond which names are found by hashing. Below, comparing one after the other is faster.
+const HASHED_FROM: usize = 17;
+
+/// An object's properties.
+#[derive(Debug, Clone, Default)]
 pub struct Map {
-    entries: Vec<(CompactString, Value)>,
-    /// Number of leading entries whose keys are array indexes.
-    indexed: usize,
+    /// Names in insertion order.
+    named: Vec<(CompactString, Value)>,
+    /// Places in `named`, once there are many. Hashed with a key of this process: names may come from an attacker.
+    places: Option<Box<HashMap<CompactString, usize>>>,
+    /// Properties whose names are array indexes; rare, so they cost a pointer.
+    numbered: Option<Box<BTreeMap<u32, (CompactString, Value)>>>,
 }
 
 impl Map {
@@ -19,31 +26,41 @@ impl Map {
     }
 
     pub fn with_capacity(capacity: usize) -> Self {
-        Map { entries: Vec::with_capacity(capacity), indexed: 0 }
+        Map { named: Vec::with_capacity(capacity), ..Map::default() }
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.named.len() + self.numbered.as_ref().map_or(0, |numbered| numbered.len())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
-    fn position(&self, key: &str) -> Option<usize> {
-        self.entries.iter().position(|(k, _)| k == key)
+    fn place(&self, key: &str) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(key).copied(),
+            None => self.named.iter().position(|(name, _)| name == key),
+        }
     }
 
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value)
+        if let Some(number) = array_index(key) {
+            return self.numbered.as_ref()?.get(&number).map(|(_, value)| value);
+        }
+        self.named.get(self.place(key)?).map(|(_, value)| value)
     }
 
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.entries.iter_mut().find(|(k, _)| k == key).map(|(_, value)| value)
+        if let Some(number) = array_index(key) {
+            return self.numbered.as_mut()?.get_mut(&number).map(|(_, value)| value);
+        }
+        let place = self.place(key)?;
+        self.named.get_mut(place).map(|(_, value)| value)
     }
 
     pub fn contains_key(&self, key: &str) -> bool {
-        self.position(key).is_some()
+        self.get(key).is_some()
     }
 
     /// Sets a property; an existing key keeps its place.
@@ -57,50 +74,66 @@ impl Map {
 
     /// The property, created as undefined if it is missing.
     pub fn entry(&mut self, key: &str) -> &mut Value {
-        let index = match self.position(key) {
-            Some(index) => index,
-            None => self.add_at(CompactString::new(key), Value::Undefined),
-        };
-        match self.entries.get_mut(index) {
-            Some((_, value)) => value,
-            None => unreachable!("the position was just found or made"),
+        if !self.contains_key(key) {
+            self.add(CompactString::new(key), Value::Undefined);
+        }
+        match self.get_mut(key) {
+            Some(value) => value,
+            None => unreachable!("the property was just found or made"),
         }
     }
 
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let index = self.position(key)?;
-        if index < self.indexed {
-            self.indexed -= 1;
+        if let Some(number) = array_index(key) {
+            return self.numbered.as_mut()?.remove(&number).map(|(_, value)| value);
         }
-        Some(self.entries.remove(index).1)
+        let place = self.place(key)?;
+        let (_, value) = self.named.remove(place);
+        if self.places.is_some() {
+            self.hash_names();
+        }
+        Some(value)
     }
 
     fn add(&mut self, key: CompactString, value: Value) {
-        self.add_at(key, value);
+        if let Some(number) = array_index(&key) {
+            self.numbered.get_or_insert_default().insert(number, (key, value));
+            return;
+        }
+        if let Some(places) = &mut self.places {
+            places.insert(key.clone(), self.named.len());
+        }
+        self.named.push((key, value));
+        if self.places.is_none() && self.named.len() >= HASHED_FROM {
+            self.hash_names();
+        }
     }
 
-    fn add_at(&mut self, key: CompactString, value: Value) -> usize {
-        let Some(number) = array_index(&key) else {
-            self.entries.push((key, value));
-            return self.entries.len() - 1;
-        };
-        let leading = self.entries.get(..self.indexed).unwrap_or_default();
-        let at = leading.partition_point(|(k, _)| array_index(k).is_some_and(|n| n < number));
-        self.entries.insert(at, (key, value));
-        self.indexed += 1;
-        at
+    fn hash_names(&mut self) {
+        let places = self.named.iter().enumerate().map(|(place, (name, _))| (name.clone(), place));
+        self.places = Some(Box::new(places.collect()));
     }
 
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.entries.iter().map(|(key, value)| (key.as_str(), value))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let numbered = self.numbered.iter().flat_map(|numbered| numbered.values());
+        let named = self.named.iter().map(|(key, value)| (key.as_str(), value));
+        numbered.map(|(key, value)| (key.as_str(), value)).chain(named)
     }
 
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.entries.iter().map(|(key, _)| key.as_str())
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(|(key, _)| key)
     }
 
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
-        self.entries.iter_mut().map(|(_, value)| value)
+        let numbered = self.numbered.iter_mut().flat_map(|numbered| numbered.values_mut());
+        numbered.map(|(_, value)| value).chain(self.named.iter_mut().map(|(_, value)| value))
+    }
+}
+
+/// Equal when the same keys have equal values, whatever their order.
+impl PartialEq for Map {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
     }
 }
 
@@ -109,7 +142,14 @@ impl IntoIterator for Map {
     type IntoIter = std::vec::IntoIter<(CompactString, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.entries.into_iter()
+        match self.numbered {
+            None => self.named.into_iter(),
+            Some(numbered) => {
+                let mut all: Vec<_> = numbered.into_values().collect();
+                all.extend(self.named);
+                all.into_iter()
+            }
+        }
     }
 }
 
@@ -150,5 +190,17 @@ mod tests {
         map.insert("0", 6);
         assert_eq!(map.keys().collect::<Vec<_>>(), ["0", "a", "b"]);
         assert_eq!(map.get("a"), Some(&Value::Int(5)));
+    }
+
+    #[test]
+    fn many_keys_are_found_and_keep_their_order() {
+        let mut map: Map = (0..1_000).map(|n| (format!("key{n}"), n)).collect();
+        map.remove("key10");
+        map.insert("key999", -1);
+        assert_eq!(map.get("key500"), Some(&Value::Int(500)));
+        assert_eq!(map.get("key999"), Some(&Value::Int(-1)));
+        assert_eq!(map.get("key10"), None);
+        assert_eq!(map.keys().nth(10), Some("key11"));
+        assert_eq!(map.len(), 999);
     }
 }
