@@ -64,7 +64,7 @@ pub struct ProjectionStatus {
     pub failed: Option<String>,
 }
 
-/// Keeps read models. A clone is the same service.
+/// Keeps read models. A clone is the same service. What is not `async` waits for the store while that is being opened.
 #[derive(Clone)]
 pub struct ProjectionService {
     inner: Arc<Inner>,
@@ -266,6 +266,12 @@ impl Inner {
         }))
     }
 
+    async fn entry(&self, name: &str, key: &str) -> Result<Option<Entry>, LogError> {
+        self.log.ready().await?;
+        let found = self.read(name, |place| self.shelf.entry(place, key))?;
+        Ok(found.flatten().map(|stored| stored.into_entry(key)))
+    }
+
     async fn entry_at(&self, name: &str, key: &str, at: At) -> Result<Option<Entry>, HandleError> {
         let failed = |error: LogError| handle_error(&error);
         let until = past::position_at(&*self.log, at).await.map_err(failed)?;
@@ -273,9 +279,9 @@ impl Inner {
         // Nothing happened to the key since: the entry as it is now is the answer.
         let position = *kept.shared.position.borrow();
         if position >= until {
-            let now = self.read(name, |place| self.shelf.entry(place, key)).map_err(failed)?.flatten();
-            if let Some(now) = now.filter(|now| now.position <= until) {
-                return Ok(Some(now.into_entry(key)));
+            let now = self.entry(name, key).await.map_err(failed)?;
+            if now.as_ref().is_some_and(|now| now.position <= until) {
+                return Ok(now);
             }
         }
         past::entry_at(&self.log, &kept.spec, key, until).await.map_err(failed)
@@ -354,9 +360,8 @@ impl Projections for ProjectionService {
     }
 
     fn get(&self, name: &str, key: &str) -> BoxFuture<Result<Option<Entry>, HandleError>> {
-        let found = self.inner.read(name, |place| self.inner.shelf.entry(place, key));
-        let entry = found.map(|found| found.flatten().map(|stored| stored.into_entry(key)));
-        Box::pin(std::future::ready(entry.map_err(|error| handle_error(&error))))
+        let (inner, name, key) = (Arc::clone(&self.inner), name.to_owned(), key.to_owned());
+        Box::pin(async move { inner.entry(&name, &key).await.map_err(|error| handle_error(&error)) })
     }
 
     fn list(&self, name: &str, limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -163,6 +163,26 @@ async fn contents_stay_readable_without_a_node_and_after_a_restart() {
     assert_eq!(service.status("others").unwrap(), None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_disk_a_read_model_goes_on_where_it_stood() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0_i64..3 {
+        let log: Log = Arc::new(tidewire_log::JournalLog::open(folder.path()).unwrap());
+        let service = ProjectionService::new(Arc::clone(&log), Handle::current());
+        let (changed, told) = listener();
+        let guard = service.keep(spec("1", 1), changed).unwrap();
+        append(&log, vec![event("thing-a", round), event("thing-b", 1)]).await;
+        caught_up(&service, &log).await;
+        assert_eq!(listed(&service).await, recount(&log, log.head()).await);
+        assert!(told.lock().unwrap().iter().all(|entry| entry.position.get() > round as u64 * 2), "told once");
+        let entry = service.get_at("sums", "thing-b", At::Position(Position::new(2))).await.unwrap().unwrap();
+        assert_eq!(entry.value.to_text(), "sum 1");
+        drop(guard);
+        service.close().await;
+        log.close().await;
+    }
+}
+
 /// Each round ends like a crash: the runtime goes away with the service in the middle of its work.
 #[test]
 fn each_event_takes_effect_once_however_often_the_process_dies() {
@@ -197,7 +217,7 @@ fn each_event_takes_effect_once_however_often_the_process_dies() {
 /// A reducer that waits at a gate, so that a build can be looked at while it is under way.
 struct Gated {
     inner: Sum,
-    gate: Arc<Mutex<()>>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Reducer for Gated {
@@ -206,7 +226,8 @@ impl Reducer for Gated {
     }
 
     fn apply(&self, state: Option<&Value>, event: &Event) -> Result<Value, String> {
-        drop(self.gate.lock().unwrap());
+        let (open, opened) = &*self.gate;
+        drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
         self.inner.apply(state, event)
     }
 }
@@ -221,8 +242,7 @@ async fn a_changed_definition_is_built_beside_the_old_one() {
     assert_eq!(value(&service, "thing-a").await.as_deref(), Some("sum 4999"));
     drop(guard);
 
-    let gate = Arc::new(Mutex::new(()));
-    let closed = gate.lock().unwrap();
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let gated = Gated { inner: Sum { factor: 2 }, gate: Arc::clone(&gate) };
     let (changed, told) = listener();
     let _guard = service.keep(ProjectionSpec { reducer: Arc::new(gated), ..spec("2", 2) }, changed).unwrap();
@@ -236,7 +256,8 @@ async fn a_changed_definition_is_built_beside_the_old_one() {
     };
     timeout(PATIENCE, building).await.unwrap();
     assert_eq!(value(&service, "thing-a").await.as_deref(), Some("sum 4999"), "the old one serves meanwhile");
-    drop(closed);
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
     append(&log, vec![event("thing-a", 10)]).await;
     caught_up(&service, &log).await;
     assert_eq!(value(&service, "thing-a").await.as_deref(), Some("10018"), "the new one is swapped in");
