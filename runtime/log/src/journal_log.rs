@@ -86,7 +86,7 @@ impl JournalLog {
         let journal_folder = folder.join("journal");
         fs::create_dir_all(&journal_folder).map_err(LogError::io("create the folder", &journal_folder))?;
         let lock = lock(&folder)?;
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(&folder));
         shared.live.write().keep_events = options.keep_events;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = {
@@ -134,7 +134,7 @@ impl JournalLog {
         let store = self.inner.shared.store().await?;
         let shared = Arc::clone(&self.inner.shared);
         let done = tokio::task::spawn_blocking(move || work(&shared, &store)).await;
-        done.unwrap_or_else(|error| Err(LogError::Store(error.to_string())))
+        self.inner.shared.judge(done.unwrap_or_else(|error| Err(LogError::Store(error.to_string()))))
     }
 }
 

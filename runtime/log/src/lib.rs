@@ -6,6 +6,7 @@
 //! Invariant: an append that was acknowledged by an engine whose [`Capabilities::durable`] is set survives a
 //! power loss of the machine.
 
+pub mod bench;
 mod block;
 mod envelope;
 mod error;

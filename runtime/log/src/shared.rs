@@ -1,5 +1,7 @@
 //! What the threads and handles of one journal log share.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,10 +34,13 @@ pub(crate) struct Shared {
     read_only: Mutex<Option<String>>,
     notices: Mutex<Vec<String>>,
     store_dirty: AtomicBool,
+    /// A file whose presence makes the next start rebuild the store.
+    condemned: PathBuf,
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
+    /// What is shared by a log in a folder.
+    pub(crate) fn new(folder: &Path) -> Self {
         Self {
             live: RwLock::default(),
             head: watch::channel(Position::ZERO).0,
@@ -45,6 +50,7 @@ impl Shared {
             read_only: Mutex::default(),
             notices: Mutex::default(),
             store_dirty: AtomicBool::new(false),
+            condemned: folder.join("rebuild-store"),
         }
     }
 
@@ -103,6 +109,32 @@ impl Shared {
 
     pub(crate) fn notice(&self, notice: String) {
         self.notices.lock().push(notice);
+    }
+
+    /// Passes an answer of the store on. A failure makes the next start rebuild it.
+    pub(crate) fn judge<T>(&self, answer: Result<T, LogError>) -> Result<T, LogError> {
+        if let Err(LogError::Store(reason)) = &answer
+            && !self.condemned.exists()
+        {
+            tracing::error!(reason, "indexed store failed, it is rebuilt at the next start");
+            self.notice(format!(
+                "the indexed store failed ({reason}) and is rebuilt from the journal at the next start"
+            ));
+            if let Err(error) = fs::write(&self.condemned, reason) {
+                tracing::error!(%error, "could not note that the store has to be rebuilt");
+            }
+        }
+        answer
+    }
+
+    /// Why the store has to be rebuilt, if an earlier run found so.
+    pub(crate) fn condemned(&self) -> Option<String> {
+        fs::read_to_string(&self.condemned).ok()
+    }
+
+    /// Notes that the store was rebuilt.
+    pub(crate) fn acquit(&self) {
+        drop(fs::remove_file(&self.condemned));
     }
 
     /// Notes that the store has something that is not on disk yet.

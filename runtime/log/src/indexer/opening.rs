@@ -24,22 +24,28 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the store, or a new one when the old one is of no use, and replays what it lacks.
 pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Indexer<'a>, LogError> {
-    let existed = facts.store_folder.exists();
-    let first = open_store(facts).and_then(|store| {
+    let existed = facts.store_folder.join("db").exists();
+    let first = shared.condemned().map_or(Ok(()), |reason| Err(LogError::Store(reason)));
+    let first = first.and_then(|()| open_store(facts)).and_then(|store| {
         let marks = check(&store, facts)?;
         Ok((store, marks))
     });
     let (store, marks) = match first {
         Ok(opened) => opened,
-        Err(error) if existed => {
+        Err(error) if facts.store_folder.exists() => {
             let aside = quarantine(&facts.store_folder)?;
             let reason = error.full_text();
             tracing::warn!(reason, aside = %aside.display(), "indexed store put aside, rebuilding it from the journal");
             shared.notice(format!("{reason}; it was put aside as {}", aside.display()));
-            (open_store(facts)?, Marks::default())
+            let store = open_store(facts)?;
+            shared.acquit();
+            (store, Marks::default())
         }
         Err(error) => return Err(error),
     };
+    if existed && marks == Marks::default() && facts.commit > 0 && facts.intact {
+        shared.notice("the indexed store had lost its contents and was rebuilt from the journal".to_owned());
+    }
     let marks = Marks { log_id: facts.log_id, ..marks };
     let mut indexer = Indexer {
         shared,

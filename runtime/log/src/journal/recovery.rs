@@ -187,3 +187,7 @@ fn cut(folder: &Path, path: &Path, rest: &[u8], end: &End, reason: &str) -> Resu
     tracing::warn!(position = end.position, bytes = used, reason, "torn last commit cut from the journal");
     Ok(notice)
 }
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

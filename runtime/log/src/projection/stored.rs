@@ -51,7 +51,7 @@ fn load(store: &Store, name: &str) -> Result<Option<ProjectionInfo>, LogError> {
 
 impl ProjectionStore for StoredProjections {
     fn load(&self, name: &str) -> Result<Option<ProjectionInfo>, LogError> {
-        load(&*self.shared.wait_for_store()?, name)
+        self.shared.judge(load(&*self.shared.wait_for_store()?, name))
     }
 
     fn list(&self) -> Result<Vec<ProjectionInfo>, LogError> {
@@ -86,13 +86,13 @@ impl ProjectionStore for StoredProjections {
             values.change(&mut batch, key, value.as_deref())?;
         }
         batch.put(&info_key(name), &write_info(version, checkpoint, false));
-        store.apply(SPACE, batch)?;
+        self.shared.judge(store.apply(SPACE, batch))?;
         self.shared.store_changed();
         Ok(())
     }
 
     fn get(&self, name: &str, key: &str) -> Result<Option<Bytes>, LogError> {
-        Values::new(&*self.shared.wait_for_store()?, SPACE, name).get(key)
+        self.shared.judge(Values::new(&*self.shared.wait_for_store()?, SPACE, name).get(key))
     }
 
     fn scan(
@@ -102,7 +102,7 @@ impl ProjectionStore for StoredProjections {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(CompactString, Bytes)>, LogError> {
-        Values::new(&*self.shared.wait_for_store()?, SPACE, name).scan(prefix, after, limit)
+        self.shared.judge(Values::new(&*self.shared.wait_for_store()?, SPACE, name).scan(prefix, after, limit))
     }
 
     fn drop_projection(&self, name: &str) -> Result<(), LogError> {
