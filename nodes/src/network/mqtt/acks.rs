@@ -1,0 +1,178 @@
+//! Acknowledgements of incoming messages: given from any thread in any order, sent in the order of receipt.
+
+use super::shared::Shared;
+use std::{collections::VecDeque, fmt, sync::Arc};
+
+/// How the processing of a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AckOutcome {
+    /// It took effect.
+    Done,
+    /// It was dropped on purpose.
+    Dropped,
+    /// It could not be processed.
+    Failed,
+}
+
+/// The right, and duty, to say how the processing of one message ended. One that is merely dropped counts as failed.
+pub struct Ack {
+    shared: Option<Arc<Shared>>,
+    epoch: u32,
+    index: u64,
+}
+
+/// What an [`Ack`] reports to the client thread.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Completion {
+    pub(super) epoch: u32,
+    pub(super) index: u64,
+    pub(super) outcome: AckOutcome,
+}
+
+impl Ack {
+    pub(super) fn new(shared: Arc<Shared>, epoch: u32, index: u64) -> Self {
+        Self { shared: Some(shared), epoch, index }
+    }
+
+    /// Says how it ended.
+    pub fn complete(mut self, outcome: AckOutcome) {
+        self.report(outcome);
+    }
+
+    fn report(&mut self, outcome: AckOutcome) {
+        if let Some(shared) = self.shared.take() {
+            shared.complete(Completion { epoch: self.epoch, index: self.index, outcome });
+        }
+    }
+}
+
+impl Drop for Ack {
+    fn drop(&mut self) {
+        self.report(AckOutcome::Failed);
+    }
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ack").field("epoch", &self.epoch).field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+/// A message that the broker waits to hear of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    pub(super) packet_id: u16,
+    pub(super) exactly_once: bool,
+    waiting: u32,
+    failed: bool,
+}
+
+/// Unacknowledged messages of one connection in the order of receipt.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    epoch: u32,
+    first: u64,
+    slots: VecDeque<Slot>,
+}
+
+impl Window {
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Notes a message that `takers` will complete; returns its index.
+    pub(super) fn push(&mut self, packet_id: u16, exactly_once: bool, takers: u32) -> u64 {
+        self.slots.push_back(Slot { packet_id, exactly_once, waiting: takers, failed: false });
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    /// Changes how many completions a message waits for.
+    pub(super) fn expect(&mut self, index: u64, takers: u32) {
+        if let Some(slot) = self.slot(index) {
+            slot.waiting = takers;
+        }
+    }
+
+    /// Counts a completion; those of an earlier connection are ignored. Says whether the message failed by it.
+    pub(super) fn complete(&mut self, completion: Completion) -> bool {
+        if completion.epoch != self.epoch {
+            return false;
+        }
+        let Some(slot) = self.slot(completion.index) else { return false };
+        slot.waiting = slot.waiting.saturating_sub(1);
+        slot.failed |= completion.outcome == AckOutcome::Failed;
+        completion.outcome == AckOutcome::Failed
+    }
+
+    /// The oldest message if it may be acknowledged; with `failed_too` also when its processing failed.
+    pub(super) fn ready(&self, failed_too: bool) -> Option<Slot> {
+        self.slots.front().copied().filter(|slot| slot.waiting == 0 && (failed_too || !slot.failed))
+    }
+
+    /// Forgets the oldest message: it has been acknowledged.
+    pub(super) fn pop(&mut self) {
+        if self.slots.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
+
+    /// Starts a new connection: the broker will deliver again what was not acknowledged.
+    pub(super) fn next_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.first = 0;
+        self.slots.clear();
+    }
+
+    fn slot(&mut self, index: u64) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::try_from(index.checked_sub(self.first)?).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(window: &Window, index: u64) -> Completion {
+        Completion { epoch: window.epoch(), index, outcome: AckOutcome::Done }
+    }
+
+    #[test]
+    fn acknowledgements_wait_for_the_older_ones() {
+        let mut window = Window::default();
+        let (first, second) = (window.push(7, false, 1), window.push(8, false, 1));
+        window.complete(done(&window, second));
+        assert!(window.ready(false).is_none(), "the older one is still being processed");
+        window.complete(done(&window, first));
+        assert_eq!(window.ready(false).map(|slot| slot.packet_id), Some(7));
+        window.pop();
+        assert_eq!(window.ready(false).map(|slot| slot.packet_id), Some(8));
+    }
+
+    #[test]
+    fn all_takers_must_have_finished() {
+        let mut window = Window::default();
+        let index = window.push(7, false, 2);
+        window.complete(done(&window, index));
+        assert!(window.ready(false).is_none());
+        window.complete(done(&window, index));
+        assert!(window.ready(false).is_some());
+    }
+
+    #[test]
+    fn a_failure_holds_and_an_old_connection_is_ignored() {
+        let mut window = Window::default();
+        let index = window.push(7, false, 1);
+        assert!(window.complete(Completion { outcome: AckOutcome::Failed, ..done(&window, index) }));
+        assert!(window.ready(false).is_none());
+        assert!(window.ready(true).is_some());
+        let stale = done(&window, 0);
+        window.next_epoch();
+        window.push(9, false, 1);
+        window.complete(stale);
+        assert!(window.ready(true).is_none(), "a completion of the lost connection must not count");
+    }
+}
