@@ -27,7 +27,7 @@ const started = Date.now();
 const types = new Map(nodeTypes.map((type) => [type.type, type]));
 
 const types2 = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
-const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 function problems() {
   const ids = new Set(flows.map((node) => node.id));
@@ -159,7 +159,7 @@ function liveSocket(ws) {
     }
     if (Math.random() < 0.2) frame.debug.push({ id: 'dbgvalve', name: 'confirmed', z: 'greenhouse', topic: 'greenhouse/valve/state', property: 'payload', msg: JSON.stringify({ state: 'open', by: 'rule', soil: Number(soil().toFixed(1)), history: [1, 2, 3] }), format: 'Object', time: now });
     if (Math.random() < 0.05) frame.debug.push({ id: 'store', name: 'Record', z: 'greenhouse', topic: '', msg: 'append event: stream is at version 12, expected 11', format: 'string[48]', time: now, level: 20 });
-    for (const id of injected) frame.debug.push({ id: 'dbg', name: 'rejected', z: 'greenhouse', topic: 'ask', property: 'payload', msg: String(now), format: 'number', time: now });
+    for (let i = 0; i < injected.size; i++) frame.debug.push({ id: 'dbg', name: 'rejected', z: 'greenhouse', topic: 'ask', property: 'payload', msg: String(now), format: 'number', time: now });
     injected.clear();
     if (tail && Math.random() < 0.5) frame.events.push(event());
     ws.send(JSON.stringify(frame));

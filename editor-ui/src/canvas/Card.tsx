@@ -2,7 +2,7 @@
 
 import { memo, type CSSProperties } from 'react';
 import { get } from '../commands/store';
-import { Icon, iconFor } from '../kit/icons';
+import { Icon, iconFor, roleIcon } from '../kit/icons';
 import { isKnown, outputName, roleOf } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 import { cardElements, drag, geoOf, groupRect } from './view';
@@ -15,23 +15,27 @@ interface Props {
   severity: 'error' | 'warning';
   changed: boolean;
   off: boolean;
+  /** Seen from afar: name and colour only. */
+  far: boolean;
   /** Doc and types decide ports of some nodes: a new value draws the card again. */
   stamp: string;
   onAction: (node: FlowNode) => void;
 }
 
-export const Card = memo(function Card({ node, selected, problem, severity, changed, off, onAction }: Props) {
+export const Card = memo(function Card({ node, selected, problem, severity, changed, off, far, onAction }: Props) {
   const { types } = get();
   const { rect, inputs, outputs, label, bare } = geoOf(node);
   const def = types.get(node.type);
   const known = isKnown(types, node);
   const named = typeof node.name === 'string' && node.name.trim() !== '';
   const moved = drag.ids.has(node.id);
-  const style: CSSProperties = { transform: `translate(${rect.x + (moved ? drag.dx : 0)}px, ${rect.y + (moved ? drag.dy : 0)}px)`, width: rect.w, height: rect.h };
+  const style: CSSProperties = { left: rect.x, top: rect.y, width: rect.w, height: rect.h };
+  if (moved) style.transform = `translate(${drag.dx}px, ${drag.dy}px)`;
   if (!def && typeof node.color === 'string' && /^#[\da-f]{3,8}$/i.test(node.color)) style.borderLeftColor = node.color;
+  const role = roleOf(types, node);
   const junction = node.type === 'junction';
   const kind = `${known ? '' : ' unknown'}${node.type === 'comment' ? ' comment' : ''}${junction ? ' junction' : ''}`;
-  const className = `react-flow__node nopan card role-${roleOf(types, node)}${selected ? ' selected' : ''}${off ? ' off' : ''}${bare ? ' bare' : ''}${kind}`;
+  const className = `react-flow__node nopan card role-${role}${selected ? ' selected' : ''}${off ? ' off' : ''}${bare ? ' bare' : ''}${kind}`;
   const title = known ? undefined : `Unknown type "${node.type}": kept as it is, does nothing, exported unchanged`;
   return (
     <div
@@ -47,13 +51,13 @@ export const Card = memo(function Card({ node, selected, problem, severity, chan
       data-node-id={node.id}
       data-node-type={node.type}
     >
-      {!junction && <span className="card-chip"><Icon name={iconFor(node.type, def?.icon)} size={15} /></span>}
+      {!junction && !far && <span className="card-chip pictured" style={{ backgroundImage: roleIcon(iconFor(node.type, def?.icon), role) }} />}
       {!bare && <span className={`card-label${named ? '' : ' unnamed'}`}>{label}</span>}
       {problem && <span className={`card-mark ${severity}`} title={problem} data-testid="node-problem"><Icon name="warn" size={13} /></span>}
-      {changed && !junction && <span className="card-changed" title="Changed since the last deploy" />}
-      {def?.button && !bare && <ActionButton node={node} label={label} onAction={onAction} />}
-      {inputs > 0 && <span className="port in" data-testid="port-in" data-way="in" data-port={0} data-node={node.id} />}
-      {Array.from({ length: outputs }, (_, port) => (
+      {changed && !junction && !far && <span className="card-changed" title="Changed since the last deploy" />}
+      {def?.button && !bare && !far && <ActionButton node={node} label={label} onAction={onAction} />}
+      {inputs > 0 && !far && <span className="port in" data-testid="port-in" data-way="in" data-port={0} data-node={node.id} />}
+      {!far && Array.from({ length: outputs }, (_, port) => (
         <span key={port} className="port out" data-testid="port-out" data-way="out" data-port={port} data-node={node.id} title={outputs > 1 ? outputName(types, node, port) : undefined} style={outputs > 1 ? { top: rect.h / 2 + (port - (outputs - 1) / 2) * 15 - 5 } : undefined} />
       ))}
     </div>
@@ -77,7 +81,8 @@ export const GroupFrame = memo(function GroupFrame({ node, selected }: { node: F
   const look = (node.style ?? {}) as Record<string, unknown>;
   const colour = (key: string): string | undefined => (typeof look[key] === 'string' && /^#[\da-f]{3,8}$/i.test(look[key]) ? (look[key] as string) : undefined);
   const moved = drag.ids.has(node.id);
-  const style: CSSProperties & Record<string, unknown> = { transform: `translate(${rect.x + (moved ? drag.dx : 0)}px, ${rect.y + (moved ? drag.dy : 0)}px)`, width: rect.w, height: rect.h };
+  const style: CSSProperties & Record<string, unknown> = { left: rect.x, top: rect.y, width: rect.w, height: rect.h };
+  if (moved) style.transform = `translate(${drag.dx}px, ${drag.dy}px)`;
   const stroke = colour('stroke');
   const fill = colour('fill');
   if (stroke) style['--group-stroke'] = stroke;

@@ -7,15 +7,18 @@ import { overlaps, wirePath } from '../model/geometry';
 import { wireKey, type FlowNode, type Rect, type Wire } from '../model/types';
 import { Card, GroupFrame } from './Card';
 import { live } from '../net/live';
-import { OVERVIEW_ZOOM, cardElements, drag, geoOf, groupRect, placeOf, view, wireElements, wireEnds } from './view';
+import { FAR_ZOOM, OVERVIEW_ZOOM, cardElements, drag, geoOf, groupRect, placeOf, view, wireElements, wireEnds } from './view';
 
 export interface Region {
   rect: Rect;
   overview: boolean;
+  far: boolean;
 }
 
-const MARGIN = 170;
-let region: Region = { rect: { x: 0, y: 0, w: 0, h: 0 }, overview: false };
+const MARGIN = 120;
+/** In the overview of a very large flow only this many nodes report their activity. */
+const MAX_WATCHED = 1000;
+let region: Region = { rect: { x: 0, y: 0, w: 0, h: 0 }, overview: false, far: false };
 const watchers = new Set<() => void>();
 
 const contains = (outer: Rect, inner: Rect): boolean =>
@@ -26,8 +29,9 @@ function refresh(): void {
   const seen = view.visible();
   const overview = view.zoom < OVERVIEW_ZOOM;
   const fits = contains(region.rect, seen) && region.rect.w < (seen.w + (2 * MARGIN) / view.zoom) * 1.6;
-  if (fits && overview === region.overview) return;
-  region = { rect: view.visible(MARGIN), overview };
+  const far = view.zoom < FAR_ZOOM;
+  if (fits && overview === region.overview && far === region.far) return;
+  region = { rect: fits ? region.rect : view.visible(MARGIN), overview, far };
   watchers.forEach((watcher) => watcher());
 }
 
@@ -69,7 +73,7 @@ const WirePath = memo(function WirePath({ wire, selected, changed, d }: { wire: 
 });
 
 export function Layer({ onAction }: { onAction: (node: FlowNode) => void }) {
-  const { rect, overview } = useSyncExternalStore(subscribeRegion, currentRegion);
+  const { rect, overview, far } = useSyncExternalStore(subscribeRegion, currentRegion);
   const doc = useEditor((state) => state.doc);
   const types = useEditor((state) => state.types);
   const deployed = useEditor((state) => state.deployed);
@@ -82,14 +86,14 @@ export function Layer({ onAction }: { onAction: (node: FlowNode) => void }) {
     const diff = pending({ doc, deployed });
     return { nodes: new Set([...diff.added, ...diff.changed]), wires: new Set([...diff.added, ...diff.rewired]) };
   }, [doc, deployed]);
-  const cards = useMemo(() => (overview ? [] : nodesInSight()), [doc, activeFlow, rect, overview, types]);
-  const wires = useMemo(() => (overview ? [] : wiresInSight()), [doc, activeFlow, rect, overview, types]);
+  const cards = overview ? [] : nodesInSight();
+  const wires = overview ? [] : wiresInSight();
   const groups = useMemo(() => (indexOf(doc).groups.get(activeFlow) ?? []).filter((group) => overlaps(groupRect(group), rect)), [doc, activeFlow, rect]);
   const flowOff = doc.nodes.get(activeFlow)?.disabled === true;
 
   useEffect(() => {
-    live.setWatch(overview ? nodesInSight().map((node) => node.id).slice(0, 1000) : cards.map((node) => node.id));
-  }, [cards, overview]);
+    live.setWatch(nodesInSight().slice(0, MAX_WATCHED).map((node) => node.id));
+  });
 
   return (
     <>
@@ -106,7 +110,7 @@ export function Layer({ onAction }: { onAction: (node: FlowNode) => void }) {
       {cards.map((node) => {
         const mark = marks.get(node.id)?.[0];
         const geo = geoOf(node);
-        return <Card key={node.id} node={node} selected={selection.has(node.id)} problem={mark?.text ?? ''} severity={mark?.severity ?? 'error'} changed={changes.nodes.has(node.id)} off={node.d === true || flowOff} stamp={`${geo.inputs}.${geo.outputs}.${geo.label}.${types.size}`} onAction={onAction} />;
+        return <Card key={node.id} node={node} selected={selection.has(node.id)} problem={mark?.text ?? ''} severity={mark?.severity ?? 'error'} changed={changes.nodes.has(node.id)} off={node.d === true || flowOff} far={far} stamp={`${geo.inputs}.${geo.outputs}.${geo.label}.${types.size}`} onAction={onAction} />;
       })}
       <SubflowPorts />
     </>
@@ -124,18 +128,15 @@ function SubflowPorts() {
 const list = (value: unknown): { x: number; y: number }[] => (Array.isArray(value) ? value : []);
 
 /** Moves what is dragged by writing to the page directly; the document follows on release. */
-export function paintDrag(): void {
-  const { doc } = useEditor.getState();
-  for (const id of drag.ids) {
-    const node = doc.nodes.get(id);
+export function paintDrag(ids: ReadonlySet<string> = drag.ids): void {
+  const shift = drag.dx || drag.dy ? `translate(${drag.dx}px, ${drag.dy}px)` : '';
+  for (const id of ids) {
     const element = cardElements.get(id);
-    if (!node || !element) continue;
-    const at = node.type === 'group' ? groupRect(node) : geoOf(node).rect;
-    element.style.transform = `translate(${at.x + drag.dx}px, ${at.y + drag.dy}px)`;
+    if (element) element.style.transform = shift;
   }
   for (const [key, element] of wireElements) {
     const wire = parseWire(key);
-    if (!drag.ids.has(wire.from) && !drag.ids.has(wire.to)) continue;
+    if (!ids.has(wire.from) && !ids.has(wire.to)) continue;
     const ends = wireEnds(wire);
     if (ends) element.setAttribute('d', wirePath(...ends));
   }

@@ -6,8 +6,8 @@ import { connected, indexOf } from '../model/document';
 import { distanceTo, overlaps, segmentsCross, snap, wirePoints, within } from '../model/geometry';
 import { wireKey, type FlowNode, type Point, type Rect, type Wire } from '../model/types';
 import { currentRegion, nodesInSight, paintDrag, wiresInSight } from './Layer';
-import { startWiring } from './wiring';
-import { drag, geoOf, groupRect, placeOf, view, wireElements, wireEnds } from './view';
+import { startWiring, type End } from './wiring';
+import { drag, geoOf, groupRect, placeOf, portPoint, view, wireElements, wireEnds } from './view';
 
 const SLOP = 4;
 
@@ -50,6 +50,8 @@ export function pointerDown(event: PointerEvent): void {
     if (canEdit()) startWiring(event, { node: port.dataset.node, port: Number(port.dataset.port), way: port.dataset.way === 'in' ? 'in' : 'out' });
     return;
   }
+  const end = currentRegion().far && canEdit() ? portAt(view.toFlow(event.clientX, event.clientY)) : undefined;
+  if (end) return startWiring(event, end);
   const id = target.closest<HTMLElement>('[data-node-id]')?.dataset.nodeId ?? nodeAt(view.toFlow(event.clientX, event.clientY))?.id;
   if (id) return startNode(event, id);
   if (event.pointerType === 'touch') return touchCanvas(event);
@@ -60,6 +62,19 @@ export function pointerDown(event: PointerEvent): void {
 function nodeAt(at: Point): FlowNode | undefined {
   return currentRegion().overview ? nodesInSight().findLast((node) => within(at, placeOf(node))) : undefined;
 }
+
+/** From afar ports are not in the page; they are where they are all the same. */
+function portAt(at: Point): End | undefined {
+  if (currentRegion().overview) return undefined;
+  for (const node of nodesInSight()) {
+    const { inputs, outputs } = geoOf(node);
+    for (let port = 0; port < outputs; port++) if (near(portPoint(node, 'out', port), at)) return { node: node.id, port, way: 'out' };
+    if (inputs && near(portPoint(node, 'in', 0), at)) return { node: node.id, port: 0, way: 'in' };
+  }
+  return undefined;
+}
+
+const near = (a: Point, b: Point): boolean => Math.hypot(a.x - b.x, a.y - b.y) < 8;
 
 export function wireAt(at: Point): Wire | undefined {
   let best: Wire | undefined;
@@ -112,14 +127,11 @@ function startNode(event: PointerEvent, id: string): void {
 function dropNodes(splicing: Wire | undefined, cancelled: boolean): void {
   const { ids, dx, dy } = drag;
   markWire(undefined);
-  if (cancelled) {
-    drag.dx = 0;
-    drag.dy = 0;
-    paintDrag();
-  }
-  drag.ids = new Set();
   drag.dx = 0;
   drag.dy = 0;
+  // What was shown by a shift is now shown by the document, or not at all.
+  paintDrag(ids);
+  drag.ids = new Set();
   if (!cancelled) {
     move(ids, dx, dy);
     if (splicing) spliceSelected(splicing, [...ids][0]);

@@ -155,7 +155,8 @@ export class Painter {
       this.canvas.height = height;
     }
     const { style } = this.canvas;
-    style.transform = `translate(${rect.x}px, ${rect.y}px)`;
+    style.left = `${rect.x}px`;
+    style.top = `${rect.y}px`;
     style.width = `${rect.w}px`;
     style.height = `${rect.h}px`;
   }

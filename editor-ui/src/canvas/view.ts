@@ -10,7 +10,9 @@ import type { FlowNode, Point, Rect, Wire } from '../model/types';
 export const MIN_ZOOM = 0.1;
 export const MAX_ZOOM = 2;
 /** Below this the cards are painted, not built. */
-export const OVERVIEW_ZOOM = 0.42;
+export const OVERVIEW_ZOOM = 0.48;
+/** Below this cards are built without icon, marks of activity and ports, which could not be hit anyway. */
+export const FAR_ZOOM = 0.66;
 
 class View {
   x = 0;

@@ -114,13 +114,14 @@ export function Topic(props: WidgetProps) {
 /** Write-only: the value goes to the credential store and never comes back. */
 export function Secret({ field, inputId, owner }: WidgetProps) {
   const typed = useEditor((state) => state.secrets[owner.node.id]?.[field.key]);
-  const [stored, setStored] = useState(has(owner.node, field.key));
+  const [told, setTold] = useState(false);
+  const { id, type } = owner.node;
   useEffect(() => {
     let gone = false;
-    if (has(owner.node, field.key)) setStored(true);
-    else api.credentials(owner.node.type, owner.node.id).then((answer) => { if (!gone) setStored(answer?.[`has_${field.key}`] === true || typeof answer?.[field.key] === 'string'); }, () => undefined);
+    api.credentials(type, id).then((answer) => { if (!gone) setTold(answer?.[`has_${field.key}`] === true || Boolean(answer?.[field.key])); }, () => undefined);
     return () => { gone = true; };
-  }, [owner.node.id, owner.node.type, field.key, owner.node]);
+  }, [id, type, field.key]);
+  const stored = told || has(owner.node, field.key);
   const state = typed !== undefined ? 'new value, saved at the next deploy' : stored ? 'set' : 'not set';
   return (
     <div className="join">

@@ -2,7 +2,7 @@
 
 import { lazy, Suspense, useEffect } from 'react';
 import { useEditor } from '../commands/store';
-import { Mark } from '../kit/icons';
+import { Mark, recolourIcons } from '../kit/icons';
 import { LoginPage, SetupPage } from './Auth';
 import { start } from './session';
 
@@ -12,7 +12,13 @@ export function App() {
   const page = useEditor((state) => state.page);
   const failure = useEditor((state) => state.failure);
   const theme = useEditor((state) => state.theme);
-  useEffect(() => { document.documentElement.dataset.theme = theme; }, [theme]);
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+    recolourIcons();
+    const scheme = window.matchMedia('(prefers-color-scheme: dark)');
+    scheme.addEventListener('change', recolourIcons);
+    return () => scheme.removeEventListener('change', recolourIcons);
+  }, [theme]);
   useEffect(() => { void start(); }, []);
   if (page === 'login') return <LoginPage />;
   if (page === 'setup') return <SetupPage />;

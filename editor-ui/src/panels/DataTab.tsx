@@ -3,7 +3,7 @@
 import { useEffect, useState } from 'react';
 import { Icon } from '../kit/icons';
 import { Empty, Tree } from '../kit/widgets';
-import { age, preview, rate } from '../model/debugvalue';
+import { preview, rate } from '../model/debugvalue';
 import type { FlowNode } from '../model/types';
 import { live } from '../net/live';
 import { tap, type Tapped } from '../net/taps';
@@ -74,7 +74,7 @@ function Messages({ title, list, last }: { title: string; list: Tapped[]; last?:
     <section className="messages">
       <h4>{title} <span className="dim">{list.length ? `last ${list.length}` : ''}</span></h4>
       {list.map((entry) => <Message key={entry.key} entry={entry} />)}
-      {!list.length && last?.value !== undefined && <div className="message quiet"><span className="message-time">{age(Date.now() - last.time)} ago</span><span className="value">{preview(last.value, 60)}</span></div>}
+      {!list.length && last?.value !== undefined && <div className="message quiet"><span className="message-time">{time(last.time)}</span><span className="value">{preview(last.value, 60)}</span></div>}
       {!list.length && last?.value === undefined && <Empty title="Nothing yet" />}
     </section>
   );

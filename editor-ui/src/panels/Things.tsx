@@ -13,13 +13,14 @@ const EVERY = 2000;
 export function Things() {
   const [things, setThings] = useState<Thing[] | null>(null);
   const [error, setError] = useState('');
+  const [now, setNow] = useState(0);
   const [query, setQuery] = useState('');
   const edits = useEditor((state) => canEdit(state));
   useEffect(() => {
     let timer = 0;
     let gone = false;
     const load = (): void => {
-      api.things().then((items) => { setThings(items); setError(''); }, (problem: unknown) => setError(words(problem))).finally(() => {
+      api.things().then((items) => { setThings(items); setNow(Date.now()); setError(''); }, (problem: unknown) => setError(words(problem))).finally(() => {
         if (!gone) timer = window.setTimeout(load, document.hidden ? EVERY * 5 : EVERY);
       });
     };
@@ -33,7 +34,7 @@ export function Things() {
       <label className="filter"><Icon name="search" size={13} /><input className="filter-input" type="search" placeholder="Search things" aria-label="Search things" value={query} onChange={(event) => setQuery(event.target.value)} /></label>
       <div className="palette-scroll">
         {error && <p className="finding error pad">{error}</p>}
-        {shown.map((thing) => <ThingCard key={thing.id} thing={thing} edits={edits} />)}
+        {shown.map((thing) => <ThingCard key={thing.id} thing={thing} now={now} edits={edits} />)}
         {things?.length === 0 && <Empty title="Nothing seen yet">Send something:<code className="copy-line">{sample}</code><button type="button" className="button small" onClick={() => void copyText(sample)}><Icon name="copy" size={12} /> Copy</button></Empty>}
         {things && things.length > 0 && shown.length === 0 && <p className="hint pad">No thing is called “{query}”.</p>}
       </div>
@@ -43,8 +44,8 @@ export function Things() {
 
 const SILENT = 60_000;
 
-function ThingCard({ thing, edits }: { thing: Thing; edits: boolean }) {
-  const since = Date.now() - Number(new Date(thing.lastSeen));
+function ThingCard({ thing, now, edits }: { thing: Thing; now: number; edits: boolean }) {
+  const since = now - Number(new Date(thing.lastSeen));
   return (
     <div className="thing" data-testid="thing" data-thing-id={thing.id} draggable={edits} title={edits ? 'Drag to the canvas to use its events' : undefined} onDragStart={(event) => { event.dataTransfer.setData('application/x-tidewire-thing', thing.id); event.dataTransfer.effectAllowed = 'copy'; }}>
       <div className="thing-head"><Icon name="thing" size={14} /><b>{thing.name || thing.id}</b><span className={since > SILENT ? 'late' : 'dim'}>{age(since)}</span></div>
