@@ -1,0 +1,62 @@
+//! Ids of the events that a node appends.
+//!
+//! A message that was made from an event gets an id derived from it, the node, and how many different messages the same
+//! cause has brought here before; so a repetition of the step after a crash gives the same ids in the same order. One
+//! that nothing is known of gets a fresh ULID.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use compact_str::CompactString;
+use smallvec::SmallVec;
+use tidewire_model::event::{EventId, NewEvent, StreamName};
+use tidewire_node_api::Ctx;
+
+/// Causes remembered per generation; the older of two generations is forgotten when the newer one is full.
+const CAUSES_MAX: usize = 8_192;
+
+/// Hashes of what a cause has brought, in order.
+type Brought = HashMap<CompactString, SmallVec<[u64; 1]>>;
+
+pub(super) struct Identity {
+    node: String,
+    newer: Brought,
+    older: Brought,
+}
+
+impl Identity {
+    pub(super) fn new(node: &str) -> Self {
+        Identity { node: node.to_owned(), newer: Brought::new(), older: Brought::new() }
+    }
+
+    /// The id of an event that follows from others. The same event from the same causes gets the same id.
+    pub(super) fn derived(&mut self, causes: &[String], stream: &StreamName, event: &NewEvent) -> EventId {
+        let cause = match causes {
+            [cause] => CompactString::from(cause),
+            causes => CompactString::from(causes.join(",")),
+        };
+        let mut hasher = DefaultHasher::new();
+        (stream.as_str(), event.event_type.as_str(), event.data.as_ref()).hash(&mut hasher);
+        let content = hasher.finish();
+        if self.newer.len() >= CAUSES_MAX {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        if let Some(brought) = self.older.remove(&cause) {
+            self.newer.insert(cause.clone(), brought);
+        }
+        let brought = self.newer.entry(cause.clone()).or_default();
+        let index = brought.iter().position(|other| *other == content).unwrap_or_else(|| {
+            brought.push(content);
+            brought.len() - 1
+        });
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        EventId::derived(&EventId::from(cause.as_str()), &self.node, 0, index)
+    }
+
+    /// The id of an event that begins a chain.
+    pub(super) fn fresh(&self, ctx: &Ctx<'_>) -> EventId {
+        let now = u64::try_from(ctx.now_ms()).unwrap_or_default();
+        let random = u128::from(ctx.random()) << 64 | u128::from(ctx.random());
+        EventId::from(ulid::Ulid::from_parts(now, random))
+    }
+}

@@ -1,0 +1,134 @@
+//! What becomes of the messages of one append.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use compact_str::CompactString;
+use tidewire_model::append::{AppendError, AppendRequest, Appended};
+use tidewire_model::event::{EventId, StreamName};
+use tidewire_model::message::Provenance;
+use tidewire_model::{Map, Message, Value};
+use tidewire_node_api::{Delivery, Emission, Feed, NodeError, Signal, Token};
+
+const STORED: usize = 0;
+const REJECTED: usize = 1;
+
+/// A message whose append is under way.
+pub(super) struct Pending {
+    message: Message,
+    token: Option<Token>,
+    id: EventId,
+    stream: StreamName,
+    event_type: CompactString,
+}
+
+impl Pending {
+    pub(super) fn new(delivery: Delivery, request: &AppendRequest) -> Self {
+        let event = request.events.first();
+        Pending {
+            message: delivery.message,
+            token: delivery.token,
+            id: event.and_then(|event| event.id.clone()).unwrap_or(EventId::Bits(0)),
+            stream: request.stream.clone(),
+            event_type: event.map(|event| event.event_type.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Trouble as the node's status shows it; `None` when it is over.
+pub(super) struct Trouble(pub(super) Option<String>);
+
+/// Tells the node of the first trouble and of its end, not of each.
+pub(super) struct Watch {
+    feed: Arc<dyn Feed>,
+    troubled: AtomicBool,
+}
+
+impl Watch {
+    pub(super) fn new(feed: Arc<dyn Feed>) -> Self {
+        Watch { feed, troubled: AtomicBool::new(false) }
+    }
+
+    pub(super) fn tell(&self, trouble: Option<&str>) {
+        if self.troubled.swap(trouble.is_some(), Ordering::Relaxed) != trouble.is_some() {
+            self.feed.signal(Signal::Own(Box::new(Trouble(trouble.map(str::to_owned)))));
+        }
+    }
+}
+
+/// The emissions of one append: in the order of the messages, each with its token.
+pub(super) fn emissions(
+    pending: Vec<Pending>,
+    results: Vec<Result<Appended, AppendError>>,
+    watch: &Watch,
+) -> Vec<Emission> {
+    let mut trouble = None;
+    let mut results = results.into_iter();
+    let emissions = pending
+        .into_iter()
+        .map(|pending| match results.next().unwrap_or(Err(AppendError::Closed)) {
+            Ok(appended) => stored(pending, appended),
+            Err(error) if error.is_retryable() => {
+                let text = error.to_string();
+                trouble = Some(text.clone());
+                let error = NodeError::new(text).with_code(code(&error)).on(pending.message);
+                Emission::Error { error, token: pending.token }
+            }
+            Err(error) => {
+                let delivery = Delivery::new(pending.message, pending.token);
+                let (text, emission) = rejection(delivery, &error.to_string(), code(&error));
+                trouble = Some(text);
+                emission
+            }
+        })
+        .collect();
+    watch.tell(trouble.as_deref());
+    emissions
+}
+
+fn stored(pending: Pending, appended: Appended) -> Emission {
+    let Pending { mut message, token, id, stream, event_type } = pending;
+    let id = id.to_compact();
+    let mut event = Map::with_capacity(6);
+    event.insert("id", Value::string(&id));
+    event.insert("position", appended.last_position.get());
+    event.insert("version", appended.version);
+    event.insert("stream", stream.as_str());
+    event.insert("type", event_type.as_str());
+    if appended.deduplicated {
+        event.insert("deduplicated", true);
+    }
+    message.set("event", event);
+    let before = message.provenance();
+    let first = before.and_then(|before| before.correlation.clone().or_else(|| before.causes.first().cloned()));
+    let provenance = Provenance {
+        correlation: Some(first.unwrap_or_else(|| id.to_string())),
+        command: before.and_then(|before| before.command.clone()),
+        causes: vec![id.to_string()],
+    };
+    message.set_provenance(Arc::new(provenance));
+    Emission::Emit { port: STORED, message, token }
+}
+
+/// A refused message on its way out, and the reason.
+pub(super) fn rejection(delivery: Delivery, text: &str, code: &str) -> (String, Emission) {
+    let mut message = delivery.message;
+    let mut error = Map::with_capacity(2);
+    error.insert("message", text);
+    error.insert("code", code);
+    message.set("error", error);
+    (text.to_owned(), Emission::Emit { port: REJECTED, message, token: delivery.token })
+}
+
+/// A stable word for flows that branch on the reason.
+fn code(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::Conflict { .. } => "version_conflict",
+        AppendError::DuplicateId { .. } | AppendError::PartlyStored { .. } => "duplicate_id",
+        AppendError::TooLarge { .. } | AppendError::TooMany { .. } => "too_large",
+        AppendError::DiskFull => "disk_full",
+        AppendError::ReadOnly { .. } => "read_only",
+        AppendError::Closed => "closed",
+        _ => "invalid",
+    }
+}

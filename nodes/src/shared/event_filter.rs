@@ -1,0 +1,124 @@
+//! Which events a node wants, and from where on, as its configuration says it.
+
+use compact_str::CompactString;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
+use tidewire_model::Problem;
+use tidewire_model::event::time::{parse_rfc3339, parse_time};
+use tidewire_model::position::Position;
+use tidewire_model::query::Filter;
+use tidewire_node_api::handles::At;
+
+/// Whole numbers from here on are milliseconds since 1970 (1973), smaller ones are positions.
+const FIRST_TIME: i64 = 100_000_000_000;
+
+/// A list of texts, or one text with commas.
+///
+/// # Errors
+/// For anything else.
+pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let split =
+        |text: &str| text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    match Json::deserialize(deserializer)? {
+        Json::Null => Ok(Vec::new()),
+        Json::String(text) => Ok(split(&text)),
+        Json::Array(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(Json::as_str).collect();
+            let texts = texts.ok_or_else(|| serde::de::Error::custom("the list must hold texts only"))?;
+            Ok(texts.into_iter().flat_map(split).collect::<Vec<String>>())
+        }
+        other => Err(serde::de::Error::custom(format!("{other} is no list of texts"))),
+    }
+}
+
+/// Schema of [`list`].
+pub(crate) fn list_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["array", "string", "null"], "items": { "type": "string" }, "x-widget": "text" })
+}
+
+/// The filter of the three properties `stream`, `category` and `eventTypes`; empty means all.
+pub(crate) fn filter(stream: &str, category: &str, event_types: &[String]) -> Filter {
+    let given = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(CompactString::from);
+    Filter {
+        stream: given(stream),
+        category: given(category),
+        event_types: event_types.iter().map(CompactString::from).collect(),
+        ..Filter::default()
+    }
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    Now,
+    Beginning,
+    /// Where the durable name stands; at the beginning the first time.
+    Checkpoint,
+    At(At),
+}
+
+impl Begin {
+    /// Reads `now`, `beginning`, `checkpoint`, a position or a time.
+    ///
+    /// # Errors
+    /// A problem at `/start`.
+    pub(crate) fn parse(text: &str) -> Result<Begin, Problem> {
+        match text.trim() {
+            "" | "now" => Ok(Begin::Now),
+            "beginning" => Ok(Begin::Beginning),
+            "checkpoint" => Ok(Begin::Checkpoint),
+            other => parse_at(other).map(Begin::At).ok_or_else(|| {
+                let text = format!(
+                    "\"{other}\" is no start; use now, beginning, checkpoint, a position such as 120, \
+                     or a time such as 2026-03-14T15:09:00Z"
+                );
+                Problem::error("/start", text)
+            }),
+        }
+    }
+}
+
+/// A moment in the past: a position, milliseconds since 1970, or RFC 3339.
+pub(crate) fn parse_at(text: &str) -> Option<At> {
+    let text = text.trim();
+    match text.parse::<i64>() {
+        Ok(number) if number < 0 => None,
+        Ok(number) if number < FIRST_TIME => Some(At::Position(Position::new(number.unsigned_abs()))),
+        Ok(_) => parse_time(text).map(At::Time),
+        Err(_) => parse_rfc3339(text).map(At::Time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn starts_are_words_positions_and_times() {
+        let position = |number| Begin::At(At::Position(Position::new(number)));
+        for (text, begin) in [
+            ("", Begin::Now),
+            ("beginning", Begin::Beginning),
+            (" checkpoint ", Begin::Checkpoint),
+            ("120", position(120)),
+            ("1700000000000", Begin::At(At::Time(1_700_000_000_000))),
+            ("1970-01-01T00:00:01Z", Begin::At(At::Time(1_000))),
+        ] {
+            assert_eq!(Begin::parse(text).unwrap(), begin, "{text}");
+        }
+        for wrong in ["yesterday", "-5", "1.5"] {
+            assert_eq!(Begin::parse(wrong).unwrap_err().path, "/start");
+        }
+    }
+
+    #[test]
+    fn lists_may_be_written_as_text() {
+        let read = |json: Json| list(json).unwrap();
+        assert_eq!(read(serde_json::json!("a, b,")), ["a", "b"]);
+        assert_eq!(read(serde_json::json!(["a", "b,c"])), ["a", "b", "c"]);
+        assert!(list(serde_json::json!([1])).is_err());
+        assert_eq!(filter("", " ", &[]), Filter::default());
+    }
+}
