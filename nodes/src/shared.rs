@@ -4,5 +4,6 @@ pub(crate) mod coerce;
 pub(crate) mod condition;
 pub(crate) mod event_filter;
 pub(crate) mod event_value;
+pub(crate) mod outbox;
 pub(crate) mod template;
 pub(crate) mod typed_input;

@@ -1,0 +1,193 @@
+//! What the tests of action nodes share: a log in memory and an HTTP handle with prepared answers.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value as Json;
+use tidewire_model::append::{AppendError, AppendRequest, Appended};
+use tidewire_model::event::{Event, EventId, NewEvent};
+use tidewire_model::position::Position;
+use tidewire_model::query::{Direction, Filter, Page, Query, Start};
+use tidewire_node_api::Services;
+use tidewire_node_api::handles::{
+    At, BoxFuture, Changed, Entry, HandleError, Http, HttpRequest, HttpResponse, Log, ProjectionGuard, ProjectionSpec,
+    Projections, Subscription,
+};
+
+/// A log in memory whose appends can be made to fail.
+#[derive(Default)]
+pub(crate) struct TestLog {
+    events: Mutex<Vec<Arc<Event>>>,
+    checkpoints: Mutex<HashMap<String, Position>>,
+    pub(crate) full: Mutex<bool>,
+}
+
+/// An HTTP handle that answers from a list and remembers what it was asked.
+#[derive(Default)]
+pub(crate) struct TestHttp {
+    pub(crate) answers: Mutex<VecDeque<Result<HttpResponse, HandleError>>>,
+    pub(crate) requests: Mutex<Vec<HttpRequest>>,
+}
+
+/// Both, as services of a bench.
+pub(crate) fn services(log: &Arc<TestLog>, http: &Arc<TestHttp>) -> Services {
+    Services { log: log.clone(), projections: Arc::new(NoProjections), http: http.clone() }
+}
+
+impl TestLog {
+    /// Type (without `tidewire.`) and data of all events.
+    pub(crate) fn seen(&self) -> Vec<(String, Json)> {
+        let name = |event: &Event| event.event_type.trim_start_matches("tidewire.").to_owned();
+        self.events.lock().unwrap().iter().map(|event| (name(event), event.data_json().unwrap())).collect()
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<String> {
+        self.seen().into_iter().map(|(kind, _)| kind.rsplit('.').next().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn events(&self) -> Vec<Arc<Event>> {
+        self.events.lock().unwrap().clone()
+    }
+
+    /// Appends as another would.
+    pub(crate) fn put(&self, request: AppendRequest) {
+        self.store(request).unwrap();
+    }
+
+    fn store(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        if *self.full.lock().unwrap() {
+            return Err(AppendError::DiskFull);
+        }
+        let mut events = self.events.lock().unwrap();
+        let first = Position::new(events.len() as u64 + 1);
+        let known =
+            |events: &[Arc<Event>], new: &NewEvent| events.iter().find(|old| Some(&old.id) == new.id.as_ref()).cloned();
+        if let Some(old) = request.events.first().and_then(|new| known(&events, new)) {
+            return match old.says_the_same(&request.stream, &request.events[0]) {
+                true => Ok(Appended {
+                    first_position: old.position,
+                    last_position: old.position,
+                    version: old.version,
+                    deduplicated: true,
+                }),
+                false => Err(AppendError::DuplicateId { id: old.id.clone(), position: old.position }),
+            };
+        }
+        for new in request.events {
+            let position = Position::new(events.len() as u64 + 1);
+            let version = events.iter().filter(|event| event.stream == request.stream).count() as u64 + 1;
+            let time = new.time.unwrap_or(0);
+            events.push(Arc::new(Event {
+                id: new.id.unwrap_or_else(|| EventId::Bits(u128::from(position.get()))),
+                source: new.source,
+                event_type: new.event_type,
+                stream: request.stream.clone(),
+                time,
+                position,
+                version,
+                recorded_time: time,
+                causation_id: new.causation_id,
+                correlation_id: new.correlation_id,
+                actor: new.actor,
+                flow_rev: new.flow_rev,
+                node_id: new.node_id,
+                data: new.data,
+                data_content_type: new.data_content_type,
+                raw: new.raw,
+            }));
+        }
+        let last = Position::new(events.len() as u64);
+        Ok(Appended { first_position: first, last_position: last, version: 0, deduplicated: false })
+    }
+}
+
+fn ready<T: Send + 'static>(value: T) -> BoxFuture<T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Log for TestLog {
+    fn append(&self, requests: Vec<AppendRequest>) -> BoxFuture<Vec<Result<Appended, AppendError>>> {
+        ready(requests.into_iter().map(|request| self.store(request)).collect())
+    }
+
+    fn read(&self, query: Query) -> BoxFuture<Result<Page, HandleError>> {
+        assert_eq!(query.direction, Direction::Forwards);
+        let events = self.events.lock().unwrap();
+        let found = events.iter().filter(|event| event.position >= query.from && query.filter.matches(event));
+        let page = Page { events: found.cloned().collect(), next: None, head: Position::new(events.len() as u64) };
+        ready(Ok(page))
+    }
+
+    fn subscribe(&self, _filter: Filter, _start: Start) -> Box<dyn Subscription> {
+        Box::new(Silence)
+    }
+
+    fn save_checkpoint(&self, name: &str, position: Position) -> BoxFuture<Result<(), HandleError>> {
+        self.checkpoints.lock().unwrap().insert(name.to_owned(), position);
+        ready(Ok(()))
+    }
+
+    fn checkpoint(&self, name: &str) -> BoxFuture<Result<Option<Position>, HandleError>> {
+        ready(Ok(self.checkpoints.lock().unwrap().get(name).copied()))
+    }
+
+    fn head(&self) -> Position {
+        Position::new(self.events.lock().unwrap().len() as u64)
+    }
+}
+
+struct Silence;
+
+impl Subscription for Silence {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Vec<Arc<Event>>, HandleError>> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl TestHttp {
+    pub(crate) fn answer(&self, status: u16, body: &str) {
+        let response =
+            HttpResponse { status, headers: Vec::new(), body: bytes::Bytes::copy_from_slice(body.as_bytes()) };
+        self.answers.lock().unwrap().push_back(Ok(response));
+    }
+
+    /// Bodies of the requests so far.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.requests
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|request| String::from_utf8_lossy(&request.body).into_owned())
+            .collect()
+    }
+}
+
+impl Http for TestHttp {
+    fn send(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, HandleError>> {
+        self.requests.lock().unwrap().push(request);
+        let answer = self.answers.lock().unwrap().pop_front();
+        ready(answer.unwrap_or_else(|| Err(HandleError::retryable("nobody answers"))))
+    }
+}
+
+struct NoProjections;
+
+impl Projections for NoProjections {
+    fn keep(&self, _spec: ProjectionSpec, _changed: Changed) -> Result<Box<dyn ProjectionGuard>, HandleError> {
+        Err(HandleError::new("no read models here"))
+    }
+
+    fn get(&self, _name: &str, _key: &str) -> BoxFuture<Result<Option<Entry>, HandleError>> {
+        ready(Ok(None))
+    }
+
+    fn list(&self, _name: &str, _limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
+        ready(Ok(Vec::new()))
+    }
+
+    fn get_at(&self, _name: &str, _key: &str, _at: At) -> BoxFuture<Result<Option<Entry>, HandleError>> {
+        ready(Ok(None))
+    }
+}
