@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde::Serialize;
 use tidewire_model::append::{AppendError, AppendRequest};
-use tidewire_model::event::{NewEvent, StreamName};
+use tidewire_model::event::{JSON, NewEvent, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
 
@@ -104,25 +105,31 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
-fn reading(thing: usize, n: u64) -> Result<AppendRequest, BenchError> {
-    let data = serde_json::json!({"temperature": 20.0 + n as f64 / 7.0, "humidity": n % 100, "battery": 97, "n": n,
-        "location": {"building": "greenhouse", "row": thing % 10}, "status": "ok"});
-    let stream = StreamName::new(format!("thing-greenhouse-{}", thing % 100)).map_err(AppendError::from)?;
-    Ok(AppendRequest::one(stream, NewEvent::json("reading-reported", &data).with_source("/bench")))
+/// What a thing might report: about 200 bytes of JSON, made once so that making it is not measured.
+fn payloads() -> Vec<Bytes> {
+    let payload = |n: u32| {
+        let data = serde_json::json!({"temperature": 20.0 + f64::from(n) / 7.0, "humidity": n % 100, "battery": 97, "n": n,
+            "location": {"building": "greenhouse", "row": n % 10}, "status": "ok"});
+        Bytes::from(data.to_string())
+    };
+    (0..256).map(payload).collect()
 }
 
 async fn own_round(log: &JournalLog, in_flight: usize) -> Result<Round, BenchError> {
     let count = Arc::new(AtomicU64::new(0));
+    let payloads = Arc::new(payloads());
     let began = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for thing in 0..in_flight {
-        let (log, count) = (log.clone(), Arc::clone(&count));
+        let (log, count, payloads) = (log.clone(), Arc::clone(&count), Arc::clone(&payloads));
+        let stream = StreamName::new(format!("thing-greenhouse-{}", thing % 100)).map_err(AppendError::from)?;
         tasks.spawn(async move {
             let mut times = Vec::new();
             while began.elapsed() < ROUND {
-                let request = reading(thing, times.len() as u64)?;
+                let payload = payloads.get((times.len() + thing) % payloads.len()).cloned().unwrap_or_default();
+                let event = NewEvent::new("reading-reported", JSON, payload).with_source("/bench");
                 let sent = Instant::now();
-                log.append(vec![request]).await?;
+                log.append(vec![AppendRequest::one(stream.clone(), event)]).await?;
                 times.push(sent.elapsed());
                 count.fetch_add(1, Ordering::Relaxed);
             }

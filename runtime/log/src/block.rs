@@ -63,7 +63,11 @@ pub(crate) fn put_block(batch: &mut Batch, events: &[Waiting]) {
     let Some(first) = events.first() else { return };
     let raw = match events {
         [one] => one.frame.clone(),
-        _ => events.iter().flat_map(|event| event.frame.iter().copied()).collect::<Vec<_>>().into(),
+        _ => {
+            let mut raw = Vec::with_capacity(BYTES_MAX);
+            events.iter().for_each(|event| raw.extend_from_slice(&event.frame));
+            raw.into()
+        }
     };
     let body = lz4_flex::block::compress(&raw);
     let pieces =

@@ -32,6 +32,9 @@ pub enum LogError {
     /// The indexed store failed; it is rebuilt from the journal at the next start.
     #[error("the indexed store failed: {0}; it is rebuilt from the journal at the next start")]
     Store(String),
+    /// No room for the indexed store.
+    #[error("the disk that holds the event log is full; free some space, it then goes on by itself")]
+    Full,
     /// A projection is kept under another version of its definition.
     #[error("projection '{name}' is stored as version '{stored}', not '{given}'; drop it and rebuild it")]
     ProjectionVersion {

@@ -139,8 +139,12 @@ impl Span {
                 len += 1;
             }
             let (chunk, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-            let entry = |(hash, offset): &(u64, u16)| [&hash.to_be_bytes()[..], &offset.to_le_bytes()].concat();
-            writer.put(&id_key(self.number, *hash), &chunk.iter().flat_map(entry).collect::<Vec<_>>())?;
+            let mut value = Vec::with_capacity(chunk.len() * ID_ENTRY);
+            for (hash, offset) in chunk {
+                value.extend_from_slice(&hash.to_be_bytes());
+                value.extend_from_slice(&offset.to_le_bytes());
+            }
+            writer.put(&id_key(self.number, *hash), &value)?;
             rest = after;
         }
         for (index, words) in (0_u32..).zip(filter.words.chunks(CHUNK / 8)) {

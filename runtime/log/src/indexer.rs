@@ -18,7 +18,7 @@ use crate::LogError;
 use crate::block::{Waiting, full_block, put_block};
 use crate::index::{SPAN, span_first};
 use crate::journal::record::Record;
-use crate::live::Head;
+use crate::live::{Head, Live};
 use crate::shared::{Phase, Shared};
 use crate::store::{Batch, Space, Store, panic_text};
 use crate::values::{Values, short_key};
@@ -33,6 +33,10 @@ const BLOCKS_MAX: usize = 16;
 const STATE_MAX: usize = 256;
 /// How often the store is opened anew before it is given up.
 const RETRIES: usize = 5;
+/// The store is not written while the disk has less than this left: sled does not survive a full disk.
+pub(crate) const STORE_RESERVE: u64 = 2 * 1024 * 1024;
+/// Appends are refused while the disk has less than this left, so that the store can take what was confirmed.
+pub(crate) const JOURNAL_RESERVE: u64 = 8 * 1024 * 1024;
 /// The name of the map that holds state.
 pub(crate) const STATE: &str = "state";
 const META: &[u8] = b"meta";
@@ -84,24 +88,71 @@ impl Marks {
 
 /// Runs until the channel closes; the store is left flushed.
 pub(crate) fn run(shared: &Shared, facts: &JournalFacts, commits: &Receiver<Record>) {
+    let mut facts = facts.clone();
     for attempt in 0..RETRIES {
-        let attempted = catch_unwind(AssertUnwindSafe(|| {
-            let mut indexer = opening::open(shared, facts)?;
-            shared.set_phase(Phase::Ready(Arc::clone(&indexer.store)));
-            indexer.serve(commits)
-        }));
+        if !wait_for_room(shared, JOURNAL_RESERVE) {
+            return;
+        }
+        let attempted = catch_unwind(AssertUnwindSafe(|| attempt_once(shared, &facts, commits, attempt == 0)));
         let error = match attempted {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.full_text(),
             Err(panic) => panic_text(&*panic),
         };
         tracing::warn!(error, attempt, "indexed store failed, opening it again");
-        shared.set_phase(Phase::Opening);
+        {
+            let live = shared.live.read();
+            facts.commit = facts.commit.max(live.commit);
+            facts.position = facts.position.max(live.head);
+        }
+        // A store that failed may panic once more when it is closed.
+        drop(catch_unwind(AssertUnwindSafe(|| shared.set_phase(Phase::Opening))));
         std::thread::sleep(FLUSH_EVERY);
     }
     let reason = "the indexed store failed again and again; see the log of the program, then restart".to_owned();
     shared.make_read_only(reason.clone());
     shared.set_phase(Phase::Failed(reason));
+}
+
+fn attempt_once(
+    shared: &Shared,
+    facts: &JournalFacts,
+    commits: &Receiver<Record>,
+    first: bool,
+) -> Result<(), LogError> {
+    let mut indexer = {
+        let _quiet = shared.quiet.lock();
+        if !first {
+            // Memory is built anew together with the store.
+            let mut live = shared.live.write();
+            *live = Live::new(live.keep_events);
+        }
+        let indexer = opening::open(shared, facts)?;
+        shared.set_phase(Phase::Ready(Arc::clone(&indexer.store)));
+        indexer
+    };
+    indexer.serve(commits)
+}
+
+/// Waits until the disk has room; false when the log is closed meanwhile.
+fn wait_for_room(shared: &Shared, bytes: u64) -> bool {
+    let full = || Phase::Failed("the disk is full; free some space, it then goes on by itself".to_owned());
+    let mut told = false;
+    while !shared.has_room(bytes) {
+        if shared.is_closing() {
+            return false;
+        }
+        if !told {
+            tracing::warn!("disk is full, indexed store waits for room");
+            shared.set_phase(full());
+            told = true;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    if told {
+        shared.set_phase(Phase::Opening);
+    }
+    true
 }
 
 pub(crate) struct Indexer<'a> {
@@ -125,7 +176,7 @@ impl Indexer<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.write_step(Batch::default(), self.marks.position)?;
-                    return self.store.flush();
+                    return if self.shared.has_room(STORE_RESERVE) { self.store.flush() } else { Ok(()) };
                 }
             }
             if self.last_flush.elapsed() >= FLUSH_EVERY {
@@ -139,7 +190,10 @@ impl Indexer<'_> {
         if !self.state.is_empty() || self.open_commits.iter().any(|(_, last)| *last <= self.marks.position) {
             self.write_step(Batch::default(), self.marks.position)?;
         }
-        if self.shared.take_store_changed() { self.store.flush() } else { Ok(()) }
+        if self.shared.has_room(STORE_RESERVE) && self.shared.take_store_changed() {
+            return self.store.flush();
+        }
+        Ok(())
     }
 
     /// Takes a commit in. One that is known already is skipped.
@@ -188,6 +242,10 @@ impl Indexer<'_> {
 
     /// Writes blocks, all waiting state and the marks in one step, then tells the readers.
     fn write_step(&mut self, mut batch: Batch, position: u64) -> Result<(), LogError> {
+        if !self.wait_for_room() {
+            // The journal has everything that is not written here.
+            return Ok(());
+        }
         let values = Values::new(&self.store, Space::Log, STATE);
         for (key, value) in &std::mem::take(&mut self.state) {
             values.change(&mut batch, key, value.as_deref())?;
@@ -208,6 +266,21 @@ impl Indexer<'_> {
             live.state_stored(self.commit);
         }
         self.write_spans()
+    }
+
+    /// Waits until the store may be written; false when the log is closed meanwhile. Readers go on.
+    fn wait_for_room(&self) -> bool {
+        let mut told = false;
+        while !self.shared.has_room(STORE_RESERVE) {
+            if self.shared.is_closing() {
+                return false;
+            }
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!("disk is full, indexed store waits for room");
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        true
     }
 
     /// Writes the index of spans whose events are all in blocks.
@@ -267,3 +340,7 @@ fn read_head(value: &[u8]) -> Option<(&str, Head)> {
     let head = Head { version: number(0)?, position: number(8)?, recorded_time: number(16)?.cast_signed() };
     Some((std::str::from_utf8(value.get(24..)?).ok()?, head))
 }
+
+#[cfg(test)]
+#[path = "indexer/tests.rs"]
+mod tests;

@@ -86,8 +86,7 @@ impl JournalLog {
         let journal_folder = folder.join("journal");
         fs::create_dir_all(&journal_folder).map_err(LogError::io("create the folder", &journal_folder))?;
         let lock = lock(&folder)?;
-        let shared = Arc::new(Shared::new(&folder));
-        shared.live.write().keep_events = options.keep_events;
+        let shared = Arc::new(Shared::new(&folder, options.keep_events));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = {
             let shared = Arc::clone(&shared);
@@ -129,12 +128,19 @@ impl JournalLog {
     /// Runs something that blocks on the store, once that is open.
     async fn with_store<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Shared, &Store) -> Result<T, LogError> + Send + 'static,
+        work: impl Fn(&Shared, &Store) -> Result<T, LogError> + Send + Sync + 'static,
     ) -> Result<T, LogError> {
-        let store = self.inner.shared.store().await?;
-        let shared = Arc::clone(&self.inner.shared);
-        let done = tokio::task::spawn_blocking(move || work(&shared, &store)).await;
-        self.inner.shared.judge(done.unwrap_or_else(|error| Err(LogError::Store(error.to_string()))))
+        let work = Arc::new(work);
+        loop {
+            let store = self.inner.shared.store().await?;
+            let (shared, work) = (Arc::clone(&self.inner.shared), Arc::clone(&work));
+            let used = Arc::downgrade(&store);
+            let done = tokio::task::spawn_blocking(move || work(&shared, &store)).await;
+            // What was read while the store was opened anew may lack something.
+            if used.upgrade().is_some_and(|store| self.inner.shared.is_current(&store)) {
+                return self.inner.shared.judge(done.unwrap_or_else(|error| Err(LogError::Store(error.to_string()))));
+            }
+        }
     }
 }
 
@@ -200,6 +206,7 @@ fn run(
         }
         None => crate::writer::refuse_all(shared, jobs, commits),
     }
+    shared.set_closing();
     match indexer {
         Ok(thread) => drop(thread.join()),
         Err(error) => shared.make_read_only(format!("could not start the store's thread: {error}")),
@@ -247,8 +254,11 @@ impl EventLog for JournalLog {
 
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, LogError>> {
         Box::pin(async move {
-            self.inner.shared.store().await?;
-            match reader::read_live(&self.inner.shared, &query) {
+            let shared = &self.inner.shared;
+            let store = shared.store().await?;
+            let page = reader::read_live(shared, &query).filter(|_| shared.is_current(&store));
+            drop(store);
+            match page {
                 Some(page) => Ok(page),
                 None => self.with_store(move |shared, store| reader::read(shared, store, &query)).await,
             }

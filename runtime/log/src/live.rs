@@ -41,6 +41,8 @@ impl Head {
 
 #[derive(Default)]
 pub(crate) struct Live {
+    /// The last durable commit.
+    pub(crate) commit: u64,
     /// The last durable position.
     pub(crate) head: u64,
     /// The newest events without gap, up to `head`.
@@ -63,6 +65,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// An empty memory that keeps so many events even when the store has them.
+    pub(crate) fn new(keep_events: usize) -> Self {
+        Self { keep_events, ..Self::default() }
+    }
+
     /// The first position that is in memory; one after the head when none is.
     pub(crate) fn tail_first(&self) -> u64 {
         self.head + 1 - self.tail.len() as u64
@@ -70,6 +77,7 @@ impl Live {
 
     /// Takes over what has become durable. What is known already is skipped.
     pub(crate) fn publish(&mut self, commit: u64, events: &[Arc<Event>], state: &[StateChange]) {
+        self.commit = self.commit.max(commit);
         for event in events {
             if event.position.get() > self.head {
                 self.note(event);

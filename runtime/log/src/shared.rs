@@ -34,15 +34,20 @@ pub(crate) struct Shared {
     read_only: Mutex<Option<String>>,
     notices: Mutex<Vec<String>>,
     store_dirty: AtomicBool,
+    /// Held by the writer from numbering events to publishing them, and by the indexer while it opens the store anew:
+    /// the memory that both work on must not change under either.
+    pub(crate) quiet: Mutex<()>,
+    closing: AtomicBool,
+    folder: PathBuf,
     /// A file whose presence makes the next start rebuild the store.
     condemned: PathBuf,
 }
 
 impl Shared {
     /// What is shared by a log in a folder.
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path, keep_events: usize) -> Self {
         Self {
-            live: RwLock::default(),
+            live: RwLock::new(Live::new(keep_events)),
             head: watch::channel(Position::ZERO).0,
             phase: Mutex::new(Phase::Opening),
             phase_changed: Condvar::new(),
@@ -50,12 +55,17 @@ impl Shared {
             read_only: Mutex::default(),
             notices: Mutex::default(),
             store_dirty: AtomicBool::new(false),
+            quiet: Mutex::new(()),
+            closing: AtomicBool::new(false),
+            folder: folder.to_owned(),
             condemned: folder.join("rebuild-store"),
         }
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {
-        *self.phase.lock() = phase;
+        let before = std::mem::replace(&mut *self.phase.lock(), phase);
+        // The last hold on a store closes it, which takes time and must not keep the lock.
+        drop(before);
         self.phase_changed.notify_all();
         self.phases.send_modify(|count| *count += 1);
     }
@@ -88,6 +98,25 @@ impl Shared {
                 return Err(LogError::Closed);
             }
         }
+    }
+
+    /// Whether a store is still the one in use.
+    pub(crate) fn is_current(&self, store: &Arc<Store>) -> bool {
+        matches!(&*self.phase.lock(), Phase::Ready(current) if Arc::ptr_eq(current, store))
+    }
+
+    /// Whether the disk has so many bytes left. A disk that cannot be asked counts as having them.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        rustix::fs::statvfs(&self.folder).map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= bytes)
+    }
+
+    /// Notes that nothing more will be written.
+    pub(crate) fn set_closing(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// Forgets everything about the store and answers the last hold on it.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use parking_lot::MutexGuard;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
 use tidewire_model::event::{Event, EventId, StreamName};
 use tidewire_model::position::Position;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::LogError;
+use crate::indexer::JOURNAL_RESERVE;
 use crate::journal::record::Record;
 use crate::journal::{Journal, JournalError};
 use crate::plan::{IdSource, Planner, Stored};
@@ -149,15 +151,11 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Job>) {
-        let store = match (self.shared.refusal(), self.shared.wait_for_store()) {
-            (Some(refusal), _) => return refuse(group, &refusal),
-            (None, Err(error)) => return refuse(group, &AppendError::ReadOnly { reason: error.full_text() }),
-            (None, Ok(store)) => store,
+        let shared = Arc::clone(&self.shared);
+        let (store, quiet) = match admit(&shared) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refuse(group, &refusal),
         };
-        // The store may have found, while it opened, that nothing can be appended.
-        if let Some(refusal) = self.shared.refusal() {
-            return refuse(group, &refusal);
-        }
         let head = self.journal.position;
         let now = (self.clock)().max(self.journal.recorded_time);
         let known = Known { shared: &self.shared, store: &store };
@@ -174,6 +172,7 @@ impl Writer {
         drop(planner);
         drop(store);
         if events.is_empty() && state.is_empty() {
+            drop(quiet);
             return planned.into_iter().for_each(|planned| planned.answer(None));
         }
         let record = Record::encode(self.journal.commit + 1, head, events, state);
@@ -188,6 +187,7 @@ impl Writer {
                 Some(AppendError::ReadOnly { reason })
             }
         };
+        drop(quiet);
         planned.into_iter().for_each(|planned| planned.answer(failure.as_ref()));
         if failure.is_none() && self.commits.send(record).is_err() {
             self.shared.make_read_only("the indexed store has stopped; see the program's log, then restart".to_owned());
@@ -223,6 +223,23 @@ fn plan(
                 appended.first().copied().ok_or(AppendError::Empty)
             };
             Planned::Each(reply, requests.into_iter().map(one).collect())
+        }
+    }
+}
+
+/// The store to check against, and the right to number events; or why not.
+fn admit(shared: &Shared) -> Result<(Arc<Store>, MutexGuard<'_, ()>), AppendError> {
+    loop {
+        // Before and after waiting: the store may find, while it opens, that nothing can be appended.
+        shared.refusal().map_or(Ok(()), Err)?;
+        if !shared.has_room(JOURNAL_RESERVE) {
+            return Err(AppendError::DiskFull);
+        }
+        let store = shared.wait_for_store().map_err(|error| AppendError::ReadOnly { reason: error.full_text() })?;
+        shared.refusal().map_or(Ok(()), Err)?;
+        let quiet = shared.quiet.lock();
+        if shared.is_current(&store) {
+            return Ok((store, quiet));
         }
     }
 }

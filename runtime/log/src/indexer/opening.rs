@@ -125,16 +125,10 @@ fn recover_memory(indexer: &Indexer<'_>) -> Result<(), LogError> {
     }
     {
         let mut live = indexer.shared.live.write();
-        if live.head > 0 {
-            // After a failure while running. What was taken out of memory has to be in the store.
-            let whole = marks.position + 1 >= live.tail_first()
-                && live.spans().next().is_some_and(|first| first.number <= marks.spans);
-            let lost = || LogError::Store("it lost what was stored before".to_owned());
-            return whole.then_some(()).ok_or_else(lost);
-        }
         live.heads.extend(heads);
         live.filters = filters;
         live.head = marks.position;
+        live.commit = marks.commit;
         live.stored = marks.position;
         live.span = crate::index::Span::new(marks.spans);
     }

@@ -9,6 +9,7 @@ use tidewire_model::position::Position;
 
 use super::{ProjectionChange, ProjectionInfo, ProjectionStore, check_name, check_version};
 use crate::LogError;
+use crate::indexer::STORE_RESERVE;
 use crate::shared::Shared;
 use crate::store::{Batch, Space, Store};
 use crate::values::Values;
@@ -74,6 +75,9 @@ impl ProjectionStore for StoredProjections {
     ) -> Result<(), LogError> {
         check_name(name)?;
         let store = self.shared.wait_for_store()?;
+        if !self.shared.has_room(STORE_RESERVE) {
+            return Err(LogError::Full);
+        }
         let values = Values::new(&store, SPACE, name);
         match load(&store, name)? {
             Some(info) => check_version(&info, version)?,
@@ -108,6 +112,9 @@ impl ProjectionStore for StoredProjections {
     fn drop_projection(&self, name: &str) -> Result<(), LogError> {
         let store = self.shared.wait_for_store()?;
         let Some(info) = load(&store, name)? else { return Ok(()) };
+        if !self.shared.has_room(STORE_RESERVE) {
+            return Err(LogError::Full);
+        }
         let mut batch = Batch::default();
         batch.put(&info_key(name), &write_info(&info.version, info.checkpoint, true));
         store.apply(SPACE, batch)?;
