@@ -25,7 +25,7 @@ export const nodeTypes = [
     payload: s('', { 'x-widget': 'hidden' }), payloadType: s('', { 'x-widget': 'hidden', default: 'date' }), topic: s('', { 'x-widget': 'hidden' }),
     repeat: s('Sends again every so often; empty means never.', { 'x-widget': 'duration' }),
     once: b('Sends once after the start.'),
-    onceDelay: n('Waits this long after the start.', { 'x-widget': 'duration', default: 0.1, minimum: 0, 'x-show-if': { once: true } }),
+    onceDelay: n('Waits this long after the start.', { 'x-widget': 'duration', default: 0.1, minimum: 0, 'x-show': { once: true } }),
   }, { button: true, keywords: ['button', 'timer'], summary: 'Sends a message by hand, at the start, or again and again.' }),
   type('debug', 'debug', 'common', 'system', 'effect', 'debug', 1, [], {
     complete: typed('What is shown.', ['msg', 'full', 'jsonata'], 'targetType', { default: 'payload' }),
@@ -78,8 +78,8 @@ export const nodeTypes = [
   type('projector', 'projector', 'events', 'state', 'stateful', 'projector', 1, ['changed'], {
     projection: s('Name of the read model.', { minLength: 1 }), ...filter, key: s('One row per key, a template over the event.', { default: '{{subject}}' }),
     reducer: choice('How values are put together.', [['latest', 'The newest value'], ['count', 'How many'], ['sum', 'Their sum'], ['min', 'The smallest'], ['max', 'The largest'], ['average', 'The mean'], ['script', 'A rhai function']]),
-    property: s('Path in the event data.', { 'x-show-if': { reducer: ['latest', 'sum', 'min', 'max', 'average'] } }),
-    script: s('fn apply(state, event)', { 'x-widget': 'code', 'x-language': 'rhai', 'x-show-if': { reducer: 'script' } }),
+    property: s('Path in the event data.', { 'x-show': { reducer: ['latest', 'sum', 'min', 'max', 'average'] } }),
+    script: s('fn apply(state, event)', { 'x-widget': 'code', 'x-language': 'rhai', 'x-show': { reducer: 'script' } }),
   }, { required: ['projection'], keywords: ['read model', 'aggregate'], summary: 'Builds a read model from events and keeps it up to date.' }),
   type('projection-query', 'query', 'events', 'logic', 'pure', 'query', 1, ['result'], { projection: s('Read model.', { minLength: 1 }), key: s('Key, as a template.') }, { summary: 'Looks a value up in a read model.' }),
   type('rule', 'rule', 'events', 'state', 'stateful', 'rule', 1, ['fired', 'cleared'], {
@@ -93,7 +93,7 @@ export const nodeTypes = [
   }, { required: ['broker', 'topic'], keywords: ['command', 'valve'], summary: 'Sends a command to a device and waits until the device confirms it.' }),
   type('notifier', 'notifier', 'actions', 'out', 'effect', 'notify', 1, ['sent', 'failed'], {
     channel: choice('How the message reaches you.', [['ntfy', 'Push by ntfy, free and open'], ['pushbullet', 'Push by Pushbullet'], ['webhook', 'HTTP POST to your own server']]),
-    title: s('Title, as a template.', { default: '{{topic}}' }), message: s('Message, as a template.', { 'x-widget': 'code', 'x-language': 'mustache', default: '{{payload}}' }), baseUrl: s('Address of the service.', { 'x-show-if': { channel: ['ntfy', 'webhook'] }, examples: ['https://ntfy.sh'] }), token: s('Access token of the service.', { 'x-widget': 'secret' }),
+    title: s('Title, as a template.', { default: '{{topic}}' }), message: s('Message, as a template.', { 'x-widget': 'code', 'x-language': 'mustache', default: '{{payload}}' }), baseUrl: s('Address of the service.', { 'x-show': { channel: ['ntfy', 'webhook'] }, examples: ['https://ntfy.sh'] }), token: s('Access token of the service.', { 'x-widget': 'secret' }),
   }, { keywords: ['push', 'alert', 'phone'], summary: 'Sends a notification, and keeps it until it is delivered.' }),
   type('simulator', 'simulator', 'things', 'in', 'source', 'simulator', 0, ['reading'], {
     things: { type: 'array', description: 'Simulated things.', 'x-widget': 'things', default: [], items: { type: 'object', properties: { id: { type: 'string', description: 'Id.', default: 'demo' }, kind: { enum: ['temperature', 'humidity', 'soil', 'door', 'valve'], description: 'What it measures.', default: 'temperature' }, every: { type: 'number', description: 'Reports this often.', 'x-widget': 'duration', default: 1 } } } },

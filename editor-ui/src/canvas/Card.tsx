@@ -24,7 +24,7 @@ interface Props {
 
 export const Card = memo(function Card({ node, selected, problem, severity, changed, off, far, onAction }: Props) {
   const { types } = get();
-  const { rect, inputs, outputs, label, bare } = geoOf(node);
+  const { rect, inputs, outputs, label, shown, bare } = geoOf(node);
   const def = types.get(node.type);
   const known = isKnown(types, node);
   const named = typeof node.name === 'string' && node.name.trim() !== '';
@@ -36,7 +36,7 @@ export const Card = memo(function Card({ node, selected, problem, severity, chan
   const junction = node.type === 'junction';
   const kind = `${known ? '' : ' unknown'}${node.type === 'comment' ? ' comment' : ''}${junction ? ' junction' : ''}`;
   const className = `react-flow__node nopan card role-${role}${selected ? ' selected' : ''}${off ? ' off' : ''}${bare ? ' bare' : ''}${kind}`;
-  const title = known ? undefined : `Unknown type "${node.type}": kept as it is, does nothing, exported unchanged`;
+  const title = known ? (shown !== label && !bare ? label : undefined) : `Unknown type "${node.type}": kept as it is, does nothing, exported unchanged`;
   return (
     <div
       ref={(element) => { if (element) cardElements.set(node.id, element); return () => { cardElements.delete(node.id); }; }}
@@ -52,7 +52,7 @@ export const Card = memo(function Card({ node, selected, problem, severity, chan
       data-node-type={node.type}
     >
       {!junction && !far && <span className="card-chip pictured" style={{ backgroundImage: roleIcon(iconFor(node.type, def?.icon), role) }} />}
-      {!bare && <span className={`card-label${named ? '' : ' unnamed'}`}>{label}</span>}
+      {!bare && <span className={`card-label${named ? '' : ' unnamed'}`}>{shown}</span>}
       {problem && <span className={`card-mark ${severity}`} title={problem} data-testid="node-problem"><Icon name="warn" size={13} /></span>}
       {changed && !junction && !far && <span className="card-changed" title="Changed since the last deploy" />}
       {def?.button && !bare && !far && <ActionButton node={node} label={label} onAction={onAction} />}

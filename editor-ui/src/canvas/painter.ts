@@ -253,7 +253,7 @@ export class Painter {
     for (const node of nodesInSight()) {
       const data = live.nodes.get(node.id);
       const status = live.status.get(node.id);
-      if (!data && !status) continue;
+      if ((!data && !status) || node.type === 'junction') continue;
       const rect = placeOf(node);
       if (full) this.paintRow(node, rect, data, status, now);
       else this.paintHeat(node, rect, data, status, now);

@@ -2,7 +2,7 @@
 
 import type { ReactFlowInstance } from '@xyflow/react';
 import { get } from '../commands/store';
-import { CARD_H, bounds, cardHeight, cardRect, cardWidth, inPort, outPort } from '../model/geometry';
+import { CARD_H, MAX_W, bounds, cardHeight, cardRect, cardWidth, inPort, outPort } from '../model/geometry';
 import { indexOf } from '../model/document';
 import { inputsOf, labelOf, outputsOf, type Types } from '../model/nodetypes';
 import type { FlowNode, Point, Rect, Wire } from '../model/types';
@@ -131,6 +131,8 @@ export interface Geo {
   inputs: number;
   outputs: number;
   label: string;
+  /** The label, cut where it would not fit: an overflow clip on every card would be dear. */
+  shown: string;
   bare: boolean;
 }
 
@@ -145,6 +147,15 @@ function textWidth(text: string): number {
   widths.set(text, width);
   return width;
 }
+
+function fit(text: string, width: number): string {
+  if (textWidth(text) <= width) return text;
+  let length = Math.floor((text.length * width) / textWidth(text));
+  while (length > 1 && textWidth(`${text.slice(0, length)}…`) > width) length -= 1;
+  return `${text.slice(0, length).trimEnd()}…`;
+}
+
+const MAX_COMMENT_W = 460;
 
 let cache = new WeakMap<FlowNode, Geo>();
 let cachedTypes: Types | undefined;
@@ -169,11 +180,13 @@ function measure(node: FlowNode): Geo {
   const outputs = outputsOf(doc, types, node);
   const inputs = inputsOf(doc, types, node);
   const label = labelOf(doc, types, node);
-  if (node.type === 'junction') return { rect: cardRect(node, 12, 12), inputs: 1, outputs: 1, label: 'junction', bare: true };
+  if (node.type === 'junction') return { rect: cardRect(node, 12, 12), inputs: 1, outputs: 1, label: 'junction', shown: '', bare: true };
   const bare = node.l === false || (node.l === undefined && (node.type === 'link in' || node.type === 'link out'));
   const def = types.get(node.type);
-  const w = bare ? CARD_H : cardWidth(textWidth(label) + (node.d ? 14 : 0), def?.button ?? false);
-  return { rect: cardRect(node, w, cardHeight(outputs)), inputs, outputs, label, bare };
+  const extra = def?.button ? 76 : 50;
+  const most = node.type === 'comment' ? MAX_COMMENT_W : MAX_W;
+  const w = bare ? CARD_H : cardWidth(textWidth(label), extra, most);
+  return { rect: cardRect(node, w, cardHeight(outputs)), inputs, outputs, label, shown: fit(label, w - extra + 4), bare };
 }
 
 export const groupRect = (node: FlowNode): Rect => ({ x: node.x ?? 0, y: node.y ?? 0, w: node.w ?? 100, h: node.h ?? 60 });

@@ -26,7 +26,7 @@ export function IconButton({ icon, label, onClick, active, disabled, shortcut, t
 /** A floating box at a place in the window that keeps itself inside and closes on Escape or a click beside it. */
 export function Popover({ x, y, children, onClose, className = '', label }: { x: number; y: number; children: ReactNode; onClose: () => void; className?: string; label: string }) {
   const box = useRef<HTMLDivElement>(null);
-  const [place, setPlace] = useState<CSSProperties>({ left: x, top: y, visibility: 'hidden' });
+  const [place, setPlace] = useState<CSSProperties>({ left: x, top: y, opacity: 0 });
   useLayoutEffect(() => {
     const size = box.current?.getBoundingClientRect();
     if (!size) return;

@@ -11,8 +11,8 @@ const PORT_GAP = 15;
 export const snap = (value: number): number => Math.round(value / GRID) * GRID;
 
 /** Width that shows the label whole, in Node-RED's steps. `text` is the width of the label in px. */
-export const cardWidth = (text: number, button: boolean): number =>
-  Math.min(MAX_W, Math.max(CARD_W, Math.ceil((text + (button ? 68 : 48)) / GRID) * GRID));
+export const cardWidth = (text: number, extra: number, most: number): number =>
+  Math.min(most, Math.max(CARD_W, Math.ceil((text + extra) / GRID) * GRID));
 
 export const cardHeight = (outputs: number): number => Math.max(CARD_H, outputs * PORT_GAP + 2);
 

@@ -13,7 +13,7 @@ const root: Schema = {
     value: { type: 'string', 'x-widget': 'typed-input', 'x-type-property': 'valueType', 'x-types': ['msg', 'str'] },
     valueType: { type: 'string' },
     qos: { oneOf: [{ const: '0', description: 'At most once' }, { const: '1', description: 'At least once' }] },
-    every: { type: 'number', minimum: 1, 'x-show-if': { qos: '1' } },
+    every: { type: 'number', minimum: 1, 'x-show': { qos: '1' } },
     maybe: { anyOf: [{ type: 'integer', maximum: 3 }, { type: 'null' }] },
     rows: { type: 'array', items: { type: 'object', properties: { id: { type: 'string', default: 'x' }, n: { type: 'number' } } } },
   },

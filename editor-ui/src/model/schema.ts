@@ -94,8 +94,14 @@ function makeFields(root: Schema): Field[] {
     const schema = resolve(raw, root);
     const widget = widgetOf(schema);
     if (widget === 'hidden') return [];
-    return [{ key, schema, widget, label: schema.title ?? humanise(key), hint: schema.description ?? '', required: root.required?.includes(key) ?? false }];
+    return [{ key, schema, widget, label: schema.title ?? humanise(key), hint: hintOf(schema.title ?? key, schema.description ?? ''), required: root.required?.includes(key) ?? false }];
   });
+}
+
+/** A description that only repeats the label is left out. */
+function hintOf(label: string, text: string): string {
+  const bare = (one: string): string => one.toLowerCase().replaceAll(/[^a-z\d]/g, '');
+  return bare(label) === bare(text) ? '' : text;
 }
 
 /** `clientId` → "Client id". */
@@ -104,9 +110,9 @@ export function humanise(key: string): string {
   return words ? words[0].toUpperCase() + words.slice(1) : '(none)';
 }
 
-/** A field shows only when its `x-show-if` holds: `{other: value}` or `{other: [values]}`. */
+/** A field shows only when its `x-show` holds: `{other: value}` or `{other: [values]}`. */
 export function visible(field: Field, value: (key: string) => unknown): boolean {
-  const when = field.schema['x-show-if'] ?? field.schema['x-visible-if'] ?? field.schema['x-when'];
+  const when = field.schema['x-show'] ?? field.schema['x-show-if'] ?? field.schema['x-visible-if'] ?? field.schema['x-when'];
   if (!when || typeof when !== 'object') return true;
   return Object.entries(when).every(([key, wanted]) => {
     const has = value(key);

@@ -34,10 +34,10 @@ export function typeScore(item: NodeType, query: string): number {
   const type = item.type.toLowerCase();
   if (label === q || type === q) return 100;
   if (label.startsWith(q) || type.startsWith(q)) return 80;
-  if (label.includes(q) || type.includes(q)) return 60;
   const words = [...item.keywords, ...(SYNONYMS[item.type] ?? [])].map((word) => word.toLowerCase());
-  if (words.some((word) => word === q)) return 50;
-  if (words.some((word) => word.startsWith(q))) return 40;
+  if (words.some((word) => word === q)) return 70;
+  if (words.some((word) => word.startsWith(q))) return 50;
+  if (label.includes(q) || type.includes(q)) return 45;
   if (item.category.toLowerCase().includes(q)) return 20;
   if (q.length > 2 && item.summary.toLowerCase().includes(q)) return 10;
   return subsequence(label, q) ? 5 : 0;

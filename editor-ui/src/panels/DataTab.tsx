@@ -56,7 +56,7 @@ function Counters({ node }: { node: FlowNode }) {
   const data = () => live.nodes.get(node.id);
   const cells: [string, () => string][] = [
     ['In', read(() => String(data()?.in ?? 0))],
-    ['Out', read(() => (data()?.out ?? []).join(' · ') || '0')],
+    ['Out', read(() => String((data()?.out ?? []).reduce((sum, one) => sum + one, 0)))],
     ['Rate', read(() => rate(data()?.rate ?? 0) || 'idle')],
     ['Waiting', read(() => String(data()?.queue ?? 0))],
     ['Errors', read(() => String(data()?.errors ?? 0))],
@@ -89,7 +89,7 @@ function Message({ entry }: { entry: Tapped }) {
         <span className="message-time">{time(entry.time)}</span>
         {entry.port !== undefined && entry.port > 0 && <span className="message-port">{entry.port + 1}</span>}
         {typeof msg.topic === 'string' && msg.topic && <span className="message-topic">{msg.topic}</span>}
-        <span className="value">{preview(head, 48)}</span>
+        <span className="value">{preview(head, 80)}</span>
       </summary>
       <Tree value={entry.msg} path="msg" open />
     </details>
