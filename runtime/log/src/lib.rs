@@ -25,6 +25,7 @@ mod shared;
 mod store;
 mod subscription;
 mod values;
+mod verify;
 mod writer;
 
 pub use error::LogError;
@@ -35,3 +36,4 @@ pub use log::{
 pub use memory::MemoryLog;
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
 pub use subscription::{Delivery, Subscription};
+pub use verify::{Verified, verify};
