@@ -2,5 +2,8 @@
 
 use tidewire_node_api::NodeDef;
 
+mod change;
+mod switch;
+
 /// In the order of the palette.
-pub(crate) const NODES: &[NodeDef] = &[];
+pub(crate) const NODES: &[NodeDef] = &[NodeDef::of::<switch::Switch>(), NodeDef::of::<change::Change>()];

@@ -134,9 +134,9 @@ impl Comparison {
         };
         let two = if op.takes_two() { second.compile()? } else { nothing };
         let pattern = match (&one, op) {
-            (Operand::Const(value), Op::Regex) => Some(
-                pattern(&text(value), ignore_case).map_err(|error| Problem::error(first.at.clone(), error))?,
-            ),
+            (Operand::Const(value), Op::Regex) => {
+                Some(pattern(&text(value), ignore_case).map_err(|error| Problem::error(first.at.clone(), error))?)
+            }
             _ => None,
         };
         Ok(Comparison { op, first: one, second: two, pattern, ignore_case })
@@ -347,7 +347,8 @@ mod tests {
         no("\"ABC\"", "regex", json!("^a.c$"));
         yes("{\"a\":1}", "hask", json!("a"));
         no("\"a\"", "hask", json!("a"));
-        for (value, name) in [("[]", "array"), ("{}", "object"), ("null", "null"), ("1", "number"), ("\"{}\"", "json")] {
+        for (value, name) in [("[]", "array"), ("{}", "object"), ("null", "null"), ("1", "number"), ("\"{}\"", "json")]
+        {
             yes(value, "istype", json!(name));
         }
         no("[]", "istype", json!("object"));
