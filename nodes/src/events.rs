@@ -1,6 +1,10 @@
 //! Node types of the category events: the event log.
 
+mod background;
 mod event_store_append;
+mod event_store_in;
+mod projection_query;
+mod projector;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 pub(crate) mod test_log;
@@ -8,4 +12,23 @@ pub(crate) mod test_log;
 use tidewire_node_api::NodeDef;
 
 /// In the order of the palette.
-pub(crate) const NODES: &[NodeDef] = &[NodeDef::of::<event_store_append::EventStoreAppend>()];
+pub(crate) const NODES: &[NodeDef] = &[
+    NodeDef::of::<event_store_append::EventStoreAppend>(),
+    NodeDef::of::<event_store_in::EventStoreIn>(),
+    NodeDef::of::<projector::Projector>(),
+    NodeDef::of::<projection_query::ProjectionQuery>(),
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn default_configurations_have_no_problems() {
+        let registry = tidewire_node_api::Registry::new(NODES).unwrap();
+        for def in NODES {
+            assert_eq!(registry.check(def.meta.name, &def.defaults()), [], "{}", def.meta.name);
+        }
+    }
+}

@@ -39,7 +39,7 @@ fn a_message_becomes_an_event_and_goes_on_with_its_place() {
     let id = event.id.to_string();
     assert_eq!(shown.get("id").unwrap().as_str(), Some(&*id));
     assert_eq!(shown.get("stream").unwrap().as_str(), Some("thing-greenhouse/soil"));
-    assert_eq!(message.provenance().unwrap().causes, [id.clone()]);
+    assert_eq!(message.provenance().unwrap().causes, std::slice::from_ref(&id));
     assert_eq!(message.provenance().unwrap().correlation.as_ref(), Some(&id));
 }
 

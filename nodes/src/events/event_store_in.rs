@@ -1,0 +1,183 @@
+//! `event-store-in` brings events of the log into a flow: what comes, or history first.
+
+mod pump;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidewire_model::position::Position;
+use tidewire_model::query::Filter;
+use tidewire_model::{Message, Problem};
+use tidewire_node_api::handles::At;
+use tidewire_node_api::{
+    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, Status,
+    StopReason, lenient,
+};
+use tokio::sync::Notify;
+
+use super::background::Background;
+use crate::shared::event_filter::{Begin, filter, list, list_schema};
+use pump::{News, Pump};
+
+/// Pause before a failed subscription or event is tried again, in milliseconds.
+const PAUSE_MS: i64 = 1_000;
+const PAUSE_TIMER: u64 = 1;
+
+/// Sends events of the event log as messages.
+///
+/// `topic` is the stream, `payload` the data, and `event` the envelope: `id`, `type`, `subject`, `stream`, `time`,
+/// `position`, `version` and what is known of its cause. Events that were in the log before the start are sent first when
+/// *start* says so; they are marked `event.replayed`, and effects such as notifications are withheld for them.
+///
+/// With a *durable* name the node goes on after a restart where it stood, whatever *start* says: each event is sent until
+/// the nodes behind have dealt with it (at least once). An event on which they fail is sent three times, then skipped with
+/// an error.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct EventStoreInConfig {
+    /// Only this stream; `*` stands for anything. Empty: all.
+    #[schemars(extend("x-widget" = "text"))]
+    stream: String,
+    /// Only streams of this category: what stands before the first `-`, such as `thing`. Empty: all.
+    #[schemars(extend("x-widget" = "text"))]
+    category: String,
+    /// Only events of these types. Empty: all.
+    #[serde(deserialize_with = "list")]
+    #[schemars(schema_with = "list_schema")]
+    event_types: Vec<String>,
+    /// `now`, `beginning`, `checkpoint` (where the durable name stands, else the beginning), a position, or a time.
+    #[serde(deserialize_with = "lenient::text")]
+    #[schemars(schema_with = "lenient::text_schema")]
+    start: String,
+    /// Name under which the node's place in the log is kept. Empty: the place is not kept.
+    #[schemars(length(max = 100), extend("x-widget" = "text"))]
+    durable: String,
+}
+
+impl Default for EventStoreInConfig {
+    fn default() -> Self {
+        EventStoreInConfig {
+            stream: String::new(),
+            category: String::new(),
+            event_types: Vec::new(),
+            start: "now".to_owned(),
+            durable: String::new(),
+        }
+    }
+}
+
+pub(crate) struct EventStoreIn {
+    filter: Filter,
+    begin: Begin,
+    durable: Option<String>,
+    /// Number of the last event that was fed.
+    fed: Arc<AtomicU64>,
+    resume: Arc<Notify>,
+    pump: Option<Background>,
+}
+
+impl NodeType for EventStoreIn {
+    type Config = EventStoreInConfig;
+
+    const META: Meta = Meta {
+        icon: "event-in",
+        inputs: 0,
+        outputs: &["event"],
+        keywords: &["subscribe", "read", "history", "replay", "listen", "event", "log"],
+        ..Meta::new("event-store-in", "Events", Category::Events, Role::In, Kind::Source)
+    };
+
+    fn check(config: &EventStoreInConfig) -> Vec<Problem> {
+        if config.start.trim() == "checkpoint" && config.durable.trim().is_empty() {
+            return vec![Problem::error("/durable", "the start \"checkpoint\" needs a durable name")];
+        }
+        Vec::new()
+    }
+
+    fn build(config: EventStoreInConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
+        let begin = Begin::parse(&config.start).map_err(|problem| BuildError(vec![problem]))?;
+        Ok(EventStoreIn {
+            filter: filter(&config.stream, &config.category, &config.event_types),
+            begin,
+            durable: Some(config.durable.trim()).filter(|name| !name.is_empty()).map(str::to_owned),
+            fed: Arc::default(),
+            resume: Arc::default(),
+            pump: None,
+        })
+    }
+}
+
+impl EventStoreIn {
+    /// Where this instance begins: a successor of one that began with "now" goes on where that one was.
+    fn begin(&self, state: Option<State>) -> Begin {
+        let left = state
+            .filter(|state| state.version == 1)
+            .and_then(|state| state.data.first_chunk::<8>().map(|bytes| Position::new(u64::from_le_bytes(*bytes))));
+        match (self.begin, left) {
+            (Begin::Now, Some(left)) => Begin::At(At::Position(left.next())),
+            (begin, _) => begin,
+        }
+    }
+}
+
+impl Node for EventStoreIn {
+    fn start(&mut self, state: Option<State>, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        let log = Arc::clone(&ctx.services().log);
+        let head = log.head();
+        let continued = state.is_some() && self.begin == Begin::Now;
+        let begin = self.begin(state);
+        self.fed.store(head.get(), Ordering::Release);
+        let pump = Pump::new(log, ctx.feed(), self.filter.clone(), begin, self.durable.clone())
+            .with_shared(Arc::clone(&self.fed), Arc::clone(&self.resume))
+            .with_history(if continued { Position::ZERO } else { head });
+        self.pump = Some(Background::spawn(pump.run())?);
+        ctx.status(Status::ok("listening"));
+        Ok(())
+    }
+
+    fn process(&mut self, _message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        ctx.drop_message();
+        Ok(())
+    }
+
+    fn receive(&mut self, mut message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        message.set_id(ctx.next_id());
+        ctx.emit(0, message);
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Signal, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        match signal {
+            Signal::Timer(PAUSE_TIMER) => self.resume.notify_one(),
+            Signal::Own(own) => match own.downcast::<News>().map(|news| *news) {
+                Ok(News::Broken(text)) => {
+                    ctx.status(Status::error(text));
+                    ctx.set_timer(PAUSE_TIMER, ctx.now_ms() + PAUSE_MS);
+                }
+                Ok(News::Listening) => ctx.status(Status::ok("listening")),
+                Ok(News::Failing) => ctx.set_timer(PAUSE_TIMER, ctx.now_ms() + PAUSE_MS),
+                Ok(News::Skipped(position)) => {
+                    let text = format!("the event at position {position} failed three times and is skipped");
+                    return Err(NodeError::new(text).with_code("event_skipped"));
+                }
+                Err(_) => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, reason: StopReason, ctx: &mut Ctx<'_>) -> Option<State> {
+        ctx.cancel_timer(PAUSE_TIMER);
+        self.pump = None;
+        let fed = self.fed.load(Ordering::Acquire);
+        let kept = reason == StopReason::Replaced && self.begin == Begin::Now && self.durable.is_none();
+        kept.then(|| State { version: 1, data: Bytes::copy_from_slice(&fed.to_le_bytes()) })
+    }
+}
+
+#[cfg(test)]
+mod tests;
