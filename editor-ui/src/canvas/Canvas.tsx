@@ -105,8 +105,7 @@ function Inner({ onAction, onDropped }: Props) {
         proOptions={{ hideAttribution: true }}
       >
         <ViewportPortal>
-          <canvas ref={paint} className="paint" />
-          <Layer onAction={onAction} />
+          <Layer onAction={onAction} paint={paint} />
         </ViewportPortal>
       </ReactFlow>
       <div id="lasso" className="lasso" />

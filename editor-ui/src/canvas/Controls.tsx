@@ -48,6 +48,9 @@ function MiniMap() {
       window.clearTimeout(hide);
       hide = window.setTimeout(() => { visible = false; still = undefined; setShown(false); }, 900);
       if (!visible) {
+        const area = view.content();
+        const seen = view.visible();
+        if (!area || (area.x >= seen.x && area.y >= seen.y && area.x + area.w <= seen.x + seen.w && area.y + area.h <= seen.y + seen.h)) return;
         visible = true;
         setShown(true);
       }

@@ -1,6 +1,6 @@
 /** Cards, wires and groups that are in sight. Only these exist in the page; the rest waits in the document. */
 
-import { memo, useEffect, useMemo, useSyncExternalStore } from 'react';
+import { memo, useEffect, useMemo, useSyncExternalStore, type RefObject } from 'react';
 import { parseWire, pending, problemsByNode, useEditor } from '../commands/store';
 import { indexOf } from '../model/document';
 import { overlaps, wirePath } from '../model/geometry';
@@ -72,7 +72,7 @@ const WirePath = memo(function WirePath({ wire, selected, changed, d }: { wire: 
   return <path ref={(element) => { if (element) wireElements.set(key, element); return () => { wireElements.delete(key); }; }} className={`wire${selected ? ' selected' : ''}${changed ? ' changed' : ''}`} d={d} data-wire={key} data-testid="wire" />;
 });
 
-export function Layer({ onAction }: { onAction: (node: FlowNode) => void }) {
+export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void; paint: RefObject<HTMLCanvasElement | null> }) {
   const { rect, overview, far } = useSyncExternalStore(subscribeRegion, currentRegion);
   const doc = useEditor((state) => state.doc);
   const types = useEditor((state) => state.types);
@@ -107,6 +107,7 @@ export function Layer({ onAction }: { onAction: (node: FlowNode) => void }) {
         <path id="draft-wire" className="wire draft" d="" />
         <path id="slice-line" className="slice" d="" />
       </svg>
+      <canvas ref={paint} className="paint" />
       {cards.map((node) => {
         const mark = marks.get(node.id)?.[0];
         const geo = geoOf(node);

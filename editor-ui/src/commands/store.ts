@@ -3,7 +3,7 @@
 import { create } from 'zustand';
 import { diffDocs, emptyDiff, type Diff } from '../model/diff';
 import { applyCommand, emptyDoc, indexOf, inverse, isFlow, mergeCommands, withPlaces, type Change, type Command, type Doc } from '../model/document';
-import { checkNode } from '../model/schema';
+import { checkNode, pathKey } from '../model/schema';
 import { typesFrom, type Types } from '../model/nodetypes';
 import type { NodeType, Point, Problem, Wire } from '../model/types';
 
@@ -294,7 +294,7 @@ export function problemsByNode(state: Pick<State, 'doc' | 'problems' | 'types'>)
   const add = (problem: Problem): void => {
     const list = all.get(problem.node);
     if (!list) all.set(problem.node, [problem]);
-    else if (!list.some((one) => one.path === problem.path)) list.push(problem);
+    else if (!list.some((one) => pathKey(one.path) === pathKey(problem.path))) list.push(problem);
   };
   for (const problem of state.problems) if (state.doc.nodes.has(problem.node)) add(problem);
   for (const node of state.doc.nodes.values()) {

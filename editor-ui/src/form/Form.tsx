@@ -2,7 +2,7 @@
 
 import { createContext, useContext, useId, type ReactNode } from 'react';
 import { Icon } from '../kit/icons';
-import { fieldsOf, visible, type Field } from '../model/schema';
+import { fieldsOf, pathKey, visible, type Field } from '../model/schema';
 import type { FlowNode, Problem, Schema } from '../model/types';
 import { Code, Json, Markdown } from './code';
 import { ConfigNode } from './config';
@@ -57,9 +57,6 @@ export function Form({ owner, problems, skip = [], compact }: Props) {
     </OwnerContext>
   );
 }
-
-/** First step of a path, which may be a name or a JSON pointer. */
-export const pathKey = (path: string): string => path.replace(/^\/|^\$\.?/, '').split(/[/.[]/)[0];
 
 function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; problem?: Problem }) {
   const id = useId();

@@ -2,7 +2,7 @@
 
 import { useId } from 'react';
 import { Icon } from '../kit/icons';
-import { blank, fieldsOf, resolve } from '../model/schema';
+import { blank, resolve, rowFields } from '../model/schema';
 import type { Schema } from '../model/types';
 import { Checkbox } from './basic';
 import { Widget, type Owner, type WidgetProps } from './Form';
@@ -33,7 +33,7 @@ function Row({ row, schema, owner, tools, onChange }: { row: Record<string, unkn
   return (
     <div className="row">
       <div className="row-fields">
-        {fieldsOf(root).map((field) => {
+        {rowFields(root).map((field) => {
           const props: WidgetProps = { owner: inner, field, value: inner.get(field.key), inputId: `${id}-${field.key}`, invalid: false, onChange: (next) => inner.set({ [field.key]: next }) };
           return (
             <div key={field.key} className={`row-field ${field.widget}`}>

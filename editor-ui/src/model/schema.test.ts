@@ -25,7 +25,8 @@ describe('schema forms', () => {
   });
 
   it('shows choices with their documentation', () => {
-    expect(options(root.properties?.qos ?? {}).map((one) => one.hint)).toEqual(['At most once', 'At least once']);
+    expect(options(root.properties?.qos ?? {}).map((one) => one.label)).toEqual(['At most once', 'At least once']);
+    expect(options({ oneOf: [{ const: 'ntfy', description: 'Free and open.' }] })).toEqual([{ value: 'ntfy', label: 'Ntfy', hint: 'Free and open.' }]);
   });
 
   it('hides a field whose condition does not hold', () => {

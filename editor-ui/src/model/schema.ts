@@ -44,15 +44,19 @@ export interface Option {
   hint: string;
 }
 
+const option = (value: unknown, label: string, hint: string): Option => ({ value, label, hint: hint.replace(/\.$/, '') === label ? '' : hint });
+
 /** The choices of an enumeration, with their documentation. */
 export function options(schema: Schema): Option[] {
   const docs = (schema['x-enum-docs'] ?? schema['x-option-docs'] ?? schema['x-enum-descriptions'] ?? {}) as Record<string, string> | string[];
   const labels = (schema['x-enum-labels'] ?? schema['x-labels'] ?? {}) as Record<string, string> | string[];
+  // "true" and "2" say little: where such a value is explained, the explanation is the label.
+  const name = (value: unknown, hint: string): string => (hint && /^(true|false|\d*)$/.test(String(value)) ? hint.replace(/\.$/, '') : humanise(String(value)));
   const pick = (from: Record<string, string> | string[], value: unknown, at: number): string => (Array.isArray(from) ? from[at] : from[String(value)]) ?? '';
-  if (schema.enum) return schema.enum.filter((value) => value !== null).map((value, at) => ({ value, label: pick(labels, value, at) || humanise(String(value)), hint: pick(docs, value, at) }));
+  if (schema.enum) return schema.enum.filter((value) => value !== null).map((value, at) => option(value, pick(labels, value, at) || name(value, pick(docs, value, at)), pick(docs, value, at)));
   return (schema.oneOf ?? schema.anyOf ?? []).flatMap((one) => {
-    if (one.enum) return one.enum.map((value) => ({ value, label: one.title ?? humanise(String(value)), hint: one.description ?? '' }));
-    return one.const === undefined ? [] : [{ value: one.const, label: one.title ?? humanise(String(one.const)), hint: one.description ?? '' }];
+    if (one.enum) return one.enum.map((value) => option(value, one.title ?? name(value, one.description ?? ''), one.description ?? ''));
+    return one.const === undefined ? [] : [option(one.const, one.title ?? name(one.const, one.description ?? ''), one.description ?? '')];
   });
 }
 
@@ -73,16 +77,20 @@ const RESERVED = new Set(['id', 'type', 'z', 'x', 'y', 'wires', 'g', 'd', 'l', '
 
 const known = new WeakMap<Schema, Field[]>();
 
+/** The fields of a node's form. */
 export function fieldsOf(root: Schema): Field[] {
   let fields = known.get(root);
   if (!fields) {
-    fields = makeFields(root);
+    fields = makeFields(root, RESERVED);
     known.set(root, fields);
   }
   return fields;
 }
 
-function makeFields(root: Schema): Field[] {
+/** The fields of one row of a list: here `id` or `type` are properties like any other. */
+export const rowFields = (root: Schema): Field[] => makeFields(root, new Set());
+
+function makeFields(root: Schema, reserved: ReadonlySet<string>): Field[] {
   const properties = root.properties ?? {};
   const hidden = new Set<string>();
   for (const schema of Object.values(properties)) {
@@ -90,13 +98,16 @@ function makeFields(root: Schema): Field[] {
     if (typeof partner === 'string') hidden.add(partner);
   }
   return Object.entries(properties).flatMap(([key, raw]) => {
-    if (RESERVED.has(key) || hidden.has(key)) return [];
+    if (reserved.has(key) || hidden.has(key)) return [];
     const schema = resolve(raw, root);
     const widget = widgetOf(schema);
     if (widget === 'hidden') return [];
     return [{ key, schema, widget, label: schema.title ?? humanise(key), hint: hintOf(schema.title ?? key, schema.description ?? ''), required: root.required?.includes(key) ?? false }];
   });
 }
+
+/** First step of a path, which may be a name or a JSON pointer. */
+export const pathKey = (path: string): string => path.replace(/^\/|^\$\.?/, '').split(/[/.[]/)[0];
 
 /** A description that only repeats the label is left out. */
 function hintOf(label: string, text: string): string {

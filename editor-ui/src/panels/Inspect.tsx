@@ -3,12 +3,13 @@
 import { useEffect, useRef } from 'react';
 import { setProperties, setProperty, toggleDisabled } from '../commands/edits';
 import { canEdit, problemsByNode, reveal, set, useEditor } from '../commands/store';
-import { Form, pathKey } from '../form/Form';
+import { Form } from '../form/Form';
 import { ownerOf } from '../form/owner';
 import { Icon, iconFor } from '../kit/icons';
 import { Markdown } from '../kit/Markdown';
 import { Empty, IconButton, Tabs, Tree } from '../kit/widgets';
 import { indexOf, usersOf } from '../model/document';
+import { pathKey } from '../model/schema';
 import { isKnown, labelOf, roleOf, typeLabel } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 import { live } from '../net/live';
@@ -88,7 +89,8 @@ function Setup({ node }: { node: FlowNode }) {
   const def = types.get(node.type);
   const mine = problemsByNode({ doc, problems, types }).get(node.id) ?? [];
   const running = useLive('problems', () => live.runtimeProblems.get(node.id) ?? '');
-  const general = mine.filter((one) => !def?.schema.properties?.[pathKey(one.path)]);
+  // Of an unknown type there is one thing to say, and the form says it.
+  const general = mine.filter((one) => isKnown(types, node) && !def?.schema.properties?.[pathKey(one.path)]);
   useEffect(() => {
     const focus = (): void => name.current?.focus();
     window.addEventListener('tidewire:edit', focus);

@@ -64,7 +64,10 @@ function NodeRow({ node, selected, problem }: { node: FlowNode; selected: boolea
   const named = Boolean(node.name?.trim());
   const value = useLiveText(() => preview(live.nodes.get(node.id)?.last?.value, 18));
   const speed = useLiveText(() => rate(live.nodes.get(node.id)?.rate ?? 0));
-  const status = useLiveText(() => live.status.get(node.id)?.text ?? '');
+  const status = useLiveText(() => {
+    const text = live.status.get(node.id)?.text;
+    return text && named ? `· ${text}` : (text ?? '');
+  });
   return (
     <div className={`node-row role-${roleOf(types, node)}${selected ? ' selected' : ''}${node.d ? ' off' : ''}`} data-testid="node" data-node-id={node.id} data-node-type={node.type} role="button" tabIndex={0} onClick={() => { select([node.id]); set({ ...SHUT, right: true }); }} onKeyDown={(event) => { if (event.key === 'Enter') { select([node.id]); set({ ...SHUT, right: true }); } }}>
       <span className="card-chip big"><Icon name={iconFor(node.type, def?.icon)} size={17} /></span>

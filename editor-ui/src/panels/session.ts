@@ -65,7 +65,7 @@ export async function deploy(kind: DeployKind = 'nodes', rev = get().rev): Promi
     const left = get().secrets === secrets ? {} : get().secrets;
     set({ deployed: doc, rev: answer.rev, secrets: left, dialog: null, foreignRev: null });
     if (answer.problems) set({ problems: answer.problems.map(problemOf) });
-    const failed = answer.problems?.filter((one) => one.severity !== 'warning').length ?? 0;
+    const failed = new Set(answer.problems?.filter((one) => one.severity !== 'warning').map((one) => one.node)).size;
     if (failed) toast(`Deployed. ${failed} ${failed === 1 ? 'node has a problem and does' : 'nodes have problems and do'} not run.`, 'error');
     else toast(count ? `Deployed ${count} ${count === 1 ? 'change' : 'changes'}` : 'Deployed', 'ok');
   } catch (error) {
