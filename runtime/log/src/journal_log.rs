@@ -331,6 +331,10 @@ impl EventLog for JournalLog {
         Capabilities { durable: true, gapless_positions: true, atomic_streams: true }
     }
 
+    fn is_closed(&self) -> bool {
+        self.inner.shared.is_closing()
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let thread = self.inner.writer.lock().take();

@@ -222,6 +222,12 @@ pub trait EventLog: Send + Sync + 'static {
     /// What this engine can promise.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether the log was closed. Subscriptions end then. Engines override this; a wrapper that lets its engine make
+    /// the subscriptions need not.
+    fn is_closed(&self) -> bool {
+        false
+    }
+
     /// Finishes what is queued, brings the store up to date and lets go of the folder.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -297,8 +297,14 @@ impl EventLog for MemoryLog {
         Capabilities { durable: false, gapless_positions: true, atomic_streams: true }
     }
 
+    fn is_closed(&self) -> bool {
+        self.inner.contents.read().closed
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         self.inner.contents.write().closed = true;
+        // Wakes those who wait for more.
+        self.inner.head.send_modify(|_| ());
         done(())
     }
 }

@@ -112,11 +112,13 @@ impl Shared {
 
     /// Notes that nothing more will be written.
     pub(crate) fn set_closing(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+        self.closing.store(true, Ordering::Release);
+        // Wakes those who wait for more.
+        self.head.send_modify(|_| ());
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Forgets everything about the store and answers the last hold on it.

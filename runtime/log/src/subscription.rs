@@ -77,7 +77,7 @@ impl Subscription {
                 if !page.events.is_empty() || first_time || !caught_up {
                     return Ok(Delivery { events: page.events, through, caught_up });
                 }
-            } else if self.head.changed().await.is_err() {
+            } else if self.log.is_closed() || self.head.changed().await.is_err() {
                 return Err(LogError::Closed);
             }
         }

@@ -100,6 +100,7 @@ on_every_engine!(
     subscribe::each_start_begins_where_it_says,
     subscribe::a_filter_that_skips_still_moves_the_checkpoint,
     subscribe::a_dropped_wait_loses_nothing,
+    subscribe::subscriptions_end_when_the_log_is_closed,
     projections::state_and_checkpoint_change_together,
     projections::keys_are_listed_in_order_and_in_pages,
     projections::large_values_come_back_whole,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidewire_log::Subscription;
+use tidewire_log::{LogError, Subscription};
 use tidewire_model::query::{Filter, Start};
 use tokio::time::timeout;
 
@@ -90,4 +90,13 @@ pub async fn a_dropped_wait_loses_nothing(log: Log) {
         log.append(vec![AppendRequest::one(stream("thing-1"), event("read", n))]).await.unwrap();
         assert_eq!(take(&mut subscription, 1, 10).await, [n + 1]);
     }
+}
+
+pub async fn subscriptions_end_when_the_log_is_closed(log: Log) {
+    let mut subscription = log.subscribe(Filter::default(), Start::Now).await.unwrap();
+    assert!(timeout(PATIENCE, subscription.next_batch(10)).await.unwrap().unwrap().caught_up);
+    let waiting = tokio::spawn(async move { subscription.next_batch(10).await });
+    log.close().await;
+    let end = timeout(PATIENCE, waiting).await.expect("in time").unwrap();
+    assert!(matches!(end, Err(LogError::Closed)), "{end:?}");
 }
