@@ -1,3 +1,4 @@
+//! What a user of `event-store-append` relies on, over a real log in memory.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::sync::Mutex;

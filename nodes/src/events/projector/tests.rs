@@ -1,3 +1,4 @@
+//! What a user of `projector` relies on, over a real log in memory.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use serde_json::json;
