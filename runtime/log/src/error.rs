@@ -59,6 +59,12 @@ impl LogError {
         move |source| Self::Io { operation, path, source }
     }
 
+    /// Whether the same call may work later without change.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+
     /// The error and its causes in one line, for people.
     #[must_use]
     pub fn full_text(&self) -> String {

@@ -1,94 +1,20 @@
 //! What the log on disk survives: restarts, torn ends, damage, a lost or damaged store, a second opener.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub)]
+
+#[path = "faults/support.rs"]
+mod support;
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use tidewire_log::{Commit, EventLog, JournalLog, JournalOptions, LogError, StreamList, verify};
-use tidewire_model::append::{AppendError, AppendRequest, StateChange};
-use tidewire_model::event::{EventId, NewEvent, StreamName};
+use tidewire_model::append::{AppendError, StateChange};
+use tidewire_model::event::EventId;
 use tidewire_model::position::Position;
-use tidewire_model::query::{Direction, Filter, Query, Start};
+use tidewire_model::query::{Direction, Filter, Query};
 
-fn request(n: u64) -> AppendRequest {
-    let event =
-        NewEvent::json(["read", "moved", "opened"][usize::try_from(n % 3).unwrap()], &serde_json::json!({"n": n}))
-            .with_id(format!("event-{n}"));
-    AppendRequest::one(StreamName::new(format!("thing-{}", n % 13)).unwrap(), event)
-}
-
-async fn open(folder: &Path) -> JournalLog {
-    open_with(folder, JournalOptions::default()).await
-}
-
-async fn open_with(folder: &Path, options: JournalOptions) -> JournalLog {
-    let log = JournalLog::open_with(folder, options).unwrap();
-    log.ready().await.unwrap();
-    log
-}
-
-fn small() -> JournalOptions {
-    JournalOptions { segment_bytes: 64 * 1024, keep_events: 0, ..JournalOptions::default() }
-}
-
-async fn append(log: &JournalLog, range: std::ops::Range<u64>) {
-    let numbers: Vec<u64> = range.collect();
-    for numbers in numbers.chunks(100) {
-        for result in log.append_each(numbers.iter().map(|n| request(*n)).collect()).await {
-            result.unwrap();
-        }
-    }
-}
-
-/// The `n` of every event, in order of position; checks that positions have no gap.
-async fn contents(log: &JournalLog) -> Vec<u64> {
-    let mut subscription = log.subscribe(Filter::default(), Start::Beginning).await.unwrap();
-    let mut found = Vec::new();
-    loop {
-        let delivery = subscription.next_batch(5000).await.unwrap();
-        for event in &delivery.events {
-            assert_eq!(event.position.get(), found.len() as u64 + 1);
-            found.push(event.data_json().unwrap()["n"].as_u64().unwrap());
-        }
-        if delivery.caught_up {
-            assert_eq!(log.head().get(), found.len() as u64);
-            return found;
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-}
-
-fn segments(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder.join("journal")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "journal")).collect();
-    paths.sort();
-    paths
-}
-
-fn flip_bit(path: &Path, at: u64) {
-    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 4], at).unwrap();
-}
-
-fn no_blobs(folder: &Path) {
-    let blobs = fs::read_dir(folder.join("sled/blobs")).map_or(0, Iterator::count);
-    assert_eq!(blobs, 0, "the store must not make blob files, which are never synced");
-}
+use support::{append, contents, copy, flip_bit, no_blobs, open, open_with, request, segments, small};
 
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {

@@ -46,7 +46,8 @@ pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Index
     if existed && marks == Marks::default() && facts.commit > 0 && facts.intact {
         shared.notice("the indexed store had lost its contents and was rebuilt from the journal".to_owned());
     }
-    let marks = Marks { log_id: facts.log_id, ..marks };
+    // A journal that could not be read does not know its own id.
+    let marks = if facts.intact { Marks { log_id: facts.log_id, ..marks } } else { marks };
     let mut indexer = Indexer {
         shared,
         store: Arc::new(store),
