@@ -71,7 +71,7 @@ async function api(req, res, path) {
     return json(res, 200, {});
   }
   if (path === '/api/login') {
-    if (put.password !== 'password') return problem(res, 401, 'wrong_password', 'User name or password is wrong.');
+    if (put.password !== 'password1234') return problem(res, 401, 'wrong_password', 'User name or password is wrong.');
     user = { name: put.username, role };
     return json(res, 200, {});
   }

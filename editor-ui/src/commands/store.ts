@@ -172,7 +172,12 @@ useEditor.subscribe((now, old) => {
 });
 
 /** May the user change flows? */
-export const canEdit = (state: State = get()): boolean => state.session?.auth === 'off' || (state.session?.user != null && state.session.user.role !== 'viewer');
+export const canEdit = (state: State = get()): boolean => may(state, ['editor', 'admin']);
+
+/** May the user press buttons? */
+export const canOperate = (state: State = get()): boolean => may(state, ['operator', 'editor', 'admin']);
+
+const may = ({ session }: State, roles: string[]): boolean => session?.auth === 'off' || roles.includes(session?.user?.role ?? '');
 
 const MERGE_MS = 1200;
 const MAX_HISTORY = 500;

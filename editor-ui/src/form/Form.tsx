@@ -47,7 +47,10 @@ interface Props {
 }
 
 export function Form({ owner, problems, skip = [], compact }: Props) {
-  const fields = fieldsOf(owner.root).filter((field) => !skip.includes(field.key) && visible(field, owner.get));
+  const all = fieldsOf(owner.root);
+  // The list of properties edits payload and topic where they stand, so they need no field of their own.
+  const covered = all.some((field) => field.widget === 'props') ? ['payload', 'payloadType', 'topic'] : [];
+  const fields = all.filter((field) => !skip.includes(field.key) && !covered.includes(field.key) && visible(field, owner.get));
   return (
     <OwnerContext value={owner}>
       <div className={`form${compact ? ' compact' : ''}`}>

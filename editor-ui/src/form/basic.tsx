@@ -8,7 +8,7 @@ import { api } from '../net/api';
 import { live } from '../net/live';
 import type { WidgetProps } from './Form';
 
-const text = (value: unknown): string => (value === undefined || value === null ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value));
+const text = (value: unknown): string => (value === undefined || value === null ? '' : Array.isArray(value) && value.every((one) => typeof one !== 'object') ? value.join(', ') : typeof value === 'object' ? JSON.stringify(value) : String(value));
 
 const placeholder = ({ field }: WidgetProps): string | undefined => {
   const own = field.schema['x-placeholder'] ?? field.schema.examples?.[0] ?? (field.schema.default === '' ? undefined : field.schema.default);
@@ -25,7 +25,7 @@ export function NumberInput(props: WidgetProps) {
   const { value, onChange, inputId, owner, field, invalid } = props;
   const [draft, setDraft] = useState<string | null>(null);
   // Node-RED stores many numbers as text; a number typed over text stays text.
-  const asText = typeof value === 'string' && value !== '';
+  const asText = typeof value === 'string';
   const commit = (next: string): void => {
     setDraft(next);
     const parsed = Number(next);

@@ -80,7 +80,14 @@ const BY_TYPE: Record<string, string> = {
   'file in': 'file', trigger: 'delay', exec: 'script', catch: 'warn', status: 'info', complete: 'check', tab: 'flow', group: 'panelLeft',
 };
 
+/** Other names that node types use for our icons. */
+const ALIASES: Record<string, string> = {
+  bell: 'notify', power: 'actuator', 'event-append': 'append', 'event-in': 'store', 'projection-query': 'query', 'mqtt-in': 'mqtt', 'mqtt-out': 'mqtt',
+  'mqtt-broker': 'broker', filter: 'filterNode', chart: 'projector', wave: 'simulator', sensor: 'thing', command: 'actuator', clock: 'delay',
+};
+
 export function iconFor(type: string, icon?: string): string {
+  if (icon && ALIASES[icon]) return ALIASES[icon];
   if (icon && PATHS[icon]) return icon;
   if (BY_TYPE[type]) return BY_TYPE[type];
   if (PATHS[type]) return type;

@@ -17,6 +17,7 @@ export const KINDS: Record<string, TypedKind> = {
   num: { id: 'num', label: 'number', prefix: '123', input: 'number' },
   bool: { id: 'bool', label: 'true or false', prefix: 'yes/no', input: 'boolean' },
   json: { id: 'json', label: 'JSON', prefix: '{ }', input: 'json', placeholder: '{"on": true}' },
+  template: { id: 'template', label: 'text with {{…}}', prefix: '{{ }}', input: 'text', placeholder: '{{payload.id}}' },
   re: { id: 're', label: 'regular expression', prefix: '.*', input: 'text' },
   date: { id: 'date', label: 'time now', prefix: 'time', input: 'none' },
   jsonata: { id: 'jsonata', label: 'JSONata expression', prefix: 'J:', input: 'code' },

@@ -41,7 +41,7 @@ export function LoginPage() {
   );
 }
 
-const MIN_PASSWORD = 8;
+const MIN_PASSWORD = 12;
 
 export function SetupPage() {
   const token = new URLSearchParams(location.search).get('token') ?? '';
@@ -63,7 +63,7 @@ export function SetupPage() {
         <p>Choose the name and password of the first user. That is all the set-up there is.</p>
         {!token && <p className="finding error" role="alert">The link has no token. Open the link exactly as the server printed it.</p>}
         <label>User name<input className="input" name="username" autoComplete="username" autoFocus value={name} onChange={(event) => setName(event.target.value)} required /></label>
-        <label>Password<input className="input" name="password" type="password" autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} required /></label>
+        <label>Password, at least {MIN_PASSWORD} characters<input className="input" name="password" type="password" autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} required /></label>
         <label>Password again<input className="input" name="password2" type="password" autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} required /></label>
         {error && <p className="finding error" role="alert">{error}</p>}
         <button type="submit" className="button primary" disabled={busy || !token}>{busy ? 'Setting up…' : 'Create user and open the editor'}</button>

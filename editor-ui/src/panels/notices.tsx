@@ -1,7 +1,7 @@
 /** Banners and short messages. */
 
 import { useEffect, useState } from 'react';
-import { canEdit, set, useEditor } from '../commands/store';
+import { canEdit, canOperate, set, useEditor } from '../commands/store';
 import { Icon } from '../kit/icons';
 import { live } from '../net/live';
 import { reload } from './session';
@@ -9,7 +9,8 @@ import { reload } from './session';
 export function Banner() {
   const online = useEditor((state) => state.online);
   const foreign = useEditor((state) => state.foreignRev);
-  const reader = useEditor((state) => !canEdit(state));
+  const reader = useEditor((state) => (canEdit(state) ? '' : canOperate(state) ? 'You can look and press buttons, but not change flows' : 'You can look, but change nothing'));
+  const role = useEditor((state) => state.session?.user?.role ?? '');
   const [lost, setLost] = useState(false);
   useEffect(() => {
     // A short gap is not worth a word.
@@ -26,7 +27,7 @@ export function Banner() {
       </div>
     );
   }
-  if (reader) return <div className="banner" data-testid="read-only"><Icon name="lock" size={14} /> You can look at everything here and change nothing: your role is viewer.</div>;
+  if (reader) return <div className="banner" data-testid="read-only"><Icon name="lock" size={14} /> {reader}: your role is {role}.</div>;
   return null;
 }
 

@@ -1,6 +1,6 @@
 /** Loading, deploying and checking: where the editor's state meets the runtime. */
 
-import { canEdit, get, pending, set, setTypes, toast, useEditor } from '../commands/store';
+import { canEdit, canOperate, get, pending, set, setTypes, toast, useEditor } from '../commands/store';
 import { applyCommand, docFrom, docList, indexOf } from '../model/document';
 import { diffCount, merge } from '../model/diff';
 import type { FlowNode, Problem } from '../model/types';
@@ -133,6 +133,7 @@ live.on('rev', () => {
 live.on('online', () => set({ online: live.online }));
 
 export async function act(node: FlowNode): Promise<void> {
+  if (!canOperate()) return toast('Your role may look, but not press buttons.');
   try {
     if (node.type === 'debug') {
       const on = node.active === false;
