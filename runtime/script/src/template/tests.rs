@@ -46,7 +46,11 @@ fn sections() {
 fn lines_of_their_own_leave_no_trace() {
     let text = "| This Is\n{{#boolean}}\n|\n{{/boolean}}\n| A Line\n";
     check(r#"{"boolean":true}"#, text, "| This Is\n|\n| A Line\n");
-    check(r#"{"boolean":true}"#, "| This Is\n  {{#boolean}}\n|\n  {{/boolean}}\n| A Line\n", "| This Is\n|\n| A Line\n");
+    check(
+        r#"{"boolean":true}"#,
+        "| This Is\n  {{#boolean}}\n|\n  {{/boolean}}\n| A Line\n",
+        "| This Is\n|\n| A Line\n",
+    );
     check(r#"{"boolean":true}"#, "|\r\n{{#boolean}}\r\n{{/boolean}}\r\n|", "|\r\n|");
     check(r#"{"boolean":true}"#, "  {{#boolean}}\n#{{/boolean}}\n/", "#\n/");
     check(r#"{"boolean":true}"#, "#{{#boolean}}\n/\n  {{/boolean}}", "#\n/\n");
@@ -84,7 +88,8 @@ fn containers_are_json_and_nothing_is_escaped_on_request() {
 
 #[test]
 fn broken_templates_say_where() {
-    for (text, line) in [("a\n{{#x}}", 2), ("{{x", 1), ("{{/x}}", 1), ("\n\n{{#a}}{{/b}}", 3), ("{{}}", 1), ("{{a..b}}", 1)]
+    for (text, line) in
+        [("a\n{{#x}}", 2), ("{{x", 1), ("{{/x}}", 1), ("\n\n{{#a}}{{/b}}", 3), ("{{}}", 1), ("{{a..b}}", 1)]
     {
         assert_eq!(Template::parse(text).unwrap_err().line, line, "{text}");
     }

@@ -1,0 +1,102 @@
+//! Values to and from the script engine. Containers go in as they are, without being copied.
+
+use rhai::{Array, Blob, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString, Map as RhaiMap};
+use tidewire_model::{Map, Value};
+
+use crate::engine::error;
+use crate::tree::Tree;
+
+/// Deepest nesting that a script may build.
+const DEPTH_MAX: usize = 32;
+
+/// What a script sees of a value: null and undefined are `()`, dates milliseconds since 1970.
+pub(crate) fn to_dynamic(value: &Value) -> Dynamic {
+    match value.resolved() {
+        Value::Undefined | Value::Null => Dynamic::UNIT,
+        Value::Bool(value) => Dynamic::from(*value),
+        Value::Int(value) => Dynamic::from(*value),
+        Value::Float(value) => Dynamic::from(*value),
+        Value::Date(ms) => Dynamic::from(*ms),
+        Value::String(text) => Dynamic::from(ImmutableString::from(&**text)),
+        Value::Bytes(bytes) => Dynamic::from_blob(bytes.to_vec()),
+        container => Dynamic::from(Tree::new(container.clone())),
+    }
+}
+
+/// What a script has made.
+///
+/// # Errors
+/// It is no data (a function, a range), or nested too deep.
+pub(crate) fn from_dynamic(value: Dynamic) -> Result<Value, Box<EvalAltResult>> {
+    convert(value, DEPTH_MAX)
+}
+
+fn convert(value: Dynamic, depth: usize) -> Result<Value, Box<EvalAltResult>> {
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(error(format!("the value is nested more than {DEPTH_MAX} deep")));
+    };
+    if value.is_unit() {
+        return Ok(Value::Null);
+    }
+    let kind = value.type_name();
+    if let Some(value) = value.read_lock::<Tree>() {
+        let inner = value.value().clone();
+        return if deeper_than(&inner, depth) {
+            Err(error(format!("the value is nested more than {DEPTH_MAX} deep")))
+        } else {
+            Ok(inner)
+        };
+    }
+    let value = match value.try_cast_result::<INT>() {
+        Ok(number) => return Ok(Value::Int(number)),
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<FLOAT>() {
+        Ok(number) => return Ok(Value::Float(number)),
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<bool>() {
+        Ok(truth) => return Ok(Value::Bool(truth)),
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<ImmutableString>() {
+        Ok(text) => return Ok(Value::string(text.as_str())),
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<RhaiMap>() {
+        Ok(map) => {
+            let mut out = Map::with_capacity(map.len());
+            for (key, item) in map {
+                out.insert(key.as_str(), convert(item, depth)?);
+            }
+            return Ok(Value::object(out));
+        }
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<Array>() {
+        Ok(items) => {
+            return items.into_iter().map(|item| convert(item, depth)).collect::<Result<Vec<_>, _>>().map(Value::array);
+        }
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<Blob>() {
+        Ok(bytes) => return Ok(Value::Bytes(bytes.into())),
+        Err(value) => value,
+    };
+    if let Ok(number) = value.as_decimal() {
+        return Ok(Value::Float(number.to_string().parse().unwrap_or(f64::NAN)));
+    }
+    match value.as_char() {
+        Ok(c) => Ok(Value::from(c.to_string())),
+        Err(_) => Err(error(format!("a value of type {kind} cannot leave a script"))),
+    }
+}
+
+fn deeper_than(value: &Value, depth: usize) -> bool {
+    let Some(inside) = depth.checked_sub(1) else { return true };
+    match value.resolved() {
+        Value::Array(items) => items.iter().any(|item| deeper_than(item, inside)),
+        Value::Object(map) => map.iter().any(|(_, item)| deeper_than(item, inside)),
+        _ => false,
+    }
+}
