@@ -13,6 +13,7 @@ use tidewire_node_api::{
     BuildEnv, BuildError, Category, Ctx, Fill, Kind, Meta, Node, NodeError, NodeType, Role, Shape, Signal, State,
     Status, StopReason,
 };
+use tidewire_script::Script;
 
 use super::background::Background;
 use crate::shared::event_filter::{filter, list, list_schema};
@@ -61,6 +62,11 @@ pub(crate) struct ProjectorConfig {
     /// Property of the event's data, such as `celsius`. Empty: the whole data.
     #[schemars(extend("x-widget" = "text"))]
     property: String,
+    /// With the reducer `script`: `fn apply(state, event)` in rhai. It gives the new state of the key; `state` is `()` at
+    /// first, and `()` as the answer removes the key. `event` has the envelope, `data`, `time_ms`, and with a property
+    /// `value`.
+    #[schemars(extend("x-widget" = "code", "x-language" = "rhai"))]
+    script: String,
 }
 
 /// A key template; `{{subject}}` by default.
@@ -106,17 +112,29 @@ impl NodeType for Projector {
             "" | "data" => None,
             text => data_path(text, "/property").map_err(|problem| problems.push(problem)).ok(),
         };
+        let script = match config.reducer {
+            ReducerKind::Script => compile(&config.script).map_err(|problem| problems.push(problem)).ok(),
+            _ => None,
+        };
         let (Some(key), true) = (key, problems.is_empty()) else { return Err(BuildError(problems)) };
         let name = match config.projection.trim() {
             "" => env.id.as_str().to_owned(),
             name => name.to_owned(),
         };
         let filter = filter(&config.stream, &config.category, &config.event_types);
-        let definition = serde_json::json!([1, filter, config.key, config.reducer, property]).to_string();
-        let reducer = Arc::new(Reduce::new(filter.clone(), key, config.reducer, path));
+        let source = script.as_ref().map(|_| config.script.as_str());
+        let definition = serde_json::json!([1, filter, config.key, config.reducer, property, source]).to_string();
+        let reducer = Arc::new(Reduce::new(filter.clone(), key, config.reducer, path).with_script(script));
         let spec = ProjectionSpec { name: name.clone(), filter, definition, reducer };
         Ok(Projector { name, spec, keeping: None })
     }
+}
+
+fn compile(text: &str) -> Result<Script, Problem> {
+    Script::compile_function(text, "apply", 2).map_err(|error| {
+        let text = format!("{error}; write it as fn apply(state, event) {{ … }}");
+        Problem::error("/script", text)
+    })
 }
 
 impl Projector {

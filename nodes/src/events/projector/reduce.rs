@@ -9,8 +9,9 @@ use tidewire_model::query::{Filter, has_wildcard};
 use tidewire_model::value::Path;
 use tidewire_model::{Problem, Value};
 use tidewire_node_api::handles::Reducer;
+use tidewire_script::Script;
 
-use crate::shared::event_value::{attribute, data, find};
+use crate::shared::event_value::{attribute, data, envelope, find};
 use crate::shared::template::Template;
 
 /// What is kept for each key.
@@ -32,6 +33,8 @@ pub(crate) enum ReducerKind {
     Max,
     /// The arithmetic mean of the numbers.
     Average,
+    /// What the script makes of it.
+    Script,
 }
 
 /// The key of an event.
@@ -74,12 +77,32 @@ pub(super) struct Reduce {
     key: KeyTemplate,
     kind: ReducerKind,
     path: Option<Path>,
+    script: Option<Script>,
     last: Mutex<Option<(Position, Found)>>,
 }
 
 impl Reduce {
     pub(super) fn new(filter: Filter, key: KeyTemplate, kind: ReducerKind, path: Option<Path>) -> Self {
-        Reduce { filter, key, kind, path, last: Mutex::new(None) }
+        Reduce { filter, key, kind, path, script: None, last: Mutex::new(None) }
+    }
+
+    pub(super) fn with_script(mut self, script: Option<Script>) -> Self {
+        self.script = script;
+        self
+    }
+
+    /// Calls the script with the state, `()` at first, and the event. `()` as its answer removes the key.
+    fn call(&self, state: Option<&Value>, event: &Event) -> Result<Value, String> {
+        let script = self.script.as_ref().ok_or("there is no script")?;
+        let mut facts = envelope(event);
+        facts.insert("time_ms", event.time);
+        facts.insert("data", data(event));
+        if self.path.is_some() {
+            facts.insert("value", self.value(event)?);
+        }
+        let arguments = [state.cloned().unwrap_or_default(), Value::object(facts)];
+        let answer = script.call(&arguments).map_err(|error| error.to_string())?;
+        Ok(if answer.is_nullish() { Value::Undefined } else { answer })
     }
 
     /// The value at the property, looked for once per event.
@@ -172,6 +195,7 @@ impl Reducer for Reduce {
                 };
                 Value::array(vec![sum, Value::Int(count)])
             }
+            ReducerKind::Script => self.call(state, event)?,
         })
     }
 

@@ -80,6 +80,33 @@ fn changes_are_sent_and_history_is_not() {
 }
 
 #[test]
+fn a_script_may_keep_what_it_likes() {
+    let log = TestLog::new();
+    let script = r#"
+        fn apply(state, event) {
+            if event.type == "removed" { return (); }
+            if event.value < 0 { throw "below zero"; }
+            let state = if state == () { #{ seen: 0, high: event.value } } else { state };
+            state.seen += 1;
+            if event.value > state.high { state.high = event.value; }
+            state
+        }"#;
+    let config = json!({"projection": "p", "reducer": "script", "property": "n", "script": script});
+    let _bench = started(&log, config);
+    for n in [3, 9, -1, 5] {
+        log.append("thing-a", "reading-reported", json!({"n": n}));
+    }
+    assert_eq!(value(&log, "thing-a").unwrap(), Value::from(json!({"seen": 3, "high": 9})));
+    assert!(log.projections.parked("p", 10).unwrap()[0].reason.contains("below zero"));
+    log.append("thing-a", "removed", json!({"n": 0}));
+    assert_eq!(value(&log, "thing-a"), None);
+    for script in ["", "fn apply(state) { 1 }", "fn apply(state, event) { "] {
+        let problems = Bench::try_of::<Projector>(json!({"reducer": "script", "script": script})).err().unwrap();
+        assert!(problems.contains("/script"), "{problems}");
+    }
+}
+
+#[test]
 fn what_is_no_number_is_parked_and_said_in_the_status() {
     let log = TestLog::new();
     let bench = started(&log, json!({"projection": "p", "reducer": "sum"}));
