@@ -22,11 +22,12 @@ use tidewire_node_api::{
     StopReason, Token,
 };
 
+use super::cut;
 use crate::shared::outbox::{
     Cause, History, Life, News, Outbox, Recorded, Report, TIMER_KEYS, entry_id, event_number, event_text,
 };
 use crate::shared::template::Template;
-use channel::{Channel, Notice, Target, cut, redacted, scrubbed};
+use channel::{Channel, Notice, Target, redacted, scrubbed};
 use config::NotifierConfig;
 use delivery::Answered;
 

@@ -1,8 +1,10 @@
 //! What the tests of action nodes share: a log in memory and an HTTP handle with prepared answers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
@@ -10,11 +12,14 @@ use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, NewEvent};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Page, Query, Start};
-use tidewire_node_api::Services;
+use tidewire_node_api::bench::Bench;
 use tidewire_node_api::handles::{
     At, BoxFuture, Changed, Entry, HandleError, Http, HttpRequest, HttpResponse, Log, ProjectionGuard, ProjectionSpec,
     Projections, Subscription,
 };
+use tidewire_node_api::{Services, Signal};
+
+use super::wire::{Heard, Listener, Post, Posted, Wire};
 
 /// A log in memory whose appends can be made to fail.
 #[derive(Default)]
@@ -190,4 +195,80 @@ impl Projections for NoProjections {
     fn get_at(&self, _name: &str, _key: &str, _at: At) -> BoxFuture<Result<Option<Entry>, HandleError>> {
         ready(Ok(None))
     }
+}
+
+/// A broker that remembers what was published and says what the test wants.
+#[derive(Default)]
+pub(crate) struct TestWire {
+    pub(crate) connected: AtomicBool,
+    pub(crate) posts: Mutex<Vec<Post>>,
+    listeners: Arc<Mutex<Vec<(String, Listener)>>>,
+}
+
+impl TestWire {
+    pub(crate) fn up() -> Arc<TestWire> {
+        let wire = TestWire::default();
+        wire.connected.store(true, Ordering::Relaxed);
+        Arc::new(wire)
+    }
+
+    /// What was published since the last look: topic and text.
+    pub(crate) fn take(&self) -> Vec<(String, String)> {
+        let posts = std::mem::take(&mut *self.posts.lock().unwrap());
+        posts.into_iter().map(|post| (post.topic, String::from_utf8_lossy(&post.payload).into_owned())).collect()
+    }
+
+    /// Says what became of the oldest message that waits to hear of it.
+    pub(crate) fn finish(&self, outcome: Posted) {
+        let done = self.posts.lock().unwrap().iter_mut().find_map(|post| post.done.take());
+        done.expect("a message waits")(outcome);
+    }
+
+    /// A message comes in.
+    pub(crate) fn say(&self, topic: &str, payload: &str) {
+        self.say_as(Heard { topic: topic.into(), payload: payload.to_owned().into(), retain: false, command: None });
+    }
+
+    pub(crate) fn say_as(&self, heard: Heard) {
+        for (filter, listener) in self.listeners.lock().unwrap().iter() {
+            if *filter == heard.topic {
+                listener(heard.clone());
+            }
+        }
+    }
+
+    pub(crate) fn filters(&self) -> Vec<String> {
+        self.listeners.lock().unwrap().iter().map(|(filter, _)| filter.clone()).collect()
+    }
+}
+
+impl Wire for TestWire {
+    fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    fn post(&self, post: Post) {
+        self.posts.lock().unwrap().push(post);
+    }
+
+    fn listen(&self, filter: &str, listener: Listener) -> Box<dyn Any + Send> {
+        self.listeners.lock().unwrap().push((filter.to_owned(), listener));
+        Box::new(Unlisten(self.listeners.clone(), filter.to_owned()))
+    }
+}
+
+struct Unlisten(Arc<Mutex<Vec<(String, Listener)>>>, String);
+
+impl Drop for Unlisten {
+    fn drop(&mut self) {
+        let mut listeners = self.0.lock().unwrap();
+        if let Some(at) = listeners.iter().position(|(filter, _)| *filter == self.1) {
+            let _ = listeners.remove(at);
+        }
+    }
+}
+
+/// Nudges a node so that it takes the signals that came from outside.
+pub(crate) fn nudge(bench: Bench) -> Bench {
+    bench.signal(Signal::Timer(u64::MAX))
 }

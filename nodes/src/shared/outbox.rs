@@ -162,6 +162,20 @@ impl Outbox {
         });
     }
 
+    /// Records an outcome, then sends a message about it.
+    pub(crate) fn record_and_emit<E: Send + 'static>(
+        &self,
+        request: AppendRequest,
+        (port, message): (usize, Message),
+        ctx: &mut Ctx<'_>,
+    ) {
+        let recorder = self.recorder::<E>(ctx);
+        ctx.spawn(async move {
+            recorder.record(request).await;
+            vec![Emission::Emit { port, message, token: None }]
+        });
+    }
+
     /// Takes a report and says what it means.
     pub(crate) fn take<E: Send + 'static>(&mut self, report: Report<E>, ctx: &mut Ctx<'_>) -> News<E> {
         match report {

@@ -10,6 +10,7 @@ use tidewire_node_api::handles::{HttpRequest, HttpResponse};
 
 use super::config::ChannelName;
 use super::{ntfy, pushbullet, webhook};
+use crate::actions::cut;
 
 /// Longest time to wait for a vendor.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
@@ -155,14 +156,6 @@ pub(super) fn retry_after(response: &HttpResponse) -> Wait {
     match jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text) {
         Ok(time) => Wait::Until(time.as_millisecond()),
         Err(_) => Wait::Blind,
-    }
-}
-
-/// At most `max` characters.
-pub(crate) fn cut(text: &str, max: usize) -> String {
-    match text.char_indices().nth(max) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
-        None => text.to_owned(),
     }
 }
 

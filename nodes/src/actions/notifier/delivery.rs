@@ -9,8 +9,9 @@ use tidewire_node_api::handles::{HandleError, Log};
 use tidewire_node_api::{Ctx, Emission, NodeError, Signal};
 
 use super::calendar::{end_of, month_start};
-use super::channel::{Channel, Verdict, Wait, cut, scrubbed};
+use super::channel::{Channel, Verdict, Wait, scrubbed};
 use super::{CATEGORY, Entry, Last, Notifier, PUMP};
+use crate::actions::cut;
 use crate::shared::outbox::{Backoff, Recorded, event_text, outcome_message};
 
 /// Pauses while a channel is out of order.
@@ -187,8 +188,7 @@ impl Notifier {
                 Ok(recorded) => {
                     let asked = entry.message.as_ref();
                     let message = outcome_message(asked, "notification", &data, &recorded.id, &entry.cause, ctx);
-                    self.outbox.record::<Entry>(recorded.append, ctx);
-                    ctx.emit_with(1, message, None);
+                    self.outbox.record_and_emit::<Entry>(recorded.append, (1, message), ctx);
                 }
                 Err(error) => ctx.error(error),
             }
