@@ -71,9 +71,12 @@ fn check_names_every_problem_of_a_file() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 
     let bad = folder.path().join("bad.json");
-    let document = tidewire_tests::Flow::new()
-        .node("a", "rule", json!({"for": "soon"}), json!(["nowhere"]))
-        .node("b", "projector", json!({"reducer": "guess"}), json!([]));
+    let document = tidewire_tests::Flow::new().node("a", "rule", json!({"for": "soon"}), json!(["nowhere"])).node(
+        "b",
+        "projector",
+        json!({"reducer": "guess"}),
+        json!([]),
+    );
     std::fs::write(&bad, document.json().to_string()).unwrap();
     let output = server::command(&["check", bad.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

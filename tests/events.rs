@@ -53,7 +53,8 @@ async fn binary_and_batch_mode() {
     assert_eq!(numbers(&http.items("/api/events?stream=thing-binary").await), [7]);
 
     let batch = json!([event("thing-batch", 1), event("thing-batch", 2), event("thing-batch", 3)]);
-    let answer = http.clone().with("content-type", "application/cloudevents-batch+json").post("/api/events", &batch).await;
+    let answer =
+        http.clone().with("content-type", "application/cloudevents-batch+json").post("/api/events", &batch).await;
     assert_eq!(answer.expect(201).json()["items"].as_array().unwrap().len(), 3);
     assert_eq!(numbers(&http.items("/api/events?stream=thing-batch").await), [1, 2, 3]);
 }

@@ -4,10 +4,12 @@ use serde_json::json;
 use tidewire_tests::{Flow, Http, Server, flow, until};
 
 fn document() -> Flow {
-    Flow::new()
-        .node("start", "junction", json!({}), json!(["store"]))
-        .append("store", "thing-kept")
-        .node("count", "projector", json!({"projection": "kept", "reducer": "count", "category": "thing-"}), json!([]))
+    Flow::new().node("start", "junction", json!({}), json!(["store"])).append("store", "thing-kept").node(
+        "count",
+        "projector",
+        json!({"projection": "kept", "reducer": "count", "category": "thing-"}),
+        json!([]),
+    )
 }
 
 async fn send(http: &Http, n: u64) {

@@ -11,14 +11,20 @@ const RATE: u32 = 1_000;
 /// `in` feeds `gate`, whose one wire goes to `left` and is moved to `right`. `watch` fires once on its edge; if a deploy
 /// made it forget, it would fire again.
 fn before() -> Flow {
-    let always = json!({"conditions": {"all": [{"property": "payload.n", "op": "gte", "value": "1", "valueType": "num"}]}});
+    let always =
+        json!({"conditions": {"all": [{"property": "payload.n", "op": "gte", "value": "1", "valueType": "num"}]}});
     Flow::new()
         .node("gate", "junction", json!({}), json!(["left"]))
         .append("left", "thing-left")
         .append("right", "thing-right")
         .node("watch", "rule", always, json!([["fired"], []]))
         .append("fired", "thing-fired")
-        .node("total", "projector", json!({"projection": "total", "reducer": "count", "category": "thing-", "key": "all"}), json!([]))
+        .node(
+            "total",
+            "projector",
+            json!({"projection": "total", "reducer": "count", "category": "thing-", "key": "all"}),
+            json!([]),
+        )
 }
 
 async fn start() -> (Server, Flow) {

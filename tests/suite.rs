@@ -1,6 +1,10 @@
 //! Black-box tests: one promise per file, a real server each.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets what it did not expect should stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets what it did not expect should stop"
+)]
 
 mod access;
 mod bad_input;

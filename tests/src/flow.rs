@@ -24,11 +24,8 @@ impl Flow {
     #[must_use]
     pub fn node(mut self, id: &str, kind: &str, properties: Json, wires: Json) -> Self {
         let place = self.nodes.len();
-        let wires = if wires.as_array().is_some_and(|list| list.iter().all(Json::is_string)) {
-            json!([wires])
-        } else {
-            wires
-        };
+        let wires =
+            if wires.as_array().is_some_and(|list| list.iter().all(Json::is_string)) { json!([wires]) } else { wires };
         let mut node = json!({"id": id, "type": kind, "z": "tab", "name": id,
             "x": 140 + 220 * (place % 5), "y": 80 + 90 * (place / 5)});
         merge(&mut node, properties);

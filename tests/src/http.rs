@@ -81,8 +81,7 @@ impl Http {
 
     /// Sends bytes as they are.
     pub async fn send_bytes(&self, method: Method, path: &str, body: Vec<u8>) -> Answer {
-        let request =
-            client().request(method, format!("{}{path}", self.base)).headers(self.headers.clone()).body(body);
+        let request = client().request(method, format!("{}{path}", self.base)).headers(self.headers.clone()).body(body);
         let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"));
         Answer::of(answer, path).await.unwrap_or_else(|| panic!("{path}: the answer broke off"))
     }
@@ -159,7 +158,6 @@ impl Answer {
     }
 
     /// The same answer, which must have this status.
-    #[must_use]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}: {}", self.path, self.text());
         self
@@ -178,7 +176,6 @@ impl Answer {
     }
 
     /// An error as RFC 9457 has it, with the status; gives its stable code.
-    #[must_use]
     pub fn problem(&self, status: u16) -> String {
         assert_eq!(self.status.as_u16(), status, "{}: {}", self.path, self.text());
         assert_eq!(

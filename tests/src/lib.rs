@@ -2,7 +2,11 @@
 //!
 //! Nothing here knows the inside of Tidewire; everything goes through the command line, HTTP, WebSocket and MQTT.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets what it did not expect should stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets what it did not expect should stop"
+)]
 
 pub mod browser;
 pub mod flow;
@@ -13,6 +17,7 @@ pub mod mqtt;
 pub mod port;
 pub mod server;
 pub mod socket;
+pub mod vendor;
 pub mod wait;
 
 pub use flow::Flow;
@@ -22,4 +27,5 @@ pub use mosquitto::Mosquitto;
 pub use mqtt::Mqtt;
 pub use server::Server;
 pub use socket::Socket;
+pub use vendor::Vendor;
 pub use wait::{PATIENCE, until, until_within};

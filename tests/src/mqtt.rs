@@ -1,6 +1,7 @@
 //! A tiny MQTT 3.1.1 client: what a device does, and no library that the program under test also uses.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
@@ -71,8 +72,8 @@ impl Mqtt {
         let mut waiting = self.waiting.lock().unwrap();
         loop {
             self.next_id = self.next_id.checked_add(1).unwrap_or(1);
-            if !waiting.contains_key(&self.next_id) {
-                waiting.insert(self.next_id, done);
+            if let Entry::Vacant(place) = waiting.entry(self.next_id) {
+                place.insert(done);
                 return (self.next_id, answer);
             }
         }
@@ -214,12 +215,7 @@ fn received(header: u8, body: &[u8]) -> (Received, Option<[u8; 2]>) {
     let end = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
     let (id, start) = if qos > 0 { (Some([body[end], body[end + 1]]), end + 2) } else { (None, end) };
     let topic = String::from_utf8_lossy(&body[2..end]).into_owned();
-    let message = Received {
-        topic,
-        payload: body[start..].to_vec(),
-        qos,
-        retain: header & 1 == 1,
-        duplicate: header & 8 == 8,
-    };
+    let message =
+        Received { topic, payload: body[start..].to_vec(), qos, retain: header & 1 == 1, duplicate: header & 8 == 8 };
     (message, id)
 }
