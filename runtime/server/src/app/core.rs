@@ -1,0 +1,192 @@
+//! The running parts: event log, read models, engine and broker, built in this order and ended in the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tidewire_broker::Broker;
+use tidewire_engine::log_handle::LogHandle;
+use tidewire_engine::projections::ProjectionService;
+use tidewire_engine::{
+    DeployError, DeployKind, DeployRequest, Deployed, Engine, EngineConfig, EngineError, SystemClock,
+};
+use tidewire_log::{EventLog, JournalLog, LogError, MemoryLog};
+use tidewire_model::NodeId;
+use tidewire_model::flow::{DocumentError, FlowDocument};
+use tidewire_node_api::{Registry, Services};
+
+use crate::files::DataDir;
+use crate::live::Live;
+use crate::metrics::MeteredLog;
+use crate::outgoing::{Outgoing, Policy};
+use crate::secrets::{self, Secrets, SecretsError};
+use crate::settings::LogKind;
+use crate::things::Things;
+
+/// The running parts.
+pub struct Core {
+    pub registry: Arc<Registry>,
+    pub log: Arc<MeteredLog>,
+    pub projections: ProjectionService,
+    pub engine: Engine,
+    pub live: Live,
+    pub things: Things,
+    secrets: Arc<Secrets>,
+    broker: Mutex<Option<Broker>>,
+    /// Held while flows and their secrets are changed together.
+    deploying: tokio::sync::Mutex<()>,
+}
+
+/// Why the running parts did not come up, or a deploy failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    #[error("{}", .0.full_text())]
+    Log(LogError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    #[error("{0}")]
+    Credentials(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What the running parts are made of.
+pub struct CoreParts {
+    pub secrets: Arc<Secrets>,
+    pub broker: Option<Broker>,
+    /// Where nodes run.
+    pub graph: tokio::runtime::Handle,
+    pub safe: bool,
+}
+
+/// The demo flows, with the address at which the embedded broker really listens.
+pub struct DemoFlows(pub Value);
+
+impl Core {
+    /// Opens the event log of a data folder. Returns at once; the log opens in the background.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub fn open_log(data: &DataDir, kind: LogKind) -> Result<Arc<dyn EventLog>, CoreError> {
+        Ok(match kind {
+            LogKind::Memory => Arc::new(MemoryLog::new()),
+            LogKind::Sled => Arc::new(JournalLog::open(data.log()).map_err(CoreError::Log)?),
+        })
+    }
+
+    /// Builds everything around a log. No flow runs yet; see [`Core::load`].
+    ///
+    /// # Errors
+    /// When a node type or outgoing HTTP cannot be set up.
+    pub fn build(log: Arc<dyn EventLog>, parts: CoreParts) -> Result<Core, CoreError> {
+        let registry = Arc::new(Registry::new(&tidewire_nodes::all()).map_err(CoreError::Other)?);
+        let log = Arc::new(MeteredLog::new(log));
+        let shared: Arc<dyn EventLog> = log.clone();
+        let projections = ProjectionService::new(shared.clone(), parts.graph.clone());
+        let http = Outgoing::new(Policy::default()).map_err(CoreError::Other)?;
+        let services = Services {
+            log: Arc::new(LogHandle::new(shared)),
+            projections: Arc::new(projections.clone()),
+            http: Arc::new(http),
+        };
+        let engine = Engine::new(EngineConfig {
+            registry: Arc::clone(&registry),
+            services,
+            clock: Arc::new(SystemClock),
+            credentials: parts.secrets.clone(),
+            env: Arc::new(|name| std::env::var(name).ok()),
+            runtime: parts.graph.clone(),
+            safe: parts.safe,
+        });
+        Ok(Core {
+            registry,
+            live: Live::new(engine.clone(), log.clone()),
+            things: Things::keep(&projections),
+            log,
+            projections,
+            engine,
+            secrets: parts.secrets,
+            broker: Mutex::new(parts.broker),
+            deploying: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// Starts the flows: those of `file` if given, else those deployed last, else the demo.
+    ///
+    /// # Errors
+    /// When they cannot be read or recorded.
+    pub async fn load(&self, file: Option<Value>, demo: Option<DemoFlows>) -> Result<(), CoreError> {
+        let stored = self.engine.load().await?;
+        let (flows, author) = match (file, stored, demo) {
+            (Some(flows), _, _) => (flows, "flow file"),
+            (None, None, Some(demo)) => (demo.0, "demo"),
+            (None, _, _) => return Ok(()),
+        };
+        let document = FlowDocument::from_json(flows.clone())?;
+        if *self.engine.flows().document == document {
+            return Ok(());
+        }
+        self.deploy(flows, None, DeployKind::Nodes, None, author).await?;
+        Ok(())
+    }
+
+    /// Deploys flows together with the secrets that stand in them or beside them. Both change, or neither.
+    ///
+    /// # Errors
+    /// As [`CoreError`] says; what runs was not touched.
+    pub async fn deploy(
+        &self,
+        flows: Value,
+        credentials: Option<Value>,
+        kind: DeployKind,
+        expected_rev: Option<String>,
+        author: &str,
+    ) -> Result<Deployed, CoreError> {
+        let extracted = secrets::extract(&self.registry, flows, credentials).map_err(CoreError::Credentials)?;
+        let document = FlowDocument::from_json(extracted.flows)?;
+        let _deploying = self.deploying.lock().await;
+        let current = self.engine.flows();
+        if let Some(expected) = expected_rev.as_ref().filter(|expected| **expected != current.rev) {
+            tracing::info!(expected, current = current.rev, "deploy refused, flows changed meanwhile");
+            let diff = tidewire_model::flow::FlowDiff::between(&current.document, &document);
+            return Err(DeployError::Stale { current: current.rev, diff: Box::new(diff) }.into());
+        }
+        let before = self.secrets.snapshot();
+        // A reload runs the stored document, so its nodes keep their secrets.
+        let kept = if kind == DeployKind::Reload { current.document.clone() } else { Arc::new(document.clone()) };
+        let touched = self.secrets.apply(extracted.changes, |node| kept.get(node).is_some())?;
+        let touched = touched.iter().map(NodeId::new).collect();
+        let request = DeployRequest { document, kind, expected_rev, author: author.to_owned(), touched };
+        match self.engine.deploy(request).await {
+            Ok(deployed) => Ok(deployed),
+            Err(error) => {
+                self.secrets.restore(before)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Figures of the embedded broker, if there is one.
+    pub fn broker_stats(&self) -> Option<tidewire_broker::Stats> {
+        self.broker.lock().as_ref().map(Broker::stats)
+    }
+
+    /// Ends everything: flows first, the log last, so that what flows still write is kept.
+    pub async fn stop(&self, deadline: Duration) {
+        self.engine.shutdown(deadline).await;
+        self.things.stop();
+        self.projections.close().await;
+        self.log.close().await;
+        let broker = self.broker.lock().take();
+        if let Some(broker) = broker {
+            broker.stop();
+        }
+    }
+}

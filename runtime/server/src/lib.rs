@@ -1,0 +1,24 @@
+//! The server of Tidewire: settings, command line, HTTP and WebSocket, access control, secrets, start and stop.
+//!
+//! What flows do is the engine's business; the server starts it, lets people and programs reach it, and keeps out
+//! everybody else.
+
+mod app;
+mod assets;
+mod audit;
+mod auth;
+pub mod cli;
+mod error;
+mod files;
+mod live;
+mod metrics;
+mod outgoing;
+mod private_file;
+mod routes;
+mod secrets;
+mod serve;
+mod settings;
+mod telemetry;
+mod things;
+mod web;
+mod wire;

@@ -1,0 +1,43 @@
+//! All routes, a file per subject.
+
+mod account;
+mod health;
+mod users;
+
+use axum::extract::State;
+use axum::http::header;
+
+use crate::app::App;
+use crate::assets;
+use crate::auth::Permission;
+use crate::settings::Settings;
+use crate::web::docs;
+use crate::web::openapi;
+use crate::web::route::{Route, Routes};
+
+/// The registry of everything that can be asked.
+pub fn all(settings: &Settings) -> Routes {
+    let mut routes = Routes::default();
+    health::register(&mut routes);
+    account::register(&mut routes);
+    users::register(&mut routes);
+    let _ = settings;
+    let page = Permission::Public;
+    routes.add(Route::get("/api/openapi.json", page, "Describes the API as OpenAPI 3.1"), document);
+    routes.add(Route::get("/api/docs", page, "Describes the API for people"), page_of_docs);
+    routes.add(Route::get("/api/docs.css", page, "Style of /api/docs"), style_of_docs);
+    routes.fallback(Route::get("/{*file}", page, "Serves the editor"), assets::serve);
+    routes
+}
+
+async fn document(State(app): State<App>) -> axum::Json<serde_json::Value> {
+    axum::Json(openapi::document(&app.route_table()))
+}
+
+async fn page_of_docs(State(app): State<App>) -> axum::response::Html<String> {
+    axum::response::Html(docs::page(&app.route_table()))
+}
+
+async fn style_of_docs() -> impl axum::response::IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css")], docs::STYLE)
+}

@@ -1,0 +1,67 @@
+//! Text to values, with a way out in every error.
+
+use std::net::SocketAddr;
+
+use super::SettingsError;
+
+const ADDRESS: &str = "use ADDRESS:PORT such as 127.0.0.1:1880";
+const MQTT_ADDRESS: &str = "use ADDRESS:PORT such as 127.0.0.1:1883, or off";
+
+pub(super) fn address(name: &'static str, text: &str) -> Result<SocketAddr, SettingsError> {
+    let mend = if name == "mqtt" { MQTT_ADDRESS } else { ADDRESS };
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| SettingsError::Value {
+        name,
+        value: text.to_owned(),
+        reason: "which is not an IP address with a port".to_owned(),
+        mend,
+    })
+}
+
+pub(super) fn boolean(name: &'static str, text: Option<&str>, default: bool) -> Result<bool, SettingsError> {
+    let Some(text) = text else { return Ok(default) };
+    let words = [("true", true), ("false", false), ("1", true), ("0", false), ("yes", true), ("no", false)];
+    words.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|(_, value)| *value).ok_or_else(|| {
+        SettingsError::Value {
+            name,
+            value: text.to_owned(),
+            reason: "which is neither yes nor no".to_owned(),
+            mend: "use true or false",
+        }
+    })
+}
+
+pub(super) fn keyword<T: Copy>(name: &'static str, text: &str, words: &[(&str, T)]) -> Result<T, SettingsError> {
+    words.iter().find(|(word, _)| text == *word).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        SettingsError::Value {
+            name,
+            value: text.to_owned(),
+            reason: format!("known here: {}", known.join(" or ")),
+            mend: "use one of these",
+        }
+    })
+}
+
+/// A whole number from 1 to 256.
+pub(super) fn whole(name: &'static str, text: Option<&str>, default: usize) -> Result<usize, SettingsError> {
+    let Some(text) = text else { return Ok(default) };
+    text.parse().ok().filter(|number| (1..=256).contains(number)).ok_or_else(|| SettingsError::Value {
+        name,
+        value: text.to_owned(),
+        reason: "which is no number of threads".to_owned(),
+        mend: "use a whole number from 1 to 256",
+    })
+}
+
+pub(super) fn host_name(text: &str) -> Result<String, SettingsError> {
+    let valid = !text.is_empty()
+        && text.len() <= 253
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    valid.then(|| text.to_ascii_lowercase()).ok_or_else(|| SettingsError::Value {
+        name: "allow-host",
+        value: text.to_owned(),
+        reason: "which is no host name".to_owned(),
+        mend: "use a name without port, such as tidewire.example.org",
+    })
+}
