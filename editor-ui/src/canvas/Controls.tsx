@@ -7,6 +7,7 @@ import { IconButton } from '../kit/widgets';
 import { indexOf } from '../model/document';
 import { bounds } from '../model/geometry';
 import { roleOf } from '../model/nodetypes';
+import type { Rect } from '../model/types';
 import { geoOf, view } from './view';
 
 export function Controls() {
@@ -42,15 +43,16 @@ function MiniMap() {
     // The still picture of the nodes is made once per movement; each move only draws the frame on it.
     let still: ImageData | undefined;
     let visible = false;
+    let area: Rect | undefined;
     const stop = view.onChange(() => {
       if (last.x === view.x && last.y === view.y && last.zoom === view.zoom) return;
       last = { x: view.x, y: view.y, zoom: view.zoom };
       window.clearTimeout(hide);
       hide = window.setTimeout(() => { visible = false; still = undefined; setShown(false); }, 900);
+      if (!visible) area = view.content();
+      const seen = view.visible();
+      if (!area || (area.x >= seen.x && area.y >= seen.y && area.x + area.w <= seen.x + seen.w && area.y + area.h <= seen.y + seen.h)) return;
       if (!visible) {
-        const area = view.content();
-        const seen = view.visible();
-        if (!area || (area.x >= seen.x && area.y >= seen.y && area.x + area.w <= seen.x + seen.w && area.y + area.h <= seen.y + seen.h)) return;
         visible = true;
         setShown(true);
       }

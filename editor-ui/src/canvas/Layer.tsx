@@ -7,7 +7,7 @@ import { overlaps, wirePath } from '../model/geometry';
 import { wireKey, type FlowNode, type Rect, type Wire } from '../model/types';
 import { Card, GroupFrame } from './Card';
 import { live } from '../net/live';
-import { FAR_ZOOM, OVERVIEW_ZOOM, cardElements, drag, geoOf, groupRect, placeOf, view, wireElements, wireEnds } from './view';
+import { FAR_ZOOM, OVERVIEW_ZOOM, cardElements, drag, geoOf, groupRect, placeOf, portPoint, view, wireElements, wireEnds } from './view';
 
 export interface Region {
   rect: Rect;
@@ -104,6 +104,7 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
           const key = wireKey(wire);
           return ends && <WirePath key={key} wire={wire} d={wirePath(...ends)} selected={wireSelection.has(key)} changed={changes.wires.has(wire.from)} />;
         })}
+        {!overview && <LinkLines />}
         <path id="draft-wire" className="wire draft" d="" />
         <path id="slice-line" className="slice" d="" />
       </svg>
@@ -116,6 +117,17 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
       <SubflowPorts />
     </>
   );
+}
+
+/** Links between link nodes of the open flow: thin and dashed, as they are no wires. */
+function LinkLines() {
+  const { doc, activeFlow } = useEditor.getState();
+  const ends = (indexOf(doc).placed.get(activeFlow) ?? []).filter((node) => node.type === 'link out' || node.type === 'link call');
+  const d = ends.flatMap((node) => (Array.isArray(node.links) ? (node.links as string[]) : []).flatMap((id) => {
+    const target = doc.nodes.get(id);
+    return target?.z === activeFlow ? [wirePath(portPoint(node, 'out', 0), portPoint(target, 'in', 0))] : [];
+  }));
+  return d.length ? <path className="wire link" d={d.join('')} /> : null;
 }
 
 /** In a subflow's own tab: its inputs and outputs, shown where they stand. */

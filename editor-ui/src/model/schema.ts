@@ -115,8 +115,17 @@ function hintOf(label: string, text: string): string {
   return bare(label) === bare(text) ? '' : text;
 }
 
+/** Node-RED's short property names, in words. */
+const WORDS: Record<string, string> = {
+  props: 'Message', func: 'Code', checkall: 'Matching', qos: 'QoS', clientid: 'Client id', keepalive: 'Keep alive', cleansession: 'Clean session',
+  crontab: 'Schedule', once: 'Once at the start', onceDelay: 'Delay at the start', complete: 'Output', tosidebar: 'In the debug panel', tostatus: 'As status',
+  datatype: 'Payload becomes', ttl: 'Time to live', usetls: 'TLS', protocolVersion: 'MQTT version', autoConnect: 'Connect by itself', baseUrl: 'Address', url: 'Address', property: 'Property',
+};
+
 /** `clientId` → "Client id". */
 export function humanise(key: string): string {
+  const known = WORDS[key];
+  if (known) return known;
   const words = key.replace(/([a-z\d])([A-Z])/g, '$1 $2').replace(/[_-]+/g, ' ').trim().toLowerCase();
   return words ? words[0].toUpperCase() + words.slice(1) : '(none)';
 }

@@ -13,7 +13,7 @@ const KEEP = 20;
 
 export function DataTab({ node }: { node: FlowNode }) {
   const [list, setList] = useState<Tapped[]>([]);
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState<boolean | null>(null);
   const [paused, setPaused] = useState(false);
   useEffect(() => {
     if (paused) return undefined;
@@ -36,7 +36,7 @@ export function DataTab({ node }: { node: FlowNode }) {
     <div className="data" data-testid="data">
       <Counters node={node} />
       <div className="data-bar">
-        <span className="dim">{paused ? 'paused' : open ? 'live: new messages appear here' : 'connecting…'}</span>
+        <span className="dim">{paused ? 'paused' : open ? 'live: new messages appear here' : open === null ? 'connecting…' : 'no messages: the server closed the connection'}</span>
         <button type="button" className="button small" onClick={() => setPaused(!paused)}><Icon name={paused ? 'play' : 'pause'} size={11} /> {paused ? 'Go on' : 'Pause'}</button>
       </div>
       <Messages title="Out" list={show('out')} last={live.nodes.get(node.id)?.last} />

@@ -25,7 +25,7 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
     URL.revokeObjectURL(link.href);
   };
   const copy = async (): Promise<void> => {
-    if (await copyText(text)) toast(`${nodes.length} nodes copied as JSON`, 'ok');
+    if (await copyText(text)) toast(`${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'} copied as JSON`, 'ok');
     else toast('The browser refused the clipboard: use Download.', 'error');
   };
   const choice = (id: Scope, label: string, off = false) => <button type="button" aria-pressed={scope === id} disabled={off} onClick={() => setScope(id)}>{label}</button>;
@@ -37,7 +37,7 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
         <div className="segmented"><button type="button" aria-pressed={!formatted} onClick={() => setFormatted(false)}>Compact</button><button type="button" aria-pressed={formatted} onClick={() => setFormatted(true)}>Formatted</button></div>
       </div>
       <textarea className="input area mono export-text" readOnly aria-label="Exported JSON" value={text.length > PREVIEW ? `${text.slice(0, PREVIEW)}\n… ${text.length - PREVIEW} more characters` : text} />
-      <p className="hint">{nodes.length} nodes, {(new Blob([text]).size / 1024).toFixed(1)} kB. Secrets are never part of an export.</p>
+      <p className="hint">{nodes.length} {nodes.length === 1 ? 'node' : 'nodes'}, {(new Blob([text]).size / 1024).toFixed(1)} kB. Secrets are never part of an export.</p>
     </Modal>
   );
 }

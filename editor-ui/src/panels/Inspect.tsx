@@ -14,6 +14,7 @@ import { isKnown, labelOf, roleOf, typeLabel } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 import { live } from '../net/live';
 import { DataTab } from './DataTab';
+import { Wires } from './Wires';
 import { useLive } from './live-hooks';
 
 export function Inspect({ sheet }: { sheet: boolean }) {
@@ -107,6 +108,7 @@ function Setup({ node }: { node: FlowNode }) {
         </div>
       )}
       {def ? <Form owner={ownerOf(node, def, !edits)} problems={mine} skip={node.type === 'comment' ? [] : ['name']} /> : <Unknown node={node} />}
+      {node.x !== undefined && node.type !== 'comment' && <Wires node={node} edits={edits} />}
       <Foot node={node} edits={edits} />
     </div>
   );
