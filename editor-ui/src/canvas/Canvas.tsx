@@ -131,7 +131,12 @@ function connectElement(element: HTMLDivElement | null, canvas: HTMLCanvasElemen
   view.resized(element.clientWidth, element.clientHeight);
   size.observe(element);
   const down = (event: PointerEvent): void => pointerDown(event);
-  const space = (event: KeyboardEvent): void => { if (event.code === 'Space') keys.space = event.type === 'keydown'; };
+  const space = (event: KeyboardEvent): void => {
+    if (event.code !== 'Space' || (event.target as Element).closest('input, textarea, select, button')) return;
+    keys.space = event.type === 'keydown';
+    // With space held the whole canvas pans, cards included.
+    element.classList.toggle('panning', keys.space);
+  };
   const reveal = (event: Event): void => view.reveal((event as CustomEvent<string>).detail);
   const hover = hoverWatcher();
   element.addEventListener('pointerdown', down);

@@ -55,7 +55,7 @@ export const Card = memo(function Card({ node, selected, problem, severity, chan
       {!bare && <span className={`card-label${named ? '' : ' unnamed'}`}>{shown}</span>}
       {problem && <span className={`card-mark ${severity}`} title={problem} data-testid="node-problem"><Icon name="warn" size={13} /></span>}
       {changed && !junction && !far && <span className="card-changed" title="Changed since the last deploy" />}
-      {def?.button && !bare && !far && <ActionButton node={node} label={label} onAction={onAction} />}
+      {def?.button && !bare && <ActionButton node={node} label={label} onAction={onAction} />}
       {inputs > 0 && !far && <span className="port in" data-testid="port-in" data-way="in" data-port={0} data-node={node.id} />}
       {!far && Array.from({ length: outputs }, (_, port) => (
         <span key={port} className="port out" data-testid="port-out" data-way="out" data-port={port} data-node={node.id} title={outputs > 1 ? outputName(types, node, port) : undefined} style={outputs > 1 ? { top: rect.h / 2 + (port - (outputs - 1) / 2) * 15 - 5 } : undefined} />

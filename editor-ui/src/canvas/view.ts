@@ -11,8 +11,8 @@ export const MIN_ZOOM = 0.1;
 export const MAX_ZOOM = 2;
 /** Below this the cards are painted, not built. */
 export const OVERVIEW_ZOOM = 0.48;
-/** Below this cards are built without icon, marks of activity and ports, which could not be hit anyway. */
-export const FAR_ZOOM = 0.66;
+/** Below this cards are built without icon and ports, which could hardly be hit. */
+export const FAR_ZOOM = 0.61;
 
 class View {
   x = 0;
