@@ -4,7 +4,7 @@
 use super::{
     AckOutcome, ConnectionSettings, OnFailed, PublishOutcome, Qos,
     acks::{Completion, Window},
-    link::{Event, Offer, Received, Sender},
+    link::{Answer, Event, Offer, Received, Sender},
     outbox::Outbox,
     registry::{Registry, Step},
     shared::{Command, Inbox, Shared},
@@ -48,6 +48,8 @@ pub(super) struct Core<S> {
     /// Until then nothing is published: the subscriptions of a new connection come first.
     held_until: Option<Instant>,
     answers_due: usize,
+    /// Answers to messages that somebody has to wait for.
+    pub(super) answers: Vec<(u64, Answer)>,
     inflight_max: usize,
     pub(super) wants_connection: bool,
     pub(super) stopping: bool,
@@ -72,6 +74,7 @@ impl<S: Sender> Core<S> {
             had_session: false,
             held_until: None,
             answers_due: 0,
+            answers: Vec::new(),
             inflight_max: 1,
             wants_connection: false,
             stopping: false,
@@ -238,6 +241,16 @@ impl<S: Sender> Core<S> {
         }
     }
 
+    /// Asks for a turn soon.
+    pub(super) fn ask_again(&self) {
+        self.shared.signal();
+    }
+
+    /// The broker answered a message, or the library gave it up.
+    pub(super) fn on_published(&mut self, order: u64, reason: Option<u8>) {
+        self.outbox.answered(order, reason);
+    }
+
     fn acknowledges_failures(&self) -> bool {
         self.settings.on_failed == OnFailed::Acknowledge || !self.settings.broker_keeps_session()
     }
@@ -280,6 +293,10 @@ impl<S: Sender> Core<S> {
             }
             match self.sender.publish(message) {
                 Offer::Taken => self.outbox.submit_front(),
+                Offer::Tracked(answer) => {
+                    let order = self.outbox.track_front();
+                    self.answers.push((order, answer));
+                }
                 Offer::Invalid => self.outbox.refuse_front(TOPIC_NAME_INVALID),
                 Offer::Full => break,
             }

@@ -69,7 +69,16 @@ fn turn<S: Sender>(core: &Shared<S>) {
             let answer = answer.await;
             let mut core = core.borrow_mut();
             core.on_answer(&filter, answer);
-            core.turn();
+            core.ask_again();
+        });
+    }
+    for (order, answer) in borrowed.answers.drain(..) {
+        let core = Rc::clone(core);
+        spawn_local(async move {
+            let reason = answer.await;
+            let mut core = core.borrow_mut();
+            core.on_published(order, reason);
+            core.ask_again();
         });
     }
 }

@@ -44,10 +44,15 @@ pub(super) struct Lost {
     pub(super) ended: bool,
 }
 
+/// Tells the reason code with which the broker answered a message; `None` when the library gave the message up.
+pub(super) type Answer = std::pin::Pin<Box<dyn Future<Output = Option<u8>>>>;
+
 /// Whether the library took a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offer {
+    /// It did; what becomes of it is reported by events.
     Taken,
+    /// It did; what becomes of it is told here.
+    Tracked(Answer),
     /// Not now.
     Full,
     /// Never.

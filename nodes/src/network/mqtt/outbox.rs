@@ -4,7 +4,7 @@
 //! forgets it all; then everything not acknowledged goes out again from here, in its order.
 
 use super::{Outgoing, PublishOutcome, Qos};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A message of QoS 1 or 2 that the library has.
 struct Entry {
@@ -21,6 +21,8 @@ pub(super) struct Outbox {
     /// Under way, by packet id.
     unacked: Vec<Option<Entry>>,
     unacked_len: usize,
+    /// Under way, answered one by one.
+    tracked: BTreeMap<u64, Outgoing>,
     next_order: u64,
 }
 
@@ -48,7 +50,7 @@ impl Outbox {
 
     /// Messages that the broker has not acknowledged.
     pub(super) fn under_way(&self) -> usize {
-        self.submitted.len() + self.unacked_len
+        self.submitted.len() + self.unacked_len + self.tracked.len()
     }
 
     /// The library took the first message.
@@ -60,6 +62,26 @@ impl Outbox {
         }
         self.submitted.push_back(Entry { order: self.next_order, message });
         self.next_order += 1;
+    }
+
+    /// The library took the first message and will answer under the returned number.
+    pub(super) fn track_front(&mut self) -> u64 {
+        let order = self.next_order;
+        self.next_order += 1;
+        if let Some(message) = self.queue.pop_front() {
+            self.tracked.insert(order, message);
+        }
+        order
+    }
+
+    /// The answer to a tracked message. Without a reason the library gave it up: it is queued again, unless a lost
+    /// session has seen to that.
+    pub(super) fn answered(&mut self, order: u64, reason: Option<u8>) {
+        let Some(message) = self.tracked.remove(&order) else { return };
+        match reason {
+            Some(reason) => message.finish(outcome(reason)),
+            None => self.queue.push_front(message),
+        }
     }
 
     /// The first message cannot be sent at all.
@@ -85,17 +107,15 @@ impl Outbox {
     pub(super) fn acknowledged(&mut self, packet_id: u16, reason: u8) {
         let Some(entry) = self.unacked.get_mut(usize::from(packet_id)).and_then(Option::take) else { return };
         self.unacked_len -= 1;
-        entry.message.finish(if reason < 0x80 {
-            PublishOutcome::Acknowledged { reason }
-        } else {
-            PublishOutcome::Refused { reason }
-        });
+        entry.message.finish(outcome(reason));
     }
 
     /// The broker has lost the session, and with it the library all that was under way: it is queued again.
     pub(super) fn session_lost(&mut self) {
         let mut again: Vec<Entry> =
             self.unacked.iter_mut().filter_map(Option::take).chain(self.submitted.drain(..)).collect();
+        let tracked = std::mem::take(&mut self.tracked);
+        again.extend(tracked.into_iter().map(|(order, message)| Entry { order, message }));
         self.unacked_len = 0;
         again.sort_by_key(|entry| entry.order);
         for entry in again.into_iter().rev() {
@@ -110,6 +130,10 @@ impl Outbox {
             message.finish(PublishOutcome::Dropped);
         }
     }
+}
+
+fn outcome(reason: u8) -> PublishOutcome {
+    if reason < 0x80 { PublishOutcome::Acknowledged { reason } } else { PublishOutcome::Refused { reason } }
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Shared {
     }
 
     /// Wakes the client thread, once for all that comes until it looks.
-    fn signal(&self) {
+    pub(super) fn signal(&self) {
         if !self.signalled.swap(true, Ordering::AcqRel) {
             self.wake.notify_one();
         }

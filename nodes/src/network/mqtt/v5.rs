@@ -9,7 +9,8 @@ use super::{
 };
 use rumqttc_v5::{
     AckMode, AsyncClient, Broker, BrokerSessionResumePolicy, ClientError, ConnectionError, Event as LibraryEvent,
-    EventLoop, IncomingPacketSizeLimit, ManualAck, MqttOptions, Outgoing as LibraryOutgoing, PublishOptions,
+    EventLoop, IncomingPacketSizeLimit, ManualAck, MqttOptions, PersistedAckMode, PersistedSession, PublishNotice,
+    PublishNoticeError, PublishOptions, PublishResult, SessionStore, SessionStoreError, SessionStoreKey,
     TlsConfiguration, Transport, default_socket_connect,
     mqttbytes::{
         QoS,
@@ -19,12 +20,16 @@ use rumqttc_v5::{
         },
     },
 };
+use std::pin::Pin;
 
 /// MQTT 5 messages of QoS 1 and 2 that the broker may send before it waits for acknowledgements. The same order as the
 /// graph's inboxes, so that the window, not memory, holds back a fast broker.
 const RECEIVE_MAX: u16 = 1_024;
 /// A session without a stated expiry is kept for as long as MQTT allows when it is not clean.
 const EXPIRY_NEVER: u32 = u32::MAX;
+
+/// MQTT 5: Retain not supported.
+const RETAIN_NOT_SUPPORTED: u8 = 0x9A;
 
 pub(super) struct LinkV5 {
     client: AsyncClient,
@@ -73,6 +78,10 @@ impl LinkV5 {
         let mut network = options.network_options();
         network.set_tcp_nodelay(true);
         options.set_network_options(network);
+        if !settings.clean_session {
+            let nothing = NothingUnderWay::new(&options);
+            options.set_session_store(nothing);
+        }
         let (client, events) = AsyncClient::builder(options)
             .capacity(REQUESTS_MAX)
             .try_build()
@@ -90,7 +99,13 @@ impl Link for LinkV5 {
 
     async fn poll(&mut self) -> Result<Event, Lost> {
         match self.events.poll().await {
-            Ok(event) => Ok(translate(event)),
+            Ok(event) => {
+                // Asked once; from then on it would only cost a snapshot of everything at every step.
+                if self.events.options.session_store().is_some() {
+                    self.events.options.clear_session_store();
+                }
+                Ok(translate(event))
+            }
             Err(error) => {
                 Err(Lost { ended: matches!(error, ConnectionError::RequestsDone), reason: error.to_string() })
             }
@@ -117,15 +132,6 @@ fn translate(event: LibraryEvent) -> Event {
             packet_id: publish.pkid,
             properties: publish.properties.map(|properties| Box::new(from_properties(properties))),
         }),
-        LibraryEvent::Outgoing(LibraryOutgoing::Publish(packet_id)) if packet_id != 0 => Event::Sent(packet_id),
-        LibraryEvent::Incoming(Packet::PubAck(ack)) => {
-            Event::Acknowledged { packet_id: ack.pkid, reason: ack.reason as u8 }
-        }
-        // An error in the first answer to QoS 2 ends the exchange; otherwise the second answer does.
-        LibraryEvent::Incoming(Packet::PubRec(rec)) if rec.reason as u8 >= 0x80 => {
-            Event::Acknowledged { packet_id: rec.pkid, reason: rec.reason as u8 }
-        }
-        LibraryEvent::Incoming(Packet::PubComp(comp)) => Event::Acknowledged { packet_id: comp.pkid, reason: 0 },
         LibraryEvent::Incoming(Packet::ConnAck(ack)) => Event::Connected {
             session_present: ack.session_present,
             receive_max: ack.properties.as_ref().and_then(|p| p.receive_max).unwrap_or(u16::MAX),
@@ -143,6 +149,14 @@ impl Sender for SenderV5 {
         let mut options = PublishOptions::new(to_qos(message.qos)).retain(message.retain);
         if let Some(properties) = &message.properties {
             options = options.properties(to_properties(properties));
+        }
+        if message.qos != Qos::AtMostOnce {
+            // The library forgets its events when a connection breaks, but never an answer that it promised.
+            return match self.0.try_publish_tracked(&*message.topic, message.payload.clone(), options) {
+                Ok(notice) => Offer::Tracked(Box::pin(answer(notice))),
+                Err(ClientError::RequestChannelFull(_) | ClientError::RequestChannelDisconnected(_)) => Offer::Full,
+                Err(_) => Offer::Invalid,
+            };
         }
         match self.0.try_publish(&*message.topic, message.payload.clone(), options) {
             Ok(()) => Offer::Taken,
@@ -164,7 +178,7 @@ impl Sender for SenderV5 {
         &self,
         wanted: &Wanted,
         identified: bool,
-    ) -> Result<std::pin::Pin<Box<dyn Future<Output = Option<Result<Qos, u8>>>>>, ()> {
+    ) -> Result<Pin<Box<dyn Future<Output = Option<Result<Qos, u8>>>>>, ()> {
         let subscription = &wanted.subscription;
         let mut filter = SubscribeFilter::new(subscription.filter.clone(), to_qos(subscription.qos));
         // No Local on a shared subscription is a protocol error.
@@ -193,6 +207,60 @@ impl Sender for SenderV5 {
     fn disconnect(&self) {
         // A full channel: the deadline of the stop ends the connection instead.
         let _ = self.0.try_disconnect();
+    }
+}
+
+/// The reason code in the answer to a message; `None` when there will be no answer.
+async fn answer(notice: PublishNotice) -> Option<u8> {
+    match notice.wait_async().await {
+        Ok(PublishResult::Qos1(ack)) => Some(ack.reason as u8),
+        Ok(PublishResult::Qos2PubRecRejected(rec)) => Some(rec.reason as u8),
+        Ok(_) => Some(0),
+        Err(PublishNoticeError::V5PubAck(reason)) => Some(reason as u8),
+        Err(PublishNoticeError::V5PubRec(reason)) => Some(reason as u8),
+        // The broker was done with the message before the connection broke.
+        Err(PublishNoticeError::V5PubComp(_)) => Some(0),
+        Err(PublishNoticeError::RetainNotSupported) => Some(RETAIN_NOT_SUPPORTED),
+        Err(_) => None,
+    }
+}
+
+/// Tells the library that this client has nothing under way of the session that the broker kept. It has not: messages
+/// not acknowledged wait in the outbox of a durable node, not here. Without this it would refuse to subscribe and to
+/// publish on such a session.
+#[derive(Debug)]
+struct NothingUnderWay(PersistedSession);
+
+impl NothingUnderWay {
+    fn new(options: &MqttOptions) -> Self {
+        Self(PersistedSession {
+            format_version: 1,
+            client_id: options.client_id(),
+            clean_start: options.clean_start(),
+            session_expiry_interval: None,
+            outgoing_inflight_upper_limit: options.get_outgoing_inflight_upper_limit(),
+            ack_mode: PersistedAckMode::Manual,
+            last_pkid: 0,
+            last_puback: 0,
+            replay: Vec::new(),
+            incoming_qos2: Vec::new(),
+        })
+    }
+}
+
+type Stored<'a, T> = Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
+
+impl SessionStore for NothingUnderWay {
+    fn load<'a>(&'a self, _key: &'a SessionStoreKey) -> Stored<'a, Option<PersistedSession>> {
+        Box::pin(async { Ok(Some(self.0.clone())) })
+    }
+
+    fn save<'a>(&'a self, _key: &'a SessionStoreKey, _session: &'a PersistedSession) -> Stored<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn clear<'a>(&'a self, _key: &'a SessionStoreKey) -> Stored<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 }
 
