@@ -162,9 +162,16 @@ fn start(shared: &Arc<Shared>, starting: Vec<Starting>) {
             driver
         })
         .collect();
-    for mut driver in drivers {
+    let started: Vec<(Driver, bool)> = drivers
+        .into_iter()
+        .map(|mut driver| {
+            let started = driver.start().is_ok();
+            (driver, started)
+        })
+        .collect();
+    // No task runs before all nodes have started: what a node signals to itself while it starts finds the others there.
+    for (driver, started) in started {
         let slot = driver.slot().clone();
-        let started = driver.start().is_ok();
         let task = shared.runtime.spawn(driver.run(started));
         *slot.task.lock() = Some(task);
     }
