@@ -41,7 +41,7 @@ function MiniMap() {
     let frame = 0;
     let last = { x: view.x, y: view.y, zoom: view.zoom };
     // The still picture of the nodes is made once per movement; each move only draws the frame on it.
-    let still: ImageData | undefined;
+    let still: HTMLCanvasElement | undefined;
     let visible = false;
     let area: Rect | undefined;
     const stop = view.onChange(() => {
@@ -66,30 +66,34 @@ function MiniMap() {
   return <canvas ref={canvas} width={W} height={H} className={`mini-map${shown ? ' shown' : ''}`} aria-hidden="true" />;
 }
 
-function drawMap(canvas: HTMLCanvasElement | null, still: ImageData | undefined): ImageData | undefined {
-  const context = canvas?.getContext('2d', { willReadFrequently: true });
+function drawMap(canvas: HTMLCanvasElement | null, still: HTMLCanvasElement | undefined): HTMLCanvasElement | undefined {
+  const context = canvas?.getContext('2d');
   const { doc, types, activeFlow } = get();
   const nodes = indexOf(doc).placed.get(activeFlow) ?? [];
   const area = bounds(nodes.map((node) => geoOf(node).rect));
   if (!context || !area) return undefined;
   const k = Math.min((W - 12) / area.w, (H - 12) / area.h, 0.2);
   const place = (x: number, y: number): [number, number] => [(x - area.x) * k + (W - area.w * k) / 2, (y - area.y) * k + (H - area.h * k) / 2];
-  if (still) context.putImageData(still, 0, 0);
-  else {
-    context.clearRect(0, 0, W, H);
-    const style = getComputedStyle(document.documentElement);
+  const style = getComputedStyle(document.documentElement);
+  if (!still) {
+    still = document.createElement('canvas');
+    still.width = W;
+    still.height = H;
+    const pen = still.getContext('2d');
     const colours = new Map(['in', 'logic', 'state', 'out', 'system'].map((role) => [role, style.getPropertyValue(`--role-${role}`)]));
     for (const node of nodes) {
+      if (!pen) break;
       const { rect } = geoOf(node);
-      context.fillStyle = colours.get(roleOf(types, node)) ?? '';
+      pen.fillStyle = colours.get(roleOf(types, node)) ?? '';
       const [x, y] = place(rect.x, rect.y);
-      context.fillRect(x, y, Math.max(2, rect.w * k), Math.max(1.5, rect.h * k));
+      pen.fillRect(x, y, Math.max(2, rect.w * k), Math.max(1.5, rect.h * k));
     }
-    still = context.getImageData(0, 0, W, H);
   }
+  context.clearRect(0, 0, W, H);
+  context.drawImage(still, 0, 0);
   const seen = view.visible();
   const [x, y] = place(seen.x, seen.y);
-  context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue('--accent');
+  context.strokeStyle = style.getPropertyValue('--accent');
   context.lineWidth = 1.5;
   context.strokeRect(x, y, seen.w * k, seen.h * k);
   return still;

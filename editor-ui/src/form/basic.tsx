@@ -116,11 +116,13 @@ export function Secret({ field, inputId, owner }: WidgetProps) {
   const typed = useEditor((state) => state.secrets[owner.node.id]?.[field.key]);
   const [told, setTold] = useState(false);
   const { id, type } = owner.node;
+  const runs = useEditor((state) => state.deployed.nodes.has(id));
   useEffect(() => {
+    if (!runs) return undefined;
     let gone = false;
     api.credentials(type, id).then((answer) => { if (!gone) setTold(answer?.[`has_${field.key}`] === true || Boolean(answer?.[field.key])); }, () => undefined);
     return () => { gone = true; };
-  }, [id, type, field.key]);
+  }, [id, type, field.key, runs]);
   const stored = told || has(owner.node, field.key);
   const state = typed !== undefined ? 'new value, saved at the next deploy' : stored ? 'set' : 'not set';
   return (
