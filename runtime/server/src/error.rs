@@ -133,7 +133,7 @@ impl From<AppendError> for ApiError {
             AppendError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
             AppendError::ReadOnly { .. } => (StatusCode::SERVICE_UNAVAILABLE, "log_read_only"),
             AppendError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-            _ => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_event"),
+            _ => (StatusCode::BAD_REQUEST, "invalid_event"),
         };
         let api = ApiError::new(status, code, error.to_string());
         match error {

@@ -1,7 +1,16 @@
 //! All routes, a file per subject.
 
 mod account;
+mod deploys;
+mod events;
+mod flow;
+mod flows;
 mod health;
+mod nodes;
+mod operate;
+mod projections;
+mod streams;
+mod things;
 mod users;
 
 use axum::extract::State;
@@ -10,18 +19,25 @@ use axum::http::header;
 use crate::app::App;
 use crate::assets;
 use crate::auth::Permission;
-use crate::settings::Settings;
 use crate::web::docs;
 use crate::web::openapi;
 use crate::web::route::{Route, Routes};
 
 /// The registry of everything that can be asked.
-pub fn all(settings: &Settings) -> Routes {
+pub fn all() -> Routes {
     let mut routes = Routes::default();
     health::register(&mut routes);
     account::register(&mut routes);
     users::register(&mut routes);
-    let _ = settings;
+    flows::register(&mut routes);
+    flow::register(&mut routes);
+    nodes::register(&mut routes);
+    operate::register(&mut routes);
+    events::register(&mut routes);
+    streams::register(&mut routes);
+    projections::register(&mut routes);
+    things::register(&mut routes);
+    deploys::register(&mut routes);
     let page = Permission::Public;
     routes.add(Route::get("/api/openapi.json", page, "Describes the API as OpenAPI 3.1"), document);
     routes.add(Route::get("/api/docs", page, "Describes the API for people"), page_of_docs);

@@ -20,7 +20,7 @@ use crate::routes;
 
 /// The whole service.
 pub fn service(app: &App) -> Router {
-    let routes = routes::all(&app.settings);
+    let routes = routes::all();
     app.set_route_table(routes.table());
     routes
         .into_router()

@@ -50,6 +50,8 @@ struct Session {
     core: Arc<Core>,
     principal: Principal,
     watch: Watch,
+    /// The client has said what it wants.
+    asked: bool,
     wanted: Option<HashSet<String>>,
     sent: Arc<Picture>,
     debug: VecDeque<Json>,
@@ -65,7 +67,9 @@ pub async fn run(mut socket: WebSocket, app: App, core: Arc<Core>, principal: Pr
         tail_from: core.log.head().next(),
         core,
         principal,
-        watch: Watch { watch: Some(Vec::new()), ..Watch::default() },
+        // Until the client has said what it wants, debug lines are collected: its wish may be on its way.
+        watch: Watch { watch: Some(Vec::new()), debug: true, tail: false },
+        asked: false,
         wanted: Some(HashSet::new()),
         sent: Arc::default(),
         debug: VecDeque::new(),
@@ -104,8 +108,12 @@ impl Session {
     /// Replaces what the client wants; what is not understood changes nothing.
     fn wants(&mut self, text: &str) {
         let Ok(watch) = serde_json::from_str::<Watch>(text) else { return };
-        if watch.tail && !self.watch.tail {
+        if self.asked && watch.tail && !self.watch.tail {
             self.tail_from = self.core.log.head().next();
+        }
+        self.asked = true;
+        if !watch.debug {
+            self.debug.clear();
         }
         self.wanted = watch.watch.clone().map(|ids| ids.into_iter().collect());
         // Newly watched nodes are sent whole: the difference to nothing.
@@ -151,7 +159,7 @@ impl Session {
 
     /// What to send now; `None` when nothing changed.
     async fn frame(&mut self, picture: Arc<Picture>) -> Option<Frame> {
-        if !self.may(Command::Watch) {
+        if !self.asked || !self.may(Command::Watch) {
             return None;
         }
         let wanted = |id: &str| self.wanted.as_ref().is_none_or(|ids| ids.contains(id));

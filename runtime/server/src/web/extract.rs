@@ -141,9 +141,6 @@ pub fn require_json(headers: &HeaderMap) -> ApiResult<()> {
 
 /// The error for a body that does not parse.
 pub fn bad_json(error: &serde_json::Error) -> ApiError {
-    let (status, code) = match error.classify() {
-        serde_json::error::Category::Data => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body"),
-        _ => (StatusCode::BAD_REQUEST, "invalid_json"),
-    };
-    ApiError::new(status, code, format!("the body is not what this route takes: {error}"))
+    let code = if error.is_data() { "invalid_body" } else { "invalid_json" };
+    ApiError::bad_request(code, format!("the body is not what this route takes: {error}"))
 }

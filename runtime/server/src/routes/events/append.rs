@@ -1,0 +1,158 @@
+//! Appends in the three modes of CloudEvents over HTTP.
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use tidewire_api::log::{AppendAnswer, StoredEvent};
+use tidewire_log::EventLog as _;
+use tidewire_model::append::AppendRequest;
+use tidewire_model::event::StreamName;
+use tidewire_model::event::json::{Incoming, parse_incoming, parse_incoming_batch};
+
+use crate::auth::Principal;
+use crate::error::{ApiError, ApiResult};
+use crate::web::extract::Running;
+
+/// Streams that only the server itself writes: who could add a deploy could run anything.
+const OWN_CATEGORIES: [&str; 3] = ["flow", "user", "session"];
+
+pub(super) async fn append(
+    actor: Principal,
+    core: Running,
+    headers: HeaderMap,
+    body: Bytes,
+) -> ApiResult<(StatusCode, axum::Json<AppendAnswer>)> {
+    let incoming = read(&headers, &body)?;
+    if incoming.is_empty() {
+        return Err(ApiError::bad_request("invalid_event", "there is no event in the batch; send at least one"));
+    }
+    let name = actor.actor();
+    let mut requests = Vec::with_capacity(incoming.len());
+    for Incoming { stream, expected, mut event } in incoming {
+        check(&stream, &event.event_type)?;
+        event.actor = Some(name.as_str().into());
+        requests.push(AppendRequest { stream, expected, events: vec![event] });
+    }
+    let names: Vec<(Option<String>, String)> = requests
+        .iter()
+        .map(|request| {
+            let id = request.events.first().and_then(|event| event.id.as_ref()).map(ToString::to_string);
+            (id, request.stream.to_string())
+        })
+        .collect();
+    let appended = core.log.append(requests).await?;
+    let items: Vec<StoredEvent> = names
+        .into_iter()
+        .zip(appended)
+        .map(|((id, stream), stored)| StoredEvent {
+            id,
+            stream,
+            position: stored.first_position.get(),
+            version: stored.version,
+            deduplicated: stored.deduplicated,
+        })
+        .collect();
+    let position = items.first().map_or(0, |item| item.position);
+    Ok((StatusCode::CREATED, axum::Json(AppendAnswer { position, items })))
+}
+
+fn check(stream: &StreamName, event_type: &str) -> ApiResult<()> {
+    let refuse = |text: String| Err(ApiError::bad_request("reserved", text));
+    if let Err(error) = StreamName::new(stream.as_str()) {
+        return refuse(error.to_string());
+    }
+    if OWN_CATEGORIES.contains(&stream.category()) {
+        return refuse(format!("the stream '{stream}' is written by the server only; choose another name"));
+    }
+    if event_type.starts_with("tidewire.") {
+        return refuse(format!("the event type '{event_type}' is the server's own; choose one without tidewire."));
+    }
+    Ok(())
+}
+
+fn read(headers: &HeaderMap, body: &[u8]) -> ApiResult<Vec<Incoming>> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    let essence = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let bad = |error: &dyn std::fmt::Display| ApiError::bad_request("invalid_event", format!("no CloudEvent: {error}"));
+    match essence.as_str() {
+        "application/cloudevents-batch+json" => parse_incoming_batch(body).map_err(|error| bad(&error)),
+        "application/cloudevents+json" => Ok(vec![parse_incoming(body).map_err(|error| bad(&error))?]),
+        _ if headers.contains_key("ce-specversion") => {
+            let text = binary(headers, kind, body);
+            Ok(vec![parse_incoming(text.as_bytes()).map_err(|error| bad(&error))?])
+        }
+        "application/json" if body.trim_ascii_start().starts_with(b"[") => {
+            parse_incoming_batch(body).map_err(|error| bad(&error))
+        }
+        "application/json" => Ok(vec![parse_incoming(body).map_err(|error| bad(&error))?]),
+        _ => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "not_cloudevents",
+            "send application/cloudevents+json, application/cloudevents-batch+json, or any type with ce- headers",
+        )),
+    }
+}
+
+/// The structured form of a binary-mode event: attributes stand in `ce-` headers.
+fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> String {
+    let mut event = Map::new();
+    for (name, value) in headers {
+        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("ce-"), value.to_str()) {
+            event.insert(name.to_owned(), decode(value).into());
+        }
+    }
+    if !kind.is_empty() {
+        event.insert("datacontenttype".to_owned(), kind.into());
+    }
+    if !body.is_empty() {
+        event.insert("data_base64".to_owned(), STANDARD.encode(body).into());
+    }
+    Value::Object(event).to_string()
+}
+
+/// Headers carry what is not ASCII percent-encoded.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        match after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or("");
+            }
+            None => {
+                bytes.push(b'%');
+                rest = after;
+            }
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn percent_encoded_headers_are_read() {
+        assert_eq!(decode("thing-%C3%A4%20b"), "thing-ä b");
+        assert_eq!(decode("100%"), "100%");
+        assert_eq!(decode("%zz"), "%zz");
+    }
+
+    #[test]
+    fn nobody_writes_the_servers_own_streams_and_types() {
+        let stream = |name: &str| StreamName::reserved(name).unwrap();
+        assert!(check(&stream("thing-a"), "reading-reported").is_ok());
+        for (name, event_type) in
+            [("flow-main", "x"), ("user-anna", "x"), ("$x", "x"), ("thing-a", "tidewire.flows.deployed")]
+        {
+            assert_eq!(check(&stream(name), event_type).unwrap_err().code, "reserved", "{name} {event_type}");
+        }
+    }
+}

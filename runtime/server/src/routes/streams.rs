@@ -1,0 +1,54 @@
+//! Streams: names, versions, last change.
+
+use axum::extract::Path;
+use tidewire_api::List;
+use tidewire_api::log::{Stream, StreamsQuery};
+use tidewire_log::{EventLog as _, StreamList};
+use tidewire_model::event::StreamName;
+use tidewire_model::query::StreamHead;
+
+use crate::auth::Permission;
+use crate::error::{ApiError, ApiResult};
+use crate::web::extract::{Query, Running};
+use crate::web::route::{Route, Routes};
+
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+pub fn register(routes: &mut Routes) {
+    let read = Permission::EventsRead;
+    let list_route = Route::get("/api/streams", read, "Streams with their version and last change");
+    routes.add(list_route.query::<StreamsQuery>().answers::<List<Stream>>(), list);
+    routes.add(Route::get("/api/streams/{name}", read, "One stream").answers::<Stream>(), one);
+}
+
+fn public(head: &StreamHead) -> Stream {
+    Stream {
+        name: head.stream.to_string(),
+        version: head.version,
+        position: head.position.get(),
+        time: head.recorded_time,
+    }
+}
+
+async fn list(core: Running, Query(query): Query<StreamsQuery>) -> ApiResult<axum::Json<List<Stream>>> {
+    let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let wanted = StreamList {
+        pattern: query.pattern.as_deref().map(Into::into),
+        after: query.cursor.as_deref().map(Into::into),
+        limit: limit + 1,
+    };
+    let mut heads = core.log.streams(wanted).await?;
+    let more = heads.len() > limit;
+    heads.truncate(limit);
+    let next = heads.last().filter(|_| more).map(|head| head.stream.to_string());
+    Ok(axum::Json(List { items: heads.iter().map(public).collect(), next }))
+}
+
+async fn one(core: Running, Path(name): Path<String>) -> ApiResult<axum::Json<Stream>> {
+    let unknown = || ApiError::not_found(format!("there is no stream '{name}'"));
+    let stream = StreamName::reserved(name.as_str()).map_err(|_| unknown())?;
+    let heads = core.log.heads(vec![stream]).await?;
+    let head = heads.first().filter(|head| head.version > 0).ok_or_else(unknown)?;
+    Ok(axum::Json(public(head)))
+}
