@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
-use tidewire_model::Value;
 use serde_json::json;
+use tidewire_model::Value;
 use tidewire_node_api::bench::Bench;
 
 fn press(bench: Bench) -> Bench {

@@ -1,0 +1,91 @@
+//! `mqtt-broker` is a connection to an MQTT broker, shared by the nodes that name it.
+
+mod config;
+mod link;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use tidewire_model::{Message, Problem};
+use tidewire_node_api::{
+    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, StopReason,
+};
+
+use super::mqtt::ConnectionSettings;
+use config::MqttBrokerConfig;
+pub(crate) use config::pairs;
+pub(crate) use link::{BrokerLink, LinkState, Seat, Watch};
+
+pub(crate) struct MqttBroker {
+    settings: ConnectionSettings,
+    auto_connect: bool,
+    link: Arc<BrokerLink>,
+}
+
+/// The node tells itself that all nodes of the deploy have started.
+struct AllThere;
+
+impl NodeType for MqttBroker {
+    type Config = MqttBrokerConfig;
+
+    const META: Meta = Meta {
+        icon: "broker",
+        inputs: 0,
+        outputs: &[],
+        keywords: &["mqtt", "server", "connection", "mosquitto"],
+        ..Meta::new("mqtt-broker", "MQTT broker", Category::Config, Role::System, Kind::Config)
+    };
+
+    fn check(config: &MqttBrokerConfig) -> Vec<Problem> {
+        config.problems()
+    }
+
+    fn build(config: MqttBrokerConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
+        let (settings, version_5) = config.settings().map_err(BuildError)?;
+        let link = Arc::new(BrokerLink::new(version_5, config.is_local()));
+        Ok(MqttBroker { settings, auto_connect: config.auto_connect(), link })
+    }
+}
+
+impl Node for MqttBroker {
+    fn start(&mut self, _state: Option<State>, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        self.settings.username = ctx.credential("user").filter(|user| !user.is_empty());
+        self.settings.password = ctx.credential("password").filter(|password| !password.is_empty());
+        self.link.open(self.settings.clone()).map_err(|error| NodeError::new(error.to_string()))?;
+        // A broker delivers what it kept for the session at once: the nodes that want it must have subscribed by then.
+        ctx.feed().signal(Signal::Own(Box::new(AllThere)));
+        Ok(())
+    }
+
+    fn process(&mut self, _message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        ctx.drop_message();
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Signal, _ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        if let Signal::Own(own) = signal
+            && own.is::<AllThere>()
+        {
+            self.link.all_there(self.auto_connect);
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, reason: StopReason, _ctx: &mut Ctx<'_>) -> Option<State> {
+        let connection = self.link.close();
+        match reason {
+            // The process is about to end: what is queued goes out first.
+            StopReason::Shutdown => drop(connection),
+            // Saying goodbye may take two seconds, which must not hold up a deploy.
+            StopReason::Replaced | StopReason::Removed => drop(std::thread::spawn(move || drop(connection))),
+        }
+        None
+    }
+
+    fn resource(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(Arc::clone(&self.link) as Arc<dyn Any + Send + Sync>)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
