@@ -10,7 +10,11 @@ const to = fileURLToPath(new URL('../src/gen/', import.meta.url));
 
 const schemas = async (folder) => {
   const entries = await readdir(folder, { withFileTypes: true });
-  const nested = await Promise.all(entries.map((entry) => (entry.isDirectory() ? schemas(join(folder, entry.name)) : entry.name.endsWith('.json') ? [join(folder, entry.name)] : [])));
+  const nested = await Promise.all(
+    entries.map((entry) =>
+      entry.isDirectory() ? schemas(join(folder, entry.name)) : entry.name.endsWith('.json') ? [join(folder, entry.name)] : [],
+    ),
+  );
   return nested.flat();
 };
 
@@ -23,7 +27,11 @@ await mkdir(to, { recursive: true });
 for (const file of files.sort()) {
   const name = basename(file, '.json').replace(/\.schema$/, '');
   const schema = JSON.parse(await readFile(file, 'utf8'));
-  const text = await compile(schema, schema.title ?? name, { bannerComment: '/* Made by npm run gen: do not edit. */', additionalProperties: false, format: false });
+  const text = await compile(schema, schema.title ?? name, {
+    bannerComment: '/* Made by npm run gen: do not edit. */',
+    additionalProperties: false,
+    format: false,
+  });
   await writeFile(join(to, `${name.replaceAll(/[^\w.-]+/g, '-')}.ts`), text);
 }
 console.log(`${files.length} files in src/gen`);

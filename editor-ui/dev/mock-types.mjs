@@ -95,9 +95,8 @@ export const nodeTypes = [
     channel: choice('How the message reaches you.', [['ntfy', 'Push by ntfy, free and open'], ['pushbullet', 'Push by Pushbullet'], ['webhook', 'HTTP POST to your own server']]),
     title: s('Title, as a template.', { default: '{{topic}}' }), message: s('Message, as a template.', { 'x-widget': 'code', 'x-language': 'mustache', default: '{{payload}}' }), baseUrl: s('Address of the service.', { 'x-show': { channel: ['ntfy', 'webhook'] }, examples: ['https://ntfy.sh'] }), token: s('Access token of the service.', { 'x-widget': 'secret' }),
   }, { keywords: ['push', 'alert', 'phone'], summary: 'Sends a notification, and keeps it until it is delivered.' }),
-  type('simulator', 'simulator', 'things', 'in', 'source', 'simulator', 0, ['reading'], {
+  type('simulator', 'simulator', 'common', 'in', 'source', 'simulator', 0, ['reading'], {
     things: { type: 'array', description: 'Simulated things.', 'x-widget': 'things', default: [], items: { type: 'object', properties: { id: { type: 'string', description: 'Id.', default: 'demo' }, kind: { enum: ['temperature', 'humidity', 'soil', 'door', 'valve'], description: 'What it measures.', default: 'temperature' }, every: { type: 'number', description: 'Reports this often.', 'x-widget': 'duration', default: 1 } } } },
     seed: n('Same seed, same values.', { type: 'integer', default: 1 }), convention: choice('Topic layout.', [['tidewire', 'greenhouse/north/temperature'], ['homie', 'Homie 4'], ['zigbee2mqtt', 'zigbee2mqtt/<name>']]),
   }, { keywords: ['demo'], summary: 'Plays things that report values, as real ones would.' }),
 ];
-nodeTypes.find((one) => one.type === 'simulator').category = 'common';

@@ -53,8 +53,13 @@ function Inner({ onAction, onDropped }: Props) {
     if (!activeFlow) return undefined;
     view.open(activeFlow);
     let second = 0;
-    const first = requestAnimationFrame(() => { second = requestAnimationFrame(() => setReady(activeFlow)); });
-    return () => { cancelAnimationFrame(first); cancelAnimationFrame(second); };
+    const first = requestAnimationFrame(() => {
+      second = requestAnimationFrame(() => setReady(activeFlow));
+    });
+    return () => {
+      cancelAnimationFrame(first);
+      cancelAnimationFrame(second);
+    };
   }, [activeFlow]);
 
   const drop = (event: DragEvent): void => {
@@ -79,7 +84,11 @@ function Inner({ onAction, onDropped }: Props) {
       tabIndex={-1}
       aria-label="Flow canvas"
       role="application"
-      onDragOver={(event) => { event.preventDefault(); event.dataTransfer.dropEffect = 'copy'; if (event.dataTransfer.types.includes('application/x-tidewire-type')) markWire(wireAt(view.toFlow(event.clientX, event.clientY))); }}
+      onDragOver={(event) => {
+        event.preventDefault();
+        event.dataTransfer.dropEffect = 'copy';
+        if (event.dataTransfer.types.includes('application/x-tidewire-type')) markWire(wireAt(view.toFlow(event.clientX, event.clientY)));
+      }}
       onDrop={drop}
     >
       <div ref={grid} className="grid-dots" />
@@ -190,7 +199,9 @@ function WireHint() {
       if (!wire) return setAt(null);
       timer = window.setTimeout(() => setAt({ wire, x, y }), 250);
     };
-    return () => { hint.show = () => undefined; };
+    return () => {
+      hint.show = () => undefined;
+    };
   }, []);
   if (!at) return null;
   const { doc, types } = get();
@@ -202,7 +213,9 @@ function WireHint() {
   return (
     <div className="wire-hint" style={{ left: at.x - (box?.left ?? 0) + 12, top: at.y - (box?.top ?? 0) + 14 }}>
       <b>{outputName(types, source, at.wire.port)}</b>
-      <span>{data ? `${rate(data.rate) || 'idle'} · ${data.total} messages${data.dropped ? ` · ${data.dropped} dropped` : ''}` : 'nothing yet'}</span>
+      <span>
+        {data ? `${rate(data.rate) || 'idle'} · ${data.total} messages${data.dropped ? ` · ${data.dropped} dropped` : ''}` : 'nothing yet'}
+      </span>
       {last !== undefined && <code>{typeof last.value === 'object' ? JSON.stringify(last.value) : String(last.value)}</code>}
       <span className="dim">double-click: insert here</span>
     </div>
@@ -210,10 +223,25 @@ function WireHint() {
 }
 
 function EmptyHint() {
-  const empty = useEditor((state) => state.activeFlow !== '' && !indexOf(state.doc).placed.get(state.activeFlow)?.length && !indexOf(state.doc).groups.get(state.activeFlow)?.length);
+  const empty = useEditor(
+    (state) =>
+      state.activeFlow !== '' &&
+      !indexOf(state.doc).placed.get(state.activeFlow)?.length &&
+      !indexOf(state.doc).groups.get(state.activeFlow)?.length,
+  );
   const noFlow = useEditor((state) => state.activeFlow === '');
-  if (noFlow) return <div className="canvas-hint"><b>No flow yet</b><span>Add one with + above, or drop a flow file here.</span></div>;
+  if (noFlow)
+    return (
+      <div className="canvas-hint">
+        <b>No flow yet</b>
+        <span>Add one with + above, or drop a flow file here.</span>
+      </div>
+    );
   if (!empty) return null;
-  return <div className="canvas-hint"><b>An empty flow</b><span>Double-click anywhere to add a node, drag one from the palette, or drop a flow file here.</span></div>;
+  return (
+    <div className="canvas-hint">
+      <b>An empty flow</b>
+      <span>Double-click anywhere to add a node, drag one from the palette, or drop a flow file here.</span>
+    </div>
+  );
 }
-

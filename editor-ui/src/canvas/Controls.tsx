@@ -13,13 +13,22 @@ import { geoOf, view } from './view';
 export function Controls() {
   const [zoom, setZoom] = useState(1);
   useEffect(() => view.onChange(() => setZoom(Math.round(view.zoom * 100) / 100)), []);
-  const button = (id: string, icon: string, label: string) => <IconButton icon={icon} label={label} shortcut={showKey(keyOf(id))} onClick={() => invoke(id)} />;
+  const button = (id: string, icon: string, label: string) => (
+    <IconButton icon={icon} label={label} shortcut={showKey(keyOf(id))} onClick={() => invoke(id)} />
+  );
   return (
     <div className="floating" data-stop="">
       <MiniMap />
       <div className="controls">
         {button('core:zoom-out', 'minus', 'Zoom out')}
-        <button type="button" className="zoom-level" title={`Reset zoom (${showKey(keyOf('core:zoom-reset'))})`} onClick={() => invoke('core:zoom-reset')}>{Math.round(zoom * 100)}%</button>
+        <button
+          type="button"
+          className="zoom-level"
+          title={`Reset zoom (${showKey(keyOf('core:zoom-reset'))})`}
+          onClick={() => invoke('core:zoom-reset')}
+        >
+          {Math.round(zoom * 100)}%
+        </button>
         {button('core:zoom-in', 'plus', 'Zoom in')}
         <span className="divider" />
         {button('core:zoom-fit', 'fit', 'Show all')}
@@ -48,10 +57,15 @@ function MiniMap() {
       if (last.x === view.x && last.y === view.y && last.zoom === view.zoom) return;
       last = { x: view.x, y: view.y, zoom: view.zoom };
       window.clearTimeout(hide);
-      hide = window.setTimeout(() => { visible = false; still = undefined; setShown(false); }, 900);
+      hide = window.setTimeout(() => {
+        visible = false;
+        still = undefined;
+        setShown(false);
+      }, 900);
       if (!visible) area = view.content();
       const seen = view.visible();
-      if (!area || (area.x >= seen.x && area.y >= seen.y && area.x + area.w <= seen.x + seen.w && area.y + area.h <= seen.y + seen.h)) return;
+      if (!area || (area.x >= seen.x && area.y >= seen.y && area.x + area.w <= seen.x + seen.w && area.y + area.h <= seen.y + seen.h))
+        return;
       if (!visible) {
         visible = true;
         setShown(true);
@@ -61,7 +75,11 @@ function MiniMap() {
         still = drawMap(canvas.current, still);
       });
     });
-    return () => { stop(); window.clearTimeout(hide); cancelAnimationFrame(frame); };
+    return () => {
+      stop();
+      window.clearTimeout(hide);
+      cancelAnimationFrame(frame);
+    };
   }, []);
   return <canvas ref={canvas} width={W} height={H} className={`mini-map${shown ? ' shown' : ''}`} aria-hidden="true" />;
 }
@@ -73,7 +91,10 @@ function drawMap(canvas: HTMLCanvasElement | null, still: HTMLCanvasElement | un
   const area = bounds(nodes.map((node) => geoOf(node).rect));
   if (!context || !area) return undefined;
   const k = Math.min((W - 12) / area.w, (H - 12) / area.h, 0.2);
-  const place = (x: number, y: number): [number, number] => [(x - area.x) * k + (W - area.w * k) / 2, (y - area.y) * k + (H - area.h * k) / 2];
+  const place = (x: number, y: number): [number, number] => [
+    (x - area.x) * k + (W - area.w * k) / 2,
+    (y - area.y) * k + (H - area.h * k) / 2,
+  ];
   const style = getComputedStyle(document.documentElement);
   if (!still) {
     still = document.createElement('canvas');

@@ -62,14 +62,33 @@ export function wiresInSight(): Wire[] {
     const b = placeOf(to);
     const left = Math.min(a.x, b.x) - 30;
     const top = Math.min(a.y, b.y) - 50;
-    if (left < rect.x + rect.w && top < rect.y + rect.h && Math.max(a.x + a.w, b.x + b.w) + 30 > rect.x && Math.max(a.y + a.h, b.y + b.h) + 80 > rect.y) wires.push(wire);
+    if (
+      left < rect.x + rect.w &&
+      top < rect.y + rect.h &&
+      Math.max(a.x + a.w, b.x + b.w) + 30 > rect.x &&
+      Math.max(a.y + a.h, b.y + b.h) + 80 > rect.y
+    )
+      wires.push(wire);
   }
   return wires;
 }
 
 const WirePath = memo(function WirePath({ wire, selected, changed, d }: { wire: Wire; selected: boolean; changed: boolean; d: string }) {
   const key = wireKey(wire);
-  return <path ref={(element) => { if (element) wireElements.set(key, element); return () => { wireElements.delete(key); }; }} className={`wire${selected ? ' selected' : ''}${changed ? ' changed' : ''}`} d={d} data-wire={key} data-testid="wire" />;
+  return (
+    <path
+      ref={(element) => {
+        if (element) wireElements.set(key, element);
+        return () => {
+          wireElements.delete(key);
+        };
+      }}
+      className={`wire${selected ? ' selected' : ''}${changed ? ' changed' : ''}`}
+      d={d}
+      data-wire={key}
+      data-testid="wire"
+    />
+  );
 });
 
 export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void; paint: RefObject<HTMLCanvasElement | null> }) {
@@ -88,21 +107,40 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
   }, [doc, deployed]);
   const cards = overview ? [] : nodesInSight();
   const wires = overview ? [] : wiresInSight();
-  const groups = useMemo(() => (indexOf(doc).groups.get(activeFlow) ?? []).filter((group) => overlaps(groupRect(group), rect)), [doc, activeFlow, rect]);
+  const groups = useMemo(
+    () => (indexOf(doc).groups.get(activeFlow) ?? []).filter((group) => overlaps(groupRect(group), rect)),
+    [doc, activeFlow, rect],
+  );
   const flowOff = doc.nodes.get(activeFlow)?.disabled === true;
 
   useEffect(() => {
-    live.setWatch(nodesInSight().slice(0, MAX_WATCHED).map((node) => node.id));
+    live.setWatch(
+      nodesInSight()
+        .slice(0, MAX_WATCHED)
+        .map((node) => node.id),
+    );
   });
 
   return (
     <>
-      {groups.map((group) => <GroupFrame key={group.id} node={group} selected={selection.has(group.id)} />)}
+      {groups.map((group) => (
+        <GroupFrame key={group.id} node={group} selected={selection.has(group.id)} />
+      ))}
       <svg className="wires" aria-hidden="true">
         {wires.map((wire) => {
           const ends = wireEnds(wire);
           const key = wireKey(wire);
-          return ends && <WirePath key={key} wire={wire} d={wirePath(...ends)} selected={wireSelection.has(key)} changed={changes.wires.has(wire.from)} />;
+          return (
+            ends && (
+              <WirePath
+                key={key}
+                wire={wire}
+                d={wirePath(...ends)}
+                selected={wireSelection.has(key)}
+                changed={changes.wires.has(wire.from)}
+              />
+            )
+          );
         })}
         {!overview && <LinkLines />}
         <path id="draft-wire" className="wire draft" d="" />
@@ -112,7 +150,20 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
       {cards.map((node) => {
         const mark = marks.get(node.id)?.[0];
         const geo = geoOf(node);
-        return <Card key={node.id} node={node} selected={selection.has(node.id)} problem={mark?.text ?? ''} severity={mark?.severity ?? 'error'} changed={changes.nodes.has(node.id)} off={node.d === true || flowOff} far={far} stamp={`${geo.inputs}.${geo.outputs}.${geo.label}.${types.size}`} onAction={onAction} />;
+        return (
+          <Card
+            key={node.id}
+            node={node}
+            selected={selection.has(node.id)}
+            problem={mark?.text ?? ''}
+            severity={mark?.severity ?? 'error'}
+            changed={changes.nodes.has(node.id)}
+            off={node.d === true || flowOff}
+            far={far}
+            stamp={`${geo.inputs}.${geo.outputs}.${geo.label}.${types.size}`}
+            onAction={onAction}
+          />
+        );
       })}
       <SubflowPorts />
     </>
@@ -123,10 +174,12 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
 function LinkLines() {
   const { doc, activeFlow } = useEditor.getState();
   const ends = (indexOf(doc).placed.get(activeFlow) ?? []).filter((node) => node.type === 'link out' || node.type === 'link call');
-  const d = ends.flatMap((node) => (Array.isArray(node.links) ? (node.links as string[]) : []).flatMap((id) => {
-    const target = doc.nodes.get(id);
-    return target?.z === activeFlow ? [wirePath(portPoint(node, 'out', 0), portPoint(target, 'in', 0))] : [];
-  }));
+  const d = ends.flatMap((node) =>
+    (Array.isArray(node.links) ? (node.links as string[]) : []).flatMap((id) => {
+      const target = doc.nodes.get(id);
+      return target?.z === activeFlow ? [wirePath(portPoint(node, 'out', 0), portPoint(target, 'in', 0))] : [];
+    }),
+  );
   return d.length ? <path className="wire link" d={d.join('')} /> : null;
 }
 
@@ -134,8 +187,15 @@ function LinkLines() {
 function SubflowPorts() {
   const flow = useEditor((state) => state.doc.nodes.get(state.activeFlow));
   if (flow?.type !== 'subflow') return null;
-  const ends = [...list(flow.in).map((port, at) => ({ ...port, label: 'input', key: `in${at}` })), ...list(flow.out).map((port, at) => ({ ...port, label: `output ${at + 1}`, key: `out${at}` }))];
-  return ends.map((end) => <div key={end.key} className="subflow-port" style={{ transform: `translate(${end.x - 20}px, ${end.y - 20}px)` }}>{end.label}</div>);
+  const ends = [
+    ...list(flow.in).map((port, at) => ({ ...port, label: 'input', key: `in${at}` })),
+    ...list(flow.out).map((port, at) => ({ ...port, label: `output ${at + 1}`, key: `out${at}` })),
+  ];
+  return ends.map((end) => (
+    <div key={end.key} className="subflow-port" style={{ transform: `translate(${end.x - 20}px, ${end.y - 20}px)` }}>
+      {end.label}
+    </div>
+  ));
 }
 
 const list = (value: unknown): { x: number; y: number }[] => (Array.isArray(value) ? value : []);

@@ -17,8 +17,14 @@ export const onDrag: { moved: () => void } = { moved: () => undefined };
 export const keys = { space: false };
 
 /** Follows one pointer until it is released or the gesture is given up. */
-export function track(start: PointerEvent, move: (event: PointerEvent) => void, end: (event: PointerEvent, cancelled: boolean) => void): void {
-  const onMove = (event: PointerEvent): void => { if (event.pointerId === start.pointerId) move(event); };
+export function track(
+  start: PointerEvent,
+  move: (event: PointerEvent) => void,
+  end: (event: PointerEvent, cancelled: boolean) => void,
+): void {
+  const onMove = (event: PointerEvent): void => {
+    if (event.pointerId === start.pointerId) move(event);
+  };
   const finish = (event: PointerEvent, cancelled: boolean): void => {
     window.removeEventListener('pointermove', onMove);
     window.removeEventListener('pointerup', onUp);
@@ -26,8 +32,12 @@ export function track(start: PointerEvent, move: (event: PointerEvent) => void, 
     window.removeEventListener('keydown', onKey, true);
     end(event, cancelled);
   };
-  const onUp = (event: PointerEvent): void => { if (event.pointerId === start.pointerId) finish(event, false); };
-  const onCancel = (event: PointerEvent): void => { if (event.pointerId === start.pointerId) finish(event, true); };
+  const onUp = (event: PointerEvent): void => {
+    if (event.pointerId === start.pointerId) finish(event, false);
+  };
+  const onCancel = (event: PointerEvent): void => {
+    if (event.pointerId === start.pointerId) finish(event, true);
+  };
   const onKey = (event: KeyboardEvent): void => {
     if (event.key !== 'Escape') return;
     event.stopPropagation();
@@ -47,7 +57,8 @@ export function pointerDown(event: PointerEvent): void {
   if (event.button !== 0 || keys.space) return;
   const port = target.closest<HTMLElement>('[data-way]');
   if (port?.dataset.node) {
-    if (canEdit()) startWiring(event, { node: port.dataset.node, port: Number(port.dataset.port), way: port.dataset.way === 'in' ? 'in' : 'out' });
+    if (canEdit())
+      startWiring(event, { node: port.dataset.node, port: Number(port.dataset.port), way: port.dataset.way === 'in' ? 'in' : 'out' });
     return;
   }
   const end = currentRegion().far && canEdit() ? portAt(view.toFlow(event.clientX, event.clientY)) : undefined;
@@ -100,28 +111,32 @@ function startNode(event: PointerEvent, id: string): void {
   let splicing: Wire | undefined;
   const anchor = get().doc.nodes.get(id);
   const begin = view.toFlow(event.clientX, event.clientY);
-  track(event, (now) => {
-    if (!moving) {
-      if (Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < SLOP || !canEdit()) return;
-      moving = true;
-      drag.ids = movingIds();
-      view.element?.classList.add('dragging');
-    }
-    const at = view.toFlow(now.clientX, now.clientY);
-    const free = now.shiftKey || anchor?.x === undefined || anchor.y === undefined;
-    const dx = free ? Math.round(at.x - begin.x) : snap(anchor.x! + at.x - begin.x) - anchor.x!;
-    const dy = free ? Math.round(at.y - begin.y) : snap(anchor.y! + at.y - begin.y) - anchor.y!;
-    if (dx === drag.dx && dy === drag.dy) return;
-    drag.dx = dx;
-    drag.dy = dy;
-    paintDrag();
-    onDrag.moved();
-    splicing = spliceTarget(splicing);
-  }, (now, cancelled) => {
-    view.element?.classList.remove('dragging');
-    if (moving) dropNodes(cancelled ? undefined : splicing, cancelled);
-    else if (!cancelled) clickNode(now, id, fresh, add);
-  });
+  track(
+    event,
+    (now) => {
+      if (!moving) {
+        if (Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < SLOP || !canEdit()) return;
+        moving = true;
+        drag.ids = movingIds();
+        view.element?.classList.add('dragging');
+      }
+      const at = view.toFlow(now.clientX, now.clientY);
+      const free = now.shiftKey || anchor?.x === undefined || anchor.y === undefined;
+      const dx = free ? Math.round(at.x - begin.x) : snap(anchor.x! + at.x - begin.x) - anchor.x!;
+      const dy = free ? Math.round(at.y - begin.y) : snap(anchor.y! + at.y - begin.y) - anchor.y!;
+      if (dx === drag.dx && dy === drag.dy) return;
+      drag.dx = dx;
+      drag.dy = dy;
+      paintDrag();
+      onDrag.moved();
+      splicing = spliceTarget(splicing);
+    },
+    (now, cancelled) => {
+      view.element?.classList.remove('dragging');
+      if (moving) dropNodes(cancelled ? undefined : splicing, cancelled);
+      else if (!cancelled) clickNode(now, id, fresh, add);
+    },
+  );
 }
 
 function dropNodes(splicing: Wire | undefined, cancelled: boolean): void {
@@ -197,49 +212,60 @@ function startLasso(event: PointerEvent, begin: Point): void {
   const box = document.getElementById('lasso');
   const before = event.shiftKey ? get().selection : new Set<string>();
   let rect: Rect | undefined;
-  track(event, (now) => {
-    if (!rect && Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < SLOP) return;
-    const at = view.toFlow(now.clientX, now.clientY);
-    rect = { x: Math.min(begin.x, at.x), y: Math.min(begin.y, at.y), w: Math.abs(at.x - begin.x), h: Math.abs(at.y - begin.y) };
-    if (!box) return;
-    box.style.transform = `translate(${rect.x * view.zoom + view.x}px, ${rect.y * view.zoom + view.y}px)`;
-    box.style.width = `${rect.w * view.zoom}px`;
-    box.style.height = `${rect.h * view.zoom}px`;
-    box.style.display = 'block';
-  }, (_now, cancelled) => {
-    if (box) box.style.display = 'none';
-    if (cancelled) return;
-    if (!rect) {
-      if (!event.shiftKey) select([]);
-      return;
-    }
-    const area = rect;
-    const { doc, activeFlow } = get();
-    const index = indexOf(doc);
-    const inside = (index.placed.get(activeFlow) ?? []).filter((node) => overlaps(placeOf(node), area)).map((node) => node.id);
-    const groups = (index.groups.get(activeFlow) ?? []).filter((node) => { const frame = groupRect(node); return frame.x >= area.x && frame.y >= area.y && frame.x + frame.w <= area.x + area.w && frame.y + frame.h <= area.y + area.h; });
-    select([...before, ...inside, ...groups.map((node) => node.id)]);
-  });
+  track(
+    event,
+    (now) => {
+      if (!rect && Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < SLOP) return;
+      const at = view.toFlow(now.clientX, now.clientY);
+      rect = { x: Math.min(begin.x, at.x), y: Math.min(begin.y, at.y), w: Math.abs(at.x - begin.x), h: Math.abs(at.y - begin.y) };
+      if (!box) return;
+      box.style.transform = `translate(${rect.x * view.zoom + view.x}px, ${rect.y * view.zoom + view.y}px)`;
+      box.style.width = `${rect.w * view.zoom}px`;
+      box.style.height = `${rect.h * view.zoom}px`;
+      box.style.display = 'block';
+    },
+    (_now, cancelled) => {
+      if (box) box.style.display = 'none';
+      if (cancelled) return;
+      if (!rect) {
+        if (!event.shiftKey) select([]);
+        return;
+      }
+      const area = rect;
+      const { doc, activeFlow } = get();
+      const index = indexOf(doc);
+      const inside = (index.placed.get(activeFlow) ?? []).filter((node) => overlaps(placeOf(node), area)).map((node) => node.id);
+      const groups = (index.groups.get(activeFlow) ?? []).filter((node) => {
+        const frame = groupRect(node);
+        return frame.x >= area.x && frame.y >= area.y && frame.x + frame.w <= area.x + area.w && frame.y + frame.h <= area.y + area.h;
+      });
+      select([...before, ...inside, ...groups.map((node) => node.id)]);
+    },
+  );
 }
 
 /** Alt-drag: cuts every wire the line crosses. */
 function startSlice(event: PointerEvent, begin: Point): void {
   const line = document.getElementById('slice-line');
   let at = begin;
-  track(event, (now) => {
-    at = view.toFlow(now.clientX, now.clientY);
-    line?.setAttribute('d', `M${begin.x} ${begin.y}L${at.x} ${at.y}`);
-  }, (_now, cancelled) => {
-    line?.setAttribute('d', '');
-    if (cancelled) return;
-    const cut = wiresInSight().filter((wire) => {
-      const ends = wireEnds(wire);
-      if (!ends) return false;
-      const points = wirePoints(...ends);
-      return points.some((point, i) => i > 0 && segmentsCross(points[i - 1], point, begin, at));
-    });
-    if (cut.length) rewire(cut, undefined);
-  });
+  track(
+    event,
+    (now) => {
+      at = view.toFlow(now.clientX, now.clientY);
+      line?.setAttribute('d', `M${begin.x} ${begin.y}L${at.x} ${at.y}`);
+    },
+    (_now, cancelled) => {
+      line?.setAttribute('d', '');
+      if (cancelled) return;
+      const cut = wiresInSight().filter((wire) => {
+        const ends = wireEnds(wire);
+        if (!ends) return false;
+        const points = wirePoints(...ends);
+        return points.some((point, i) => i > 0 && segmentsCross(points[i - 1], point, begin, at));
+      });
+      if (cut.length) rewire(cut, undefined);
+    },
+  );
 }
 
 const LONG_PRESS = 550;
@@ -252,14 +278,18 @@ function touchCanvas(event: PointerEvent): void {
     if (!moved) set({ menu: { screen: { x: event.clientX, y: event.clientY }, at: begin } });
     moved = true;
   }, LONG_PRESS);
-  track(event, (now) => {
-    if (Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) > 8) moved = true;
-  }, () => {
-    window.clearTimeout(timer);
-    if (moved) return;
-    const wire = wireAt(begin);
-    select([], wire ? [wireKey(wire)] : []);
-  });
+  track(
+    event,
+    (now) => {
+      if (Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) > 8) moved = true;
+    },
+    () => {
+      window.clearTimeout(timer);
+      if (moved) return;
+      const wire = wireAt(begin);
+      select([], wire ? [wireKey(wire)] : []);
+    },
+  );
 }
 
 export function doubleClick(event: MouseEvent): void {
@@ -291,4 +321,3 @@ export function contextMenu(event: MouseEvent): void {
   else if (wire) select([], [wireKey(wire)]);
   set({ menu: { screen: { x: event.clientX, y: event.clientY }, at, node, wire } });
 }
-

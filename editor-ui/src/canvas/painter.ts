@@ -6,6 +6,7 @@ import { alongWire, wirePoints } from '../model/geometry';
 import { roleOf } from '../model/nodetypes';
 import { wireKey, type FlowNode, type Point, type Rect, type Wire } from '../model/types';
 import { live, type NodeLive, type Status, type WireLive } from '../net/live';
+import { RowPen, trace, type Palette } from './pen';
 import { currentRegion, nodesInSight, subscribeRegion, wiresInSight } from './Layer';
 import { drag, placeOf, view, wireEnds } from './view';
 
@@ -16,20 +17,6 @@ const MAX_PIXELS = 9_000_000;
 interface Dot {
   key: string;
   start: number;
-}
-
-interface Palette {
-  text: string;
-  text2: string;
-  line: string;
-  card: string;
-  border: string;
-  accent: string;
-  role: Record<string, string>;
-  ok: string;
-  warn: string;
-  error: string;
-  changed: string;
 }
 
 const names: (keyof Omit<Palette, 'role'>)[] = ['text', 'text2', 'line', 'card', 'border', 'accent', 'ok', 'warn', 'error', 'changed'];
@@ -64,15 +51,26 @@ export class Painter {
       }),
       useEditor.subscribe((now, old) => {
         if (now.theme !== old.theme) this.palette = undefined;
-        if (now.doc !== old.doc || now.activeFlow !== old.activeFlow || now.theme !== old.theme || (now.selection !== old.selection && currentRegion().overview)) this.request();
+        if (
+          now.doc !== old.doc ||
+          now.activeFlow !== old.activeFlow ||
+          now.theme !== old.theme ||
+          (now.selection !== old.selection && currentRegion().overview)
+        )
+          this.request();
       }),
     );
     const scheme = window.matchMedia('(prefers-color-scheme: dark)');
-    const onScheme = (): void => { this.palette = undefined; this.request(); };
+    const onScheme = (): void => {
+      this.palette = undefined;
+      this.request();
+    };
     scheme.addEventListener('change', onScheme);
     this.stops.push(() => scheme.removeEventListener('change', onScheme));
     // Ages grow without messages.
-    const clock = window.setInterval(() => { if (live.nodes.size) this.request(); }, 1000);
+    const clock = window.setInterval(() => {
+      if (live.nodes.size) this.request();
+    }, 1000);
     this.stops.push(() => window.clearInterval(clock));
     this.request();
   }
@@ -138,10 +136,13 @@ export class Painter {
   /** The next step of a moving picture; slower where painting is dear. */
   private again(): void {
     if (this.ticker || this.calm.matches) return;
-    this.ticker = window.setTimeout(() => {
-      this.ticker = 0;
-      this.request();
-    }, this.cost > 6 ? 160 : 40);
+    this.ticker = window.setTimeout(
+      () => {
+        this.ticker = 0;
+        this.request();
+      },
+      this.cost > 6 ? 160 : 40,
+    );
   }
 
   private place(rect: Rect): void {
@@ -279,11 +280,13 @@ export class Painter {
     if (!data) return;
     const value = data.last?.value;
     if (value !== undefined && !status) pen.text(typeof value === 'number' ? number(value) : preview(value, 20), colours.text, true);
-    if (data.ring && data.ring.length > 2 && typeof value !== 'string') pen.spark(data.ring, colours.role[roleOf(get().types, node)] ?? colours.line, typeof value === 'boolean');
+    if (data.ring && data.ring.length > 2 && typeof value !== 'string')
+      pen.spark(data.ring, colours.role[roleOf(get().types, node)] ?? colours.line, typeof value === 'boolean');
     const perSecond = rate(data.rate);
     if (perSecond) pen.text(perSecond, colours.text2);
     const since = now - data.seen;
-    if ((data.in || data.out.some(Boolean)) && since > 1500) pen.text(age(since), data.gap > 0 && since > Math.max(3000, data.gap * 3) ? colours.warn : colours.text2);
+    if ((data.in || data.out.some(Boolean)) && since > 1500)
+      pen.text(age(since), data.gap > 0 && since > Math.max(3000, data.gap * 3) ? colours.warn : colours.text2);
   }
 
   private statusColour(status: Status): string {
@@ -326,73 +329,5 @@ export class Painter {
   /** While cards move, so does what is painted for them, if anything is. */
   moved(): void {
     if ((this.painted || currentRegion().overview) && drag.ids.size) this.request();
-  }
-}
-
-function trace(context: CanvasRenderingContext2D, points: Point[]): void {
-  context.beginPath();
-  context.moveTo(points[0].x, points[0].y);
-  for (let i = 1; i < points.length; i++) context.lineTo(points[i].x, points[i].y);
-}
-
-/** Writes from left to right as long as there is room. */
-class RowPen {
-  constructor(private readonly context: CanvasRenderingContext2D, private x: number, private readonly y: number, private readonly end: number) {}
-
-  text(text: string, colour: string, strong = false): void {
-    const { context } = this;
-    context.font = `${strong ? 600 : 400} 11px system-ui, -apple-system, "Segoe UI", sans-serif`;
-    const width = context.measureText(text).width;
-    if (this.x + width > this.end + 4) return;
-    context.fillStyle = colour;
-    context.fillText(text, this.x, this.y);
-    this.x += width + 7;
-  }
-
-  status(status: Status, colour: string, colours: Palette): void {
-    const { context } = this;
-    if (status.fill || status.shape) {
-      context.beginPath();
-      context.arc(this.x + 4, this.y - 4, 3.4, 0, 7);
-      context.fillStyle = colour;
-      context.strokeStyle = colour;
-      context.lineWidth = 1.8;
-      context.setLineDash([]);
-      if (status.shape === 'ring') context.stroke();
-      else context.fill();
-      this.x += 12;
-    }
-    context.font = '400 11px system-ui, -apple-system, "Segoe UI", sans-serif';
-    let text = (status.text ?? '').replaceAll(/\s+/g, ' ');
-    const room = this.end - this.x;
-    if (context.measureText(text).width > room) {
-      while (text.length > 1 && context.measureText(`${text}…`).width > room) text = text.slice(0, -1);
-      text = `${text}…`;
-    }
-    this.text(text, colours.text2);
-  }
-
-  spark(ring: number[], colour: string, steps: boolean): void {
-    const width = 46;
-    if (this.x + width > this.end) return;
-    const { context } = this;
-    const low = Math.min(...ring);
-    const high = Math.max(...ring);
-    const span = high - low || 1;
-    const y = (value: number): number => this.y - ((value - low) / span) * 9 - (high === low ? 4.5 : 0);
-    context.strokeStyle = colour;
-    context.lineWidth = 1.3;
-    context.setLineDash([]);
-    context.beginPath();
-    ring.forEach((value, at) => {
-      const x = this.x + (at / (ring.length - 1)) * width;
-      if (at === 0) context.moveTo(x, y(value));
-      else {
-        if (steps) context.lineTo(x, y(ring[at - 1]));
-        context.lineTo(x, y(value));
-      }
-    });
-    context.stroke();
-    this.x += width + 7;
   }
 }

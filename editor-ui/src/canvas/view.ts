@@ -50,7 +50,12 @@ class View {
 
   visible(margin = 0): Rect {
     const pad = margin / this.zoom;
-    return { x: -this.x / this.zoom - pad, y: -this.y / this.zoom - pad, w: this.width / this.zoom + 2 * pad, h: this.height / this.zoom + 2 * pad };
+    return {
+      x: -this.x / this.zoom - pad,
+      y: -this.y / this.zoom - pad,
+      w: this.width / this.zoom + 2 * pad,
+      h: this.height / this.zoom + 2 * pad,
+    };
   }
 
   toFlow(clientX: number, clientY: number): Point {
@@ -95,7 +100,10 @@ class View {
   content(): Rect | undefined {
     const { doc, activeFlow } = get();
     const index = indexOf(doc);
-    return bounds([...(index.placed.get(activeFlow) ?? []).map((node) => geoOf(node).rect), ...(index.groups.get(activeFlow) ?? []).map(groupRect)]);
+    return bounds([
+      ...(index.placed.get(activeFlow) ?? []).map((node) => geoOf(node).rect),
+      ...(index.groups.get(activeFlow) ?? []).map(groupRect),
+    ]);
   }
 
   /** A sensible first look at a flow: where it was left, whole if it is small, its beginning if it is large. */
@@ -115,7 +123,14 @@ class View {
     if (!node || node.x === undefined) return;
     const rect = node.type === 'group' ? groupRect(node) : geoOf(node).rect;
     const seen = this.visible(-40);
-    if (rect.x >= seen.x && rect.y >= seen.y && rect.x + rect.w <= seen.x + seen.w && rect.y + rect.h <= seen.y + seen.h && this.zoom >= 0.5) return;
+    if (
+      rect.x >= seen.x &&
+      rect.y >= seen.y &&
+      rect.x + rect.w <= seen.x + seen.w &&
+      rect.y + rect.h <= seen.y + seen.h &&
+      this.zoom >= 0.5
+    )
+      return;
     const zoom = Math.max(0.8, this.zoom);
     this.set(this.width / 2 - (rect.x + rect.w / 2) * zoom, this.height / 2 - (rect.y + rect.h / 2) * zoom, zoom, 250);
   }

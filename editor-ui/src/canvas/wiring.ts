@@ -92,13 +92,15 @@ function followPointer(start: End): void {
 function wiresOfPort(end: End): Wire[] {
   const { doc, wireSelection } = get();
   const node = doc.nodes.get(end.node);
-  const all = end.way === 'in' ? (indexOf(doc).into.get(end.node) ?? []) : node ? wiresOf(node).filter((wire) => wire.port === end.port) : [];
+  const all =
+    end.way === 'in' ? (indexOf(doc).into.get(end.node) ?? []) : node ? wiresOf(node).filter((wire) => wire.port === end.port) : [];
   const chosen = [...wireSelection].map(parseWire);
   const some = all.filter((wire) => chosen.some((one) => one.from === wire.from && one.port === wire.port && one.to === wire.to));
   return some.length ? some : all;
 }
 
-const otherEnd = (wire: Wire, end: End): End => (end.way === 'in' ? { node: wire.from, port: wire.port, way: 'out' } : { node: wire.to, port: 0, way: 'in' });
+const otherEnd = (wire: Wire, end: End): End =>
+  end.way === 'in' ? { node: wire.from, port: wire.port, way: 'out' } : { node: wire.to, port: 0, way: 'in' };
 
 /** The port a wire would snap to at a place. */
 function nearest(at: Point, way: 'in' | 'out', starts: readonly End[]): End | undefined {

@@ -44,7 +44,12 @@ export function strokeOf(event: Pick<KeyboardEvent, 'key' | 'code' | 'ctrlKey' |
   if (plain && (event.altKey || event.shiftKey || event.ctrlKey || event.metaKey) && key !== '+') key = plain;
   if (key === ' ') key = 'space';
   const sign = key.length === 1 && !/[a-z0-9]/.test(key);
-  const parts = [event.ctrlKey || (isMac && event.metaKey) ? 'ctrl' : '', event.altKey ? 'alt' : '', event.shiftKey && !sign ? 'shift' : '', key];
+  const parts = [
+    event.ctrlKey || (isMac && event.metaKey) ? 'ctrl' : '',
+    event.altKey ? 'alt' : '',
+    event.shiftKey && !sign ? 'shift' : '',
+    key,
+  ];
   return parts.filter(Boolean).join('-');
 }
 
@@ -65,7 +70,9 @@ export function handleKey(event: KeyboardEvent, inText: boolean): boolean {
   }
   if ([...byKey.keys()].some((key) => key.startsWith(`${stroke} `)) && !inText) {
     pendingStroke = stroke;
-    pendingTimer = window.setTimeout(() => { pendingStroke = ''; }, 1500);
+    pendingTimer = window.setTimeout(() => {
+      pendingStroke = '';
+    }, 1500);
     return true;
   }
   return false;
@@ -76,14 +83,30 @@ function pick(keys: string, inText: boolean): Action | undefined {
   return byKey.get(keys)?.find((action) => action.scope === 'any' || !inText);
 }
 
-const SIGNS: Record<string, string> = { ctrl: isMac ? '⌘' : 'Ctrl', shift: isMac ? '⇧' : 'Shift', alt: isMac ? '⌥' : 'Alt', arrowleft: '←', arrowright: '→', arrowup: '↑', arrowdown: '↓', delete: 'Del', backspace: '⌫', enter: '↵', escape: 'Esc', space: 'Space' };
+const SIGNS: Record<string, string> = {
+  ctrl: isMac ? '⌘' : 'Ctrl',
+  shift: isMac ? '⇧' : 'Shift',
+  alt: isMac ? '⌥' : 'Alt',
+  arrowleft: '←',
+  arrowright: '→',
+  arrowup: '↑',
+  arrowdown: '↓',
+  delete: 'Del',
+  backspace: '⌫',
+  enter: '↵',
+  escape: 'Esc',
+  space: 'Space',
+};
 
 /** A stroke as people read it: `Ctrl+Shift+P`. */
 export function showKey(keys: string | undefined): string {
   if (!keys) return '';
-  return keys.split(' ').map((stroke) => {
-    // The key itself may be the minus sign.
-    const parts = stroke.endsWith('--') ? [...stroke.slice(0, -2).split('-'), '-'] : stroke.split('-');
-    return parts.map((part) => SIGNS[part] ?? (part.length === 1 ? part.toUpperCase() : part)).join('+');
-  }).join(' ');
+  return keys
+    .split(' ')
+    .map((stroke) => {
+      // The key itself may be the minus sign.
+      const parts = stroke.endsWith('--') ? [...stroke.slice(0, -2).split('-'), '-'] : stroke.split('-');
+      return parts.map((part) => SIGNS[part] ?? (part.length === 1 ? part.toUpperCase() : part)).join('+');
+    })
+    .join(' ');
 }

@@ -21,7 +21,20 @@ const list: FlowNode[] = [
 ];
 
 const type = (name: string, inputs: number, outputs: string[]): NodeType => ({
-  type: name, label: name, category: 'common', role: 'logic', kind: 'pure', icon: '', inputs, outputs, button: false, keywords: [], summary: '', help: '', defaults: {}, schema: {},
+  type: name,
+  label: name,
+  category: 'common',
+  role: 'logic',
+  kind: 'pure',
+  icon: '',
+  inputs,
+  outputs,
+  button: false,
+  keywords: [],
+  summary: '',
+  help: '',
+  defaults: {},
+  schema: {},
 });
 
 beforeAll(async () => {
@@ -33,7 +46,18 @@ beforeAll(async () => {
 beforeEach(() => {
   const doc = docFrom(list);
   const typeList = [type('inject', 0, ['out']), type('change', 1, ['out']), type('debug', 1, []), type('function', 1, ['out'])];
-  store.set({ doc, deployed: doc, past: [], future: [], activeFlow: 't', selection: new Set(), wireSelection: new Set(), types: typesFrom(typeList), typeList, session: { auth: 'off', setup: false, user: null } });
+  store.set({
+    doc,
+    deployed: doc,
+    past: [],
+    future: [],
+    activeFlow: 't',
+    selection: new Set(),
+    wireSelection: new Set(),
+    types: typesFrom(typeList),
+    typeList,
+    session: { auth: 'off', setup: false, user: null },
+  });
 });
 
 const wires = (id: string): string[][] | undefined => store.get().doc.nodes.get(id)?.wires;
@@ -97,7 +121,16 @@ describe('edits', () => {
 });
 
 describe('keys', () => {
-  const press = (key: string, more: Partial<KeyboardEvent> = {}): string => actions.strokeOf({ key, code: /^[a-z]$/i.test(key) ? `Key${key.toUpperCase()}` : key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...more });
+  const press = (key: string, more: Partial<KeyboardEvent> = {}): string =>
+    actions.strokeOf({
+      key,
+      code: /^[a-z]$/i.test(key) ? `Key${key.toUpperCase()}` : key,
+      ctrlKey: false,
+      metaKey: false,
+      altKey: false,
+      shiftKey: false,
+      ...more,
+    });
 
   it('are read as Node-RED writes them', () => {
     expect(press('d', { ctrlKey: true })).toBe('ctrl-d');
@@ -113,7 +146,8 @@ describe('keys', () => {
       { id: 'x:chord', label: '', keys: ['ctrl-g d'], scope: 'any', run: () => ran.push('chord') },
       { id: 'x:del', label: '', keys: ['delete'], scope: 'canvas', run: () => ran.push('delete') },
     ]);
-    const event = (key: string, ctrlKey = false): KeyboardEvent => ({ key, code: `Key${key.toUpperCase()}`, ctrlKey, metaKey: false, altKey: false, shiftKey: false }) as KeyboardEvent;
+    const event = (key: string, ctrlKey = false): KeyboardEvent =>
+      ({ key, code: `Key${key.toUpperCase()}`, ctrlKey, metaKey: false, altKey: false, shiftKey: false }) as KeyboardEvent;
     expect(actions.handleKey(event('g', true), false)).toBe(true);
     expect(actions.handleKey(event('d'), false)).toBe(true);
     expect(actions.handleKey(event('Delete'), true)).toBe(false);

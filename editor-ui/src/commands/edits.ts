@@ -111,7 +111,14 @@ export function toggleDisabled(ids: Iterable<string>): void {
   if (!nodes.length) return;
   const isOff = (node: FlowNode): boolean => (node.type === 'tab' ? node.disabled === true : node.d === true);
   const off = !nodes.every(isOff);
-  run(off ? 'disable' : 'enable', nodes.map((node) => ({ id: node.id, before: node, after: withPatch(node, node.type === 'tab' ? { disabled: off } : { d: off || undefined }) })));
+  run(
+    off ? 'disable' : 'enable',
+    nodes.map((node) => ({
+      id: node.id,
+      before: node,
+      after: withPatch(node, node.type === 'tab' ? { disabled: off } : { d: off || undefined }),
+    })),
+  );
 }
 
 /** Creates a config node and gives its id. */
@@ -201,13 +208,25 @@ export function paste(text: string, at?: Point): boolean {
   } catch {
     return false;
   }
-  if (!Array.isArray(nodes) || !nodes.length || nodes.some((node) => typeof node?.id !== 'string' || node.type === 'tab' || node.type === 'subflow')) return false;
+  if (
+    !Array.isArray(nodes) ||
+    !nodes.length ||
+    nodes.some((node) => typeof node?.id !== 'string' || node.type === 'tab' || node.type === 'subflow')
+  )
+    return false;
   const placed = nodes.filter((node) => node.x !== undefined && node.y !== undefined);
   const area = bounds(placed.map((node) => cardRect(node, 0, 0)));
   const offset = at && area ? { x: snap(at.x - area.x), y: snap(at.y - area.y) } : { x: GRID, y: GRID };
   const known = get().doc;
-  const fresh = cloneNodes(nodes.filter((node) => node.x !== undefined || !known.nodes.has(node.id)), offset, activeFlow);
-  const ok = run(`paste ${fresh.length}`, fresh.map((node) => ({ id: node.id, after: node })));
+  const fresh = cloneNodes(
+    nodes.filter((node) => node.x !== undefined || !known.nodes.has(node.id)),
+    offset,
+    activeFlow,
+  );
+  const ok = run(
+    `paste ${fresh.length}`,
+    fresh.map((node) => ({ id: node.id, after: node })),
+  );
   if (ok) select(fresh.filter((node) => node.x !== undefined).map((node) => node.id));
   return ok;
 }
@@ -215,7 +234,13 @@ export function paste(text: string, at?: Point): boolean {
 export function groupSelection(size: (node: FlowNode) => { w: number; h: number }): void {
   const { doc } = get();
   const nodes = selectedNodes().filter((node) => node.x !== undefined);
-  const area = bounds(nodes.map((node) => (node.type === 'group' ? { x: node.x ?? 0, y: node.y ?? 0, w: node.w ?? 0, h: node.h ?? 0 } : cardRect(node, size(node).w, size(node).h))));
+  const area = bounds(
+    nodes.map((node) =>
+      node.type === 'group'
+        ? { x: node.x ?? 0, y: node.y ?? 0, w: node.w ?? 0, h: node.h ?? 0 }
+        : cardRect(node, size(node).w, size(node).h),
+    ),
+  );
   if (!area) return;
   const frame = { x: area.x - 20, y: area.y - 36, w: area.w + 40, h: area.h + 36 + CARD_H + 8 };
   run('group', groupNodes(doc, new Set(nodes.map((node) => node.id)), frame));
@@ -258,8 +283,12 @@ export function arrange(how: Arrangement): void {
   if (how === 'vertical') return place('distribute', spread('y', top, bottom));
   const to: Record<string, (node: FlowNode) => Partial<Point>> = {
     grid: (node) => ({ x: snap(node.x ?? 0), y: snap(node.y ?? 0) }),
-    left: () => ({ x: left }), right: () => ({ x: right }), top: () => ({ y: top }), bottom: () => ({ y: bottom }),
-    middle: () => ({ y: Math.round((top + bottom) / 2) }), centre: () => ({ x: Math.round((left + right) / 2) }),
+    left: () => ({ x: left }),
+    right: () => ({ x: right }),
+    top: () => ({ y: top }),
+    bottom: () => ({ y: bottom }),
+    middle: () => ({ y: Math.round((top + bottom) / 2) }),
+    centre: () => ({ x: Math.round((left + right) / 2) }),
   };
   place('align', new Map(nodes.map((node) => [node.id, { x: node.x ?? 0, y: node.y ?? 0, ...to[how](node) }])));
 }
@@ -297,6 +326,10 @@ function reveals(id: string): void {
 export function exportNodes(scope: 'selection' | 'flow' | 'all'): FlowNode[] {
   const { doc, activeFlow } = get();
   if (scope === 'all') return docList(doc);
-  if (scope === 'selection') return closure(doc, selectedNodes().map((node) => node.id));
+  if (scope === 'selection')
+    return closure(
+      doc,
+      selectedNodes().map((node) => node.id),
+    );
   return closure(doc, [activeFlow, ...doc.order.filter((id) => doc.nodes.get(id)?.z === activeFlow)]);
 }

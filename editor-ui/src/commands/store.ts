@@ -2,7 +2,18 @@
 
 import { create } from 'zustand';
 import { diffDocs, emptyDiff, type Diff } from '../model/diff';
-import { applyCommand, emptyDoc, indexOf, inverse, isFlow, mergeCommands, withPlaces, type Change, type Command, type Doc } from '../model/document';
+import {
+  applyCommand,
+  emptyDoc,
+  indexOf,
+  inverse,
+  isFlow,
+  mergeCommands,
+  withPlaces,
+  type Change,
+  type Command,
+  type Doc,
+} from '../model/document';
 import { checkNode, pathKey } from '../model/schema';
 import { typesFrom, type Types } from '../model/nodetypes';
 import type { NodeType, Point, Problem, Wire } from '../model/types';
@@ -161,9 +172,20 @@ export const get = useEditor.getState;
 export const set = useEditor.setState;
 
 useEditor.subscribe((now, old) => {
-  if (now.left === old.left && now.leftTab === old.leftTab && now.right === old.right && now.drawer === old.drawer && now.drawerTab === old.drawerTab && now.sizes === old.sizes && now.theme === old.theme && now.recent === old.recent) return;
+  if (
+    now.left === old.left &&
+    now.leftTab === old.leftTab &&
+    now.right === old.right &&
+    now.drawer === old.drawer &&
+    now.drawerTab === old.drawerTab &&
+    now.sizes === old.sizes &&
+    now.theme === old.theme &&
+    now.recent === old.recent
+  )
+    return;
   const { left, leftTab, right, drawer, drawerTab, sizes, theme, recent } = now;
-  const keep: Saved = window.innerWidth >= 900 ? { left, leftTab, right, drawer, drawerTab, sizes, theme, recent } : { ...saved(), theme, recent };
+  const keep: Saved =
+    window.innerWidth >= 900 ? { left, leftTab, right, drawer, drawerTab, sizes, theme, recent } : { ...saved(), theme, recent };
   try {
     localStorage.setItem(KEY, JSON.stringify(keep));
   } catch {
@@ -190,7 +212,11 @@ export function run(label: string, changes: Change[], extra: Partial<Pick<Comman
   const last = past[past.length - 1];
   const merges = last && command.merge && last.merge === command.merge && command.time - last.time < MERGE_MS;
   const next = applyCommand(doc, command);
-  set({ doc: next, past: merges ? [...past.slice(0, -1), mergeCommands(last, command)] : [...past, command].slice(-MAX_HISTORY), future: [] });
+  set({
+    doc: next,
+    past: merges ? [...past.slice(0, -1), mergeCommands(last, command)] : [...past, command].slice(-MAX_HISTORY),
+    future: [],
+  });
   tidySelection(next);
   return true;
 }
@@ -218,7 +244,9 @@ export function redo(): void {
 /** Shows the flow in which an undone or redone command took place. */
 function follow(command: Command): void {
   const { doc, activeFlow } = get();
-  const homes = command.changes.map((change) => (change.after ?? change.before)?.z).filter((z): z is string => z !== undefined && doc.nodes.has(z));
+  const homes = command.changes
+    .map((change) => (change.after ?? change.before)?.z)
+    .filter((z): z is string => z !== undefined && doc.nodes.has(z));
   if (homes.length && !homes.includes(activeFlow)) openFlow(homes[0]);
 }
 

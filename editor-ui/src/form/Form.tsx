@@ -54,7 +54,9 @@ export function Form({ owner, problems, skip = [], compact }: Props) {
   return (
     <OwnerContext value={owner}>
       <div className={`form${compact ? ' compact' : ''}`}>
-        {fields.map((field) => <FieldRow key={field.key} owner={owner} field={field} problem={problems.find((one) => pathKey(one.path) === field.key)} />)}
+        {fields.map((field) => (
+          <FieldRow key={field.key} owner={owner} field={field} problem={problems.find((one) => pathKey(one.path) === field.key)} />
+        ))}
         {fields.length === 0 && !compact && <p className="hint">This node has nothing to set.</p>}
       </div>
     </OwnerContext>
@@ -64,14 +66,23 @@ export function Form({ owner, problems, skip = [], compact }: Props) {
 function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; problem?: Problem }) {
   const id = useId();
   const value = owner.get(field.key);
-  const props: WidgetProps = { owner, field, value, inputId: id, invalid: problem !== undefined, onChange: (next) => owner.set({ [field.key]: next }) };
+  const props: WidgetProps = {
+    owner,
+    field,
+    value,
+    inputId: id,
+    invalid: problem !== undefined,
+    onChange: (next) => owner.set({ [field.key]: next }),
+  };
   const hint = field.hint && field.hint !== field.label ? field.hint : '';
   const long = hint.length > 110;
   if (field.widget === 'checkbox') {
     return (
       <div className="field check" data-field={field.key}>
         <Checkbox {...props} />
-        <label htmlFor={id} title={hint || undefined}>{field.label}</label>
+        <label htmlFor={id} title={hint || undefined}>
+          {field.label}
+        </label>
         <Finding problem={problem} />
       </div>
     );
@@ -79,8 +90,20 @@ function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; probl
   return (
     <div className="field" data-field={field.key}>
       <div className="field-head">
-        <label htmlFor={id}>{field.label}{field.required && <span className="required" title="needed"> *</span>}</label>
-        {long && <span className="field-info" title={hint} tabIndex={0} aria-label={hint}><Icon name="info" size={13} /></span>}
+        <label htmlFor={id}>
+          {field.label}
+          {field.required && (
+            <span className="required" title="needed">
+              {' '}
+              *
+            </span>
+          )}
+        </label>
+        {long && (
+          <span className="field-info" title={hint} tabIndex={0} aria-label={hint}>
+            <Icon name="info" size={13} />
+          </span>
+        )}
       </div>
       <Widget {...props} />
       <Finding problem={problem} />
@@ -91,30 +114,55 @@ function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; probl
 
 function Finding({ problem }: { problem?: Problem }) {
   if (!problem) return null;
-  return <p className={`finding ${problem.severity}`} role="alert"><Icon name="warn" size={12} /> {problem.text}</p>;
+  return (
+    <p className={`finding ${problem.severity}`} role="alert">
+      <Icon name="warn" size={12} /> {problem.text}
+    </p>
+  );
 }
 
 export function Widget(props: WidgetProps): ReactNode {
   switch (props.field.widget) {
-    case 'text': return <Text {...props} />;
-    case 'code': return <Code {...props} />;
-    case 'markdown': return <Markdown {...props} />;
-    case 'number': return <NumberInput {...props} />;
-    case 'duration': return <Duration {...props} />;
-    case 'select': return <Select {...props} />;
-    case 'checkbox': return <Checkbox {...props} />;
-    case 'typed-input': return <TypedField {...props} />;
-    case 'msg-path': return <MsgPath {...props} />;
-    case 'config-node': return <ConfigNode {...props} />;
-    case 'topic': return <Topic {...props} />;
-    case 'secret': return <Secret {...props} />;
-    case 'rules': return props.field.schema['x-rules'] === 'change' ? <ChangeRules {...props} /> : <SwitchRules {...props} />;
-    case 'change-rules': return <ChangeRules {...props} />;
-    case 'conditions': return <Conditions {...props} />;
-    case 'things': case 'rows': return <Rows {...props} />;
-    case 'props': return <Props {...props} />;
-    case 'list': return <List {...props} />;
-    case 'json': return <Json {...props} />;
-    case 'hidden': return null;
+    case 'text':
+      return <Text {...props} />;
+    case 'code':
+      return <Code {...props} />;
+    case 'markdown':
+      return <Markdown {...props} />;
+    case 'number':
+      return <NumberInput {...props} />;
+    case 'duration':
+      return <Duration {...props} />;
+    case 'select':
+      return <Select {...props} />;
+    case 'checkbox':
+      return <Checkbox {...props} />;
+    case 'typed-input':
+      return <TypedField {...props} />;
+    case 'msg-path':
+      return <MsgPath {...props} />;
+    case 'config-node':
+      return <ConfigNode {...props} />;
+    case 'topic':
+      return <Topic {...props} />;
+    case 'secret':
+      return <Secret {...props} />;
+    case 'rules':
+      return props.field.schema['x-rules'] === 'change' ? <ChangeRules {...props} /> : <SwitchRules {...props} />;
+    case 'change-rules':
+      return <ChangeRules {...props} />;
+    case 'conditions':
+      return <Conditions {...props} />;
+    case 'things':
+    case 'rows':
+      return <Rows {...props} />;
+    case 'props':
+      return <Props {...props} />;
+    case 'list':
+      return <List {...props} />;
+    case 'json':
+      return <Json {...props} />;
+    case 'hidden':
+      return null;
   }
 }

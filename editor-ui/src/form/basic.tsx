@@ -8,16 +8,36 @@ import { api } from '../net/api';
 import { live } from '../net/live';
 import type { WidgetProps } from './Form';
 
-const text = (value: unknown): string => (value === undefined || value === null ? '' : Array.isArray(value) && value.every((one) => typeof one !== 'object') ? value.join(', ') : typeof value === 'object' ? JSON.stringify(value) : String(value));
+const text = (value: unknown): string =>
+  value === undefined || value === null
+    ? ''
+    : Array.isArray(value) && value.every((one) => typeof one !== 'object')
+      ? value.join(', ')
+      : typeof value === 'object'
+        ? JSON.stringify(value)
+        : String(value);
 
 const placeholder = ({ field }: WidgetProps): string | undefined => {
-  const own = field.schema['x-placeholder'] ?? field.schema.examples?.[0] ?? (field.schema.default === '' ? undefined : field.schema.default);
+  const own =
+    field.schema['x-placeholder'] ?? field.schema.examples?.[0] ?? (field.schema.default === '' ? undefined : field.schema.default);
   return own === undefined || own === null || typeof own === 'object' ? undefined : String(own);
 };
 
 export function Text(props: WidgetProps) {
   const { value, onChange, inputId, owner, invalid } = props;
-  return <input id={inputId} className="input" value={text(value)} placeholder={placeholder(props)} readOnly={owner.readOnly} aria-invalid={invalid} onChange={(event) => onChange(event.target.value)} spellCheck={false} autoComplete="off" />;
+  return (
+    <input
+      id={inputId}
+      className="input"
+      value={text(value)}
+      placeholder={placeholder(props)}
+      readOnly={owner.readOnly}
+      aria-invalid={invalid}
+      onChange={(event) => onChange(event.target.value)}
+      spellCheck={false}
+      autoComplete="off"
+    />
+  );
 }
 
 /** Keeps what is typed until it is a number, so that "1." can become "1.5". */
@@ -34,10 +54,27 @@ export function NumberInput(props: WidgetProps) {
       if (next === '' && value !== empty) onChange(empty);
     } else if (!Number.isNaN(parsed)) onChange(asText ? next.trim() : parsed);
   };
-  return <input id={inputId} className="input number" inputMode="decimal" value={draft ?? text(value)} placeholder={placeholder(props)} readOnly={owner.readOnly} aria-invalid={invalid || (draft !== null && Number.isNaN(Number(draft)))} onChange={(event) => commit(event.target.value)} onBlur={() => setDraft(null)} />;
+  return (
+    <input
+      id={inputId}
+      className="input number"
+      inputMode="decimal"
+      value={draft ?? text(value)}
+      placeholder={placeholder(props)}
+      readOnly={owner.readOnly}
+      aria-invalid={invalid || (draft !== null && Number.isNaN(Number(draft)))}
+      onChange={(event) => commit(event.target.value)}
+      onBlur={() => setDraft(null)}
+    />
+  );
 }
 
-const UNITS = [{ label: 's', size: 1 }, { label: 'min', size: 60 }, { label: 'h', size: 3600 }, { label: 'd', size: 86_400 }];
+const UNITS = [
+  { label: 's', size: 1 },
+  { label: 'min', size: 60 },
+  { label: 'h', size: 3600 },
+  { label: 'd', size: 86_400 },
+];
 
 /** Seconds in the flow file; the unit that reads best on the page. */
 export function Duration(props: WidgetProps) {
@@ -53,9 +90,30 @@ export function Duration(props: WidgetProps) {
   };
   return (
     <div className="join">
-      <input id={inputId} className="input number" inputMode="decimal" value={draft ?? shown} placeholder={placeholder(props)} readOnly={owner.readOnly} aria-invalid={invalid} onChange={(event) => commit(event.target.value)} onBlur={() => setDraft(null)} />
-      <select className="input unit" aria-label="Unit" value={unit.label} disabled={owner.readOnly} onChange={(event) => { setUnit(UNITS.find((one) => one.label === event.target.value) ?? UNITS[0]); setDraft(null); }}>
-        {UNITS.map((one) => <option key={one.label}>{one.label}</option>)}
+      <input
+        id={inputId}
+        className="input number"
+        inputMode="decimal"
+        value={draft ?? shown}
+        placeholder={placeholder(props)}
+        readOnly={owner.readOnly}
+        aria-invalid={invalid}
+        onChange={(event) => commit(event.target.value)}
+        onBlur={() => setDraft(null)}
+      />
+      <select
+        className="input unit"
+        aria-label="Unit"
+        value={unit.label}
+        disabled={owner.readOnly}
+        onChange={(event) => {
+          setUnit(UNITS.find((one) => one.label === event.target.value) ?? UNITS[0]);
+          setDraft(null);
+        }}
+      >
+        {UNITS.map((one) => (
+          <option key={one.label}>{one.label}</option>
+        ))}
       </select>
     </div>
   );
@@ -66,9 +124,20 @@ export function Select({ value, onChange, inputId, owner, field, invalid }: Widg
   const at = list.findIndex((one) => one.value === value || String(one.value) === text(value));
   return (
     <>
-      <select id={inputId} className="input" value={at} disabled={owner.readOnly} aria-invalid={invalid} onChange={(event) => onChange(list[Number(event.target.value)]?.value)}>
+      <select
+        id={inputId}
+        className="input"
+        value={at}
+        disabled={owner.readOnly}
+        aria-invalid={invalid}
+        onChange={(event) => onChange(list[Number(event.target.value)]?.value)}
+      >
         {at < 0 && <option value={-1}>{text(value) || 'choose…'}</option>}
-        {list.map((one, index) => <option key={index} value={index} title={one.hint}>{one.label}</option>)}
+        {list.map((one, index) => (
+          <option key={index} value={index} title={one.hint}>
+            {one.label}
+          </option>
+        ))}
       </select>
       {list[at]?.hint && <p className="hint">{list[at].hint}</p>}
     </>
@@ -77,7 +146,18 @@ export function Select({ value, onChange, inputId, owner, field, invalid }: Widg
 
 export function Checkbox({ value, onChange, inputId, owner, field }: WidgetProps) {
   const on = value === true || value === 'true';
-  return <input id={inputId} type="checkbox" role="switch" className="switch" checked={on} disabled={owner.readOnly} aria-label={field.label} onChange={(event) => onChange(typeof value === 'string' && value !== '' ? String(event.target.checked) : event.target.checked)} />;
+  return (
+    <input
+      id={inputId}
+      type="checkbox"
+      role="switch"
+      className="switch"
+      checked={on}
+      disabled={owner.readOnly}
+      aria-label={field.label}
+      onChange={(event) => onChange(typeof value === 'string' && value !== '' ? String(event.target.checked) : event.target.checked)}
+    />
+  );
 }
 
 export function MsgPath(props: WidgetProps) {
@@ -85,7 +165,18 @@ export function MsgPath(props: WidgetProps) {
   return (
     <div className="join">
       <span className="prefix">msg.</span>
-      <input id={inputId} className="input mono" list={`${inputId}-seen`} value={text(value)} placeholder={placeholder(props) ?? 'payload'} readOnly={owner.readOnly} aria-invalid={invalid} onChange={(event) => onChange(event.target.value)} spellCheck={false} autoComplete="off" />
+      <input
+        id={inputId}
+        className="input mono"
+        list={`${inputId}-seen`}
+        value={text(value)}
+        placeholder={placeholder(props) ?? 'payload'}
+        readOnly={owner.readOnly}
+        aria-invalid={invalid}
+        onChange={(event) => onChange(event.target.value)}
+        spellCheck={false}
+        autoComplete="off"
+      />
       <SeenPaths id={`${inputId}-seen`} node={owner.node.id} />
     </div>
   );
@@ -96,7 +187,13 @@ export function SeenPaths({ id, node }: { id: string; node: string }) {
   const paths = new Set(['payload', 'topic']);
   const value = live.nodes.get(node)?.last?.value;
   if (value && typeof value === 'object' && !Array.isArray(value)) for (const key of Object.keys(value)) paths.add(`payload.${key}`);
-  return <datalist id={id}>{[...paths].map((path) => <option key={path} value={path} />)}</datalist>;
+  return (
+    <datalist id={id}>
+      {[...paths].map((path) => (
+        <option key={path} value={path} />
+      ))}
+    </datalist>
+  );
 }
 
 export function Topic(props: WidgetProps) {
@@ -105,8 +202,23 @@ export function Topic(props: WidgetProps) {
   for (const node of live.nodes.values()) if (node.last?.topic) topics.add(node.last.topic);
   return (
     <>
-      <input id={inputId} className="input mono" list={`${inputId}-topics`} value={text(value)} placeholder={placeholder(props) ?? 'greenhouse/+/temperature'} readOnly={owner.readOnly} aria-invalid={invalid} onChange={(event) => onChange(event.target.value)} spellCheck={false} autoComplete="off" />
-      <datalist id={`${inputId}-topics`}>{[...topics].slice(0, 50).map((topic) => <option key={topic} value={topic} />)}</datalist>
+      <input
+        id={inputId}
+        className="input mono"
+        list={`${inputId}-topics`}
+        value={text(value)}
+        placeholder={placeholder(props) ?? 'greenhouse/+/temperature'}
+        readOnly={owner.readOnly}
+        aria-invalid={invalid}
+        onChange={(event) => onChange(event.target.value)}
+        spellCheck={false}
+        autoComplete="off"
+      />
+      <datalist id={`${inputId}-topics`}>
+        {[...topics].slice(0, 50).map((topic) => (
+          <option key={topic} value={topic} />
+        ))}
+      </datalist>
     </>
   );
 }
@@ -120,14 +232,30 @@ export function Secret({ field, inputId, owner }: WidgetProps) {
   useEffect(() => {
     if (!runs) return undefined;
     let gone = false;
-    api.credentials(type, id).then((answer) => { if (!gone) setTold(answer?.[`has_${field.key}`] === true || Boolean(answer?.[field.key])); }, () => undefined);
-    return () => { gone = true; };
+    api.credentials(type, id).then(
+      (answer) => {
+        if (!gone) setTold(answer?.[`has_${field.key}`] === true || Boolean(answer?.[field.key]));
+      },
+      () => undefined,
+    );
+    return () => {
+      gone = true;
+    };
   }, [id, type, field.key, runs]);
   const stored = told || has(owner.node, field.key);
   const state = typed !== undefined ? 'new value, saved at the next deploy' : stored ? 'set' : 'not set';
   return (
     <div className="join">
-      <input id={inputId} className="input" type="password" value={typed ?? ''} placeholder={stored ? '••••••••  (set)' : ''} readOnly={owner.readOnly} autoComplete="new-password" onChange={(event) => setSecret(owner.node.id, field.key, event.target.value)} />
+      <input
+        id={inputId}
+        className="input"
+        type="password"
+        value={typed ?? ''}
+        placeholder={stored ? '••••••••  (set)' : ''}
+        readOnly={owner.readOnly}
+        autoComplete="new-password"
+        onChange={(event) => setSecret(owner.node.id, field.key, event.target.value)}
+      />
       <span className={`suffix${stored && typed === undefined ? ' ok' : ''}`}>{typed !== undefined ? 'new' : state}</span>
     </div>
   );

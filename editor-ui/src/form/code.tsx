@@ -4,11 +4,31 @@ import { useRef, useState, type KeyboardEvent } from 'react';
 import type { WidgetProps } from './Form';
 
 export function Code({ value, onChange, inputId, owner, field, invalid }: WidgetProps) {
-  return <CodeArea id={inputId} value={typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value, null, 2)} language={String(field.schema['x-language'] ?? '')} readOnly={owner.readOnly} invalid={invalid} onChange={onChange} label={field.label} />;
+  return (
+    <CodeArea
+      id={inputId}
+      value={typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value, null, 2)}
+      language={String(field.schema['x-language'] ?? '')}
+      readOnly={owner.readOnly}
+      invalid={invalid}
+      onChange={onChange}
+      label={field.label}
+    />
+  );
 }
 
 export function Markdown({ value, onChange, inputId, owner, invalid }: WidgetProps) {
-  return <textarea id={inputId} className="input area" rows={6} value={typeof value === 'string' ? value : ''} readOnly={owner.readOnly} aria-invalid={invalid} onChange={(event) => onChange(event.target.value)} />;
+  return (
+    <textarea
+      id={inputId}
+      className="input area"
+      rows={6}
+      value={typeof value === 'string' ? value : ''}
+      readOnly={owner.readOnly}
+      aria-invalid={invalid}
+      onChange={(event) => onChange(event.target.value)}
+    />
+  );
 }
 
 /** What is typed is kept while it is not JSON; the node gets each value that is. */
@@ -29,7 +49,15 @@ export function Json({ value, onChange, inputId, owner, field }: WidgetProps) {
   };
   return (
     <>
-      <CodeArea id={inputId} value={shown} language="json" readOnly={owner.readOnly} invalid={error !== ''} onChange={change} label={field.label} />
+      <CodeArea
+        id={inputId}
+        value={shown}
+        language="json"
+        readOnly={owner.readOnly}
+        invalid={error !== ''}
+        onChange={change}
+        label={field.label}
+      />
       {error && <p className="finding error">{error}</p>}
     </>
   );
@@ -68,8 +96,27 @@ function CodeArea({ id, value, language, readOnly, invalid, label, onChange }: A
   };
   return (
     <div className={`code${invalid ? ' invalid' : ''}`}>
-      <pre ref={numbers} className="code-lines" aria-hidden="true">{Array.from({ length: lines }, (_, at) => at + 1).join('\n')}</pre>
-      <textarea id={id} className="code-text" aria-label={label} wrap="off" rows={Math.min(24, Math.max(4, lines + 1))} value={value} readOnly={readOnly} aria-invalid={invalid} spellCheck={false} autoComplete="off" autoCapitalize="off" onChange={(event) => onChange(event.target.value)} onKeyDown={onKey} onScroll={(event) => { if (numbers.current) numbers.current.scrollTop = event.currentTarget.scrollTop; }} />
+      <pre ref={numbers} className="code-lines" aria-hidden="true">
+        {Array.from({ length: lines }, (_, at) => at + 1).join('\n')}
+      </pre>
+      <textarea
+        id={id}
+        className="code-text"
+        aria-label={label}
+        wrap="off"
+        rows={Math.min(24, Math.max(4, lines + 1))}
+        value={value}
+        readOnly={readOnly}
+        aria-invalid={invalid}
+        spellCheck={false}
+        autoComplete="off"
+        autoCapitalize="off"
+        onChange={(event) => onChange(event.target.value)}
+        onKeyDown={onKey}
+        onScroll={(event) => {
+          if (numbers.current) numbers.current.scrollTop = event.currentTarget.scrollTop;
+        }}
+      />
       {language && <span className="code-language">{language}</span>}
     </div>
   );

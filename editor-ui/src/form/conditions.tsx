@@ -27,13 +27,21 @@ export function Conditions({ value, onChange, owner, field }: WidgetProps) {
     return (
       <div className="conditions">
         <p className="hint">{field.key === 'clear' ? 'None: clears as soon as the condition no longer holds.' : 'No condition yet.'}</p>
-        {!owner.readOnly && <button type="button" className="button small" onClick={() => onChange({ all: [{ ...LEAF }] })}><Icon name="plus" size={12} /> Add condition</button>}
+        {!owner.readOnly && (
+          <button type="button" className="button small" onClick={() => onChange({ all: [{ ...LEAF }] })}>
+            <Icon name="plus" size={12} /> Add condition
+          </button>
+        )}
       </div>
     );
   }
   // A bare list means all of it.
   const tree = (Array.isArray(value) ? { all: value } : value) as Tree;
-  return <div className="conditions"><Branch tree={tree} onChange={(next) => onChange(next ?? {})} owner={owner} depth={0} /></div>;
+  return (
+    <div className="conditions">
+      <Branch tree={tree} onChange={(next) => onChange(next ?? {})} owner={owner} depth={0} />
+    </div>
+  );
 }
 
 interface BranchProps {
@@ -57,16 +65,36 @@ function Branch({ tree, onChange, owner, depth }: BranchProps) {
     <div className={`branch ${kind}`} role="group" aria-label={kind === 'all' ? 'All of' : 'Any of'}>
       <div className="branch-head">
         <div className="segmented small">
-          <button type="button" aria-pressed={kind === 'all'} disabled={owner.readOnly} onClick={() => onChange(make(items, 'all'))}>all of</button>
-          <button type="button" aria-pressed={kind === 'any'} disabled={owner.readOnly} onClick={() => onChange(make(items, 'any'))}>any of</button>
+          <button type="button" aria-pressed={kind === 'all'} disabled={owner.readOnly} onClick={() => onChange(make(items, 'all'))}>
+            all of
+          </button>
+          <button type="button" aria-pressed={kind === 'any'} disabled={owner.readOnly} onClick={() => onChange(make(items, 'any'))}>
+            any of
+          </button>
         </div>
-        {!owner.readOnly && depth > 0 && <button type="button" className="mini" aria-label="Remove group" title="Remove group" onClick={() => onChange(undefined)}><Icon name="close" size={12} /></button>}
+        {!owner.readOnly && depth > 0 && (
+          <button type="button" className="mini" aria-label="Remove group" title="Remove group" onClick={() => onChange(undefined)}>
+            <Icon name="close" size={12} />
+          </button>
+        )}
       </div>
-      {items.map((item, at) => <Branch key={at} tree={item} depth={depth + 1} owner={owner} onChange={(next) => put(at, next)} />)}
+      {items.map((item, at) => (
+        <Branch key={at} tree={item} depth={depth + 1} owner={owner} onChange={(next) => put(at, next)} />
+      ))}
       {!owner.readOnly && (
         <div className="branch-add">
-          <button type="button" className="button small" onClick={() => onChange(make([...items, { ...LEAF }]))}><Icon name="plus" size={12} /> Condition</button>
-          {depth < 4 && <button type="button" className="button small" onClick={() => onChange(make([...items, { [kind === 'all' ? 'any' : 'all']: [{ ...LEAF }] } as Tree]))}><Icon name="plus" size={12} /> Group</button>}
+          <button type="button" className="button small" onClick={() => onChange(make([...items, { ...LEAF }]))}>
+            <Icon name="plus" size={12} /> Condition
+          </button>
+          {depth < 4 && (
+            <button
+              type="button"
+              className="button small"
+              onClick={() => onChange(make([...items, { [kind === 'all' ? 'any' : 'all']: [{ ...LEAF }] } as Tree]))}
+            >
+              <Icon name="plus" size={12} /> Group
+            </button>
+          )}
         </div>
       )}
     </div>
@@ -77,19 +105,53 @@ function Comparison({ leaf, onChange, owner }: { leaf: Leaf; onChange: (tree: Tr
   const operator = OPERATORS.find((one) => one.op === leaf.op);
   const kind = String(leaf.valueType ?? (typeof leaf.value === 'number' ? 'num' : typeof leaf.value === 'boolean' ? 'bool' : 'str'));
   // A number that came as a number stays one.
-  const back = (value: unknown, as: string): unknown => (as === 'num' && typeof leaf.value === 'number' && value !== '' && !Number.isNaN(Number(value)) ? Number(value) : value);
+  const back = (value: unknown, as: string): unknown =>
+    as === 'num' && typeof leaf.value === 'number' && value !== '' && !Number.isNaN(Number(value)) ? Number(value) : value;
   return (
     <div className="comparison">
       <div className="rule-line">
         <span className="prefix">msg.</span>
-        <input className="input mono" aria-label="Property" value={String(leaf.property ?? '')} placeholder="payload" readOnly={owner.readOnly} onChange={(event) => onChange({ ...leaf, property: event.target.value })} spellCheck={false} />
-        {!owner.readOnly && <button type="button" className="mini" aria-label="Remove condition" title="Remove" onClick={() => onChange(undefined)}><Icon name="close" size={12} /></button>}
+        <input
+          className="input mono"
+          aria-label="Property"
+          value={String(leaf.property ?? '')}
+          placeholder="payload"
+          readOnly={owner.readOnly}
+          onChange={(event) => onChange({ ...leaf, property: event.target.value })}
+          spellCheck={false}
+        />
+        {!owner.readOnly && (
+          <button type="button" className="mini" aria-label="Remove condition" title="Remove" onClick={() => onChange(undefined)}>
+            <Icon name="close" size={12} />
+          </button>
+        )}
       </div>
       <div className="rule-line">
         <OperatorSelect op={String(leaf.op ?? 'eq')} readOnly={owner.readOnly} onChange={(op) => onChange({ ...leaf, op })} />
-        {operator?.values !== 0 && <TypedInput value={leaf.value} kind={kind} kinds={VALUE_KINDS} readOnly={owner.readOnly} label="value" onChange={(value, valueType) => onChange({ ...leaf, value: back(value, valueType), valueType })} />}
+        {operator?.values !== 0 && (
+          <TypedInput
+            value={leaf.value}
+            kind={kind}
+            kinds={VALUE_KINDS}
+            readOnly={owner.readOnly}
+            label="value"
+            onChange={(value, valueType) => onChange({ ...leaf, value: back(value, valueType), valueType })}
+          />
+        )}
       </div>
-      {operator?.values === 2 && <div className="rule-line"><span className="verb dim">and</span><TypedInput value={leaf.value2} kind={String(leaf.value2Type ?? 'num')} kinds={VALUE_KINDS} readOnly={owner.readOnly} label="upper value" onChange={(value2, value2Type) => onChange({ ...leaf, value2, value2Type })} /></div>}
+      {operator?.values === 2 && (
+        <div className="rule-line">
+          <span className="verb dim">and</span>
+          <TypedInput
+            value={leaf.value2}
+            kind={String(leaf.value2Type ?? 'num')}
+            kinds={VALUE_KINDS}
+            readOnly={owner.readOnly}
+            label="upper value"
+            onChange={(value2, value2Type) => onChange({ ...leaf, value2, value2Type })}
+          />
+        </div>
+      )}
     </div>
   );
 }

@@ -24,13 +24,32 @@ export function ConfigNode({ value, onChange, inputId, owner, field, invalid }: 
   return (
     <div className="config-choice">
       <div className="join">
-        <select id={inputId} className="input" value={chosen ? chosen.id : ''} disabled={owner.readOnly} aria-invalid={invalid || (Boolean(value) && !chosen)} onChange={(event) => (event.target.value === '+' ? create() : onChange(event.target.value))}>
+        <select
+          id={inputId}
+          className="input"
+          value={chosen ? chosen.id : ''}
+          disabled={owner.readOnly}
+          aria-invalid={invalid || (Boolean(value) && !chosen)}
+          onChange={(event) => (event.target.value === '+' ? create() : onChange(event.target.value))}
+        >
           <option value="">{value && !chosen ? `missing: ${String(value)}` : 'none'}</option>
-          {list.map((node) => <option key={node.id} value={node.id}>{labelOf(doc, types, node)}</option>)}
+          {list.map((node) => (
+            <option key={node.id} value={node.id}>
+              {labelOf(doc, types, node)}
+            </option>
+          ))}
           {wanted && <option value="+">New {label}…</option>}
         </select>
-        {chosen && <button type="button" className="button" aria-expanded={open} onClick={() => setOpen(!open)}>{open ? 'Close' : owner.readOnly ? 'Show' : 'Edit'}</button>}
-        {!chosen && wanted && !owner.readOnly && <button type="button" className="button" onClick={create}><Icon name="plus" size={12} /> New</button>}
+        {chosen && (
+          <button type="button" className="button" aria-expanded={open} onClick={() => setOpen(!open)}>
+            {open ? 'Close' : owner.readOnly ? 'Show' : 'Edit'}
+          </button>
+        )}
+        {!chosen && wanted && !owner.readOnly && (
+          <button type="button" className="button" onClick={create}>
+            <Icon name="plus" size={12} /> New
+          </button>
+        )}
       </div>
       {open && chosen && <ConfigForm id={chosen.id} readOnly={owner.readOnly} />}
     </div>
@@ -47,11 +66,21 @@ function ConfigForm({ id, readOnly }: { id: string; readOnly: boolean }) {
   const owner: Owner = ownerOf(node, def, readOnly);
   return (
     <div className="config-form">
-      <p className="hint">Shared by {users} {users === 1 ? 'node' : 'nodes'}: a change here concerns all of them.</p>
+      <p className="hint">
+        Shared by {users} {users === 1 ? 'node' : 'nodes'}: a change here concerns all of them.
+      </p>
       {!def?.schema.properties?.name && (
         <div className="field">
-          <div className="field-head"><label htmlFor={`${id}-name`}>Name</label></div>
-          <input id={`${id}-name`} className="input" value={node.name ?? ''} readOnly={readOnly} onChange={(event) => setProperties(id, { name: event.target.value }, 'name')} />
+          <div className="field-head">
+            <label htmlFor={`${id}-name`}>Name</label>
+          </div>
+          <input
+            id={`${id}-name`}
+            className="input"
+            value={node.name ?? ''}
+            readOnly={readOnly}
+            onChange={(event) => setProperties(id, { name: event.target.value }, 'name')}
+          />
         </div>
       )}
       {def ? <Form owner={owner} problems={[]} /> : <p className="hint">Its type is unknown here; its properties are kept as they are.</p>}

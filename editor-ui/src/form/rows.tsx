@@ -9,7 +9,14 @@ import { Widget, type Owner, type WidgetProps } from './Form';
 import { RowTools, moveItem } from './rowtools';
 import { TypedInput } from './typed';
 
-const THINGS: Schema = { type: 'object', properties: { id: { type: 'string', title: 'Id' }, kind: { type: 'string', title: 'Kind' }, every: { type: 'number', title: 'Every', 'x-widget': 'duration' } } };
+const THINGS: Schema = {
+  type: 'object',
+  properties: {
+    id: { type: 'string', title: 'Id' },
+    kind: { type: 'string', title: 'Kind' },
+    every: { type: 'number', title: 'Every', 'x-widget': 'duration' },
+  },
+};
 
 /** Objects as rows, each with the small form of its schema. */
 export function Rows({ value, onChange, owner, field }: WidgetProps) {
@@ -19,25 +26,70 @@ export function Rows({ value, onChange, owner, field }: WidgetProps) {
   return (
     <div className="rows">
       {rows.map((row, at) => (
-        <Row key={at} row={row} schema={schema} owner={owner} tools={<RowTools at={at} count={rows.length} readOnly={owner.readOnly} onMove={(to) => onChange(moveItem(rows, at, to))} onRemove={() => onChange(rows.filter((_, index) => index !== at))} />} onChange={(next) => onChange(rows.map((other, index) => (index === at ? next : other)))} />
+        <Row
+          key={at}
+          row={row}
+          schema={schema}
+          owner={owner}
+          tools={
+            <RowTools
+              at={at}
+              count={rows.length}
+              readOnly={owner.readOnly}
+              onMove={(to) => onChange(moveItem(rows, at, to))}
+              onRemove={() => onChange(rows.filter((_, index) => index !== at))}
+            />
+          }
+          onChange={(next) => onChange(rows.map((other, index) => (index === at ? next : other)))}
+        />
       ))}
-      {!owner.readOnly && <button type="button" className="button small" onClick={() => onChange([...rows, blank(schema, owner.root)])}><Icon name="plus" size={12} /> Add {field.widget === 'things' ? 'thing' : 'row'}</button>}
+      {!owner.readOnly && (
+        <button type="button" className="button small" onClick={() => onChange([...rows, blank(schema, owner.root)])}>
+          <Icon name="plus" size={12} /> Add {field.widget === 'things' ? 'thing' : 'row'}
+        </button>
+      )}
     </div>
   );
 }
 
-function Row({ row, schema, owner, tools, onChange }: { row: Record<string, unknown>; schema: Schema; owner: Owner; tools: React.ReactNode; onChange: (row: Record<string, unknown>) => void }) {
+function Row({
+  row,
+  schema,
+  owner,
+  tools,
+  onChange,
+}: {
+  row: Record<string, unknown>;
+  schema: Schema;
+  owner: Owner;
+  tools: React.ReactNode;
+  onChange: (row: Record<string, unknown>) => void;
+}) {
   const id = useId();
   const root: Schema = { ...schema, $defs: owner.root.$defs, definitions: owner.root.definitions };
-  const inner: Owner = { ...owner, root, get: (key) => row?.[key] ?? schema.properties?.[key]?.default, set: (patch) => onChange({ ...row, ...patch }) };
+  const inner: Owner = {
+    ...owner,
+    root,
+    get: (key) => row?.[key] ?? schema.properties?.[key]?.default,
+    set: (patch) => onChange({ ...row, ...patch }),
+  };
   return (
     <div className="row">
       <div className="row-fields">
         {rowFields(root).map((field) => {
-          const props: WidgetProps = { owner: inner, field, value: inner.get(field.key), inputId: `${id}-${field.key}`, invalid: false, onChange: (next) => inner.set({ [field.key]: next }) };
+          const props: WidgetProps = {
+            owner: inner,
+            field,
+            value: inner.get(field.key),
+            inputId: `${id}-${field.key}`,
+            invalid: false,
+            onChange: (next) => inner.set({ [field.key]: next }),
+          };
           return (
             <div key={field.key} className={`row-field ${field.widget}`}>
-              <label htmlFor={`${id}-${field.key}`} title={field.hint || undefined}>{field.label}</label>
+              <label htmlFor={`${id}-${field.key}`} title={field.hint || undefined}>
+                {field.label}
+              </label>
               {field.widget === 'checkbox' ? <Checkbox {...props} /> : <Widget {...props} />}
             </div>
           );
@@ -56,11 +108,38 @@ export function List({ value, onChange, owner, field, inputId }: WidgetProps) {
     <div className="rows">
       {items.map((item, at) => (
         <div className="row plain" key={at}>
-          <input id={at === 0 ? inputId : undefined} className="input" aria-label={`${field.label} ${at + 1}`} value={typeof item === 'object' ? JSON.stringify(item) : String(item)} readOnly={owner.readOnly} onChange={(event) => onChange(items.map((other, index) => (index === at ? (numbers && event.target.value !== '' && !Number.isNaN(Number(event.target.value)) ? Number(event.target.value) : event.target.value) : other)))} spellCheck={false} />
-          <RowTools at={at} count={items.length} readOnly={owner.readOnly} onRemove={() => onChange(items.filter((_, index) => index !== at))} />
+          <input
+            id={at === 0 ? inputId : undefined}
+            className="input"
+            aria-label={`${field.label} ${at + 1}`}
+            value={typeof item === 'object' ? JSON.stringify(item) : String(item)}
+            readOnly={owner.readOnly}
+            onChange={(event) =>
+              onChange(
+                items.map((other, index) =>
+                  index === at
+                    ? numbers && event.target.value !== '' && !Number.isNaN(Number(event.target.value))
+                      ? Number(event.target.value)
+                      : event.target.value
+                    : other,
+                ),
+              )
+            }
+            spellCheck={false}
+          />
+          <RowTools
+            at={at}
+            count={items.length}
+            readOnly={owner.readOnly}
+            onRemove={() => onChange(items.filter((_, index) => index !== at))}
+          />
         </div>
       ))}
-      {!owner.readOnly && <button type="button" className="button small" onClick={() => onChange([...items, numbers ? 0 : ''])}><Icon name="plus" size={12} /> Add</button>}
+      {!owner.readOnly && (
+        <button type="button" className="button small" onClick={() => onChange([...items, numbers ? 0 : ''])}>
+          <Icon name="plus" size={12} /> Add
+        </button>
+      )}
     </div>
   );
 }
@@ -77,7 +156,8 @@ interface Prop {
 /** What an inject node sends. Payload and topic stand in the node's own properties, as in Node-RED's files. */
 export function Props({ value, onChange, owner }: WidgetProps) {
   const props = Array.isArray(value) ? (value as Prop[]) : [];
-  const put = (at: number, patch: Partial<Prop>): void => onChange(props.map((prop, index) => (index === at ? { ...prop, ...patch } : prop)));
+  const put = (at: number, patch: Partial<Prop>): void =>
+    onChange(props.map((prop, index) => (index === at ? { ...prop, ...patch } : prop)));
   return (
     <div className="rules">
       {props.map((prop, at) => (
@@ -85,24 +165,77 @@ export function Props({ value, onChange, owner }: WidgetProps) {
           <div className="rule-main">
             <div className="rule-line">
               <span className="prefix">msg.</span>
-              <input className="input mono" aria-label={`Property ${at + 1}`} value={prop.p ?? ''} readOnly={owner.readOnly} onChange={(event) => put(at, { p: event.target.value })} spellCheck={false} />
+              <input
+                className="input mono"
+                aria-label={`Property ${at + 1}`}
+                value={prop.p ?? ''}
+                readOnly={owner.readOnly}
+                onChange={(event) => put(at, { p: event.target.value })}
+                spellCheck={false}
+              />
             </div>
             <div className="rule-line">
               <span className="verb dim">=</span>
               <PropValue prop={prop} owner={owner} put={(patch) => put(at, patch)} />
             </div>
           </div>
-          <RowTools at={at} count={props.length} readOnly={owner.readOnly} onMove={(to) => onChange(moveItem(props, at, to))} onRemove={() => onChange(props.filter((_, index) => index !== at))} />
+          <RowTools
+            at={at}
+            count={props.length}
+            readOnly={owner.readOnly}
+            onMove={(to) => onChange(moveItem(props, at, to))}
+            onRemove={() => onChange(props.filter((_, index) => index !== at))}
+          />
         </div>
       ))}
-      {!owner.readOnly && <button type="button" className="button small" onClick={() => onChange([...props, { p: props.length ? '' : 'payload', v: '', vt: 'str' }])}><Icon name="plus" size={12} /> Add property</button>}
+      {!owner.readOnly && (
+        <button
+          type="button"
+          className="button small"
+          onClick={() => onChange([...props, { p: props.length ? '' : 'payload', v: '', vt: 'str' }])}
+        >
+          <Icon name="plus" size={12} /> Add property
+        </button>
+      )}
     </div>
   );
 }
 
 function PropValue({ prop, owner, put }: { prop: Prop; owner: Owner; put: (patch: Partial<Prop>) => void }) {
   const outside = prop.v === undefined && (prop.p === 'payload' || prop.p === 'topic') ? prop.p : undefined;
-  if (outside === 'payload') return <TypedInput value={owner.get('payload')} kind={String(owner.get('payloadType') ?? 'date')} kinds={KINDS} readOnly={owner.readOnly} label="value of payload" onChange={(payload, payloadType) => owner.set({ payload, payloadType })} />;
-  if (outside === 'topic') return <TypedInput value={owner.get('topic')} kind={prop.vt ?? 'str'} kinds={KINDS} readOnly={owner.readOnly} label="value of topic" onChange={(topic, vt) => { if (vt === (prop.vt ?? 'str')) owner.set({ topic }); else put({ v: topic, vt }); }} />;
-  return <TypedInput value={prop.v} kind={prop.vt ?? 'str'} kinds={KINDS} readOnly={owner.readOnly} label={`value of ${prop.p}`} onChange={(v, vt) => put({ v, vt })} />;
+  if (outside === 'payload')
+    return (
+      <TypedInput
+        value={owner.get('payload')}
+        kind={String(owner.get('payloadType') ?? 'date')}
+        kinds={KINDS}
+        readOnly={owner.readOnly}
+        label="value of payload"
+        onChange={(payload, payloadType) => owner.set({ payload, payloadType })}
+      />
+    );
+  if (outside === 'topic')
+    return (
+      <TypedInput
+        value={owner.get('topic')}
+        kind={prop.vt ?? 'str'}
+        kinds={KINDS}
+        readOnly={owner.readOnly}
+        label="value of topic"
+        onChange={(topic, vt) => {
+          if (vt === (prop.vt ?? 'str')) owner.set({ topic });
+          else put({ v: topic, vt });
+        }}
+      />
+    );
+  return (
+    <TypedInput
+      value={prop.v}
+      kind={prop.vt ?? 'str'}
+      kinds={KINDS}
+      readOnly={owner.readOnly}
+      label={`value of ${prop.p}`}
+      onChange={(v, vt) => put({ v, vt })}
+    />
+  );
 }

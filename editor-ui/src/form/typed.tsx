@@ -16,7 +16,8 @@ export interface TypedProps {
   node?: string;
 }
 
-const str = (value: unknown): string => (value === undefined || value === null ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value));
+const str = (value: unknown): string =>
+  value === undefined || value === null ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value);
 
 export function TypedInput({ value, kind, kinds, onChange, readOnly, inputId, invalid, label, node }: TypedProps) {
   const at = kindOf(kind);
@@ -25,9 +26,20 @@ export function TypedInput({ value, kind, kinds, onChange, readOnly, inputId, in
   return (
     <div className={`typed join${wrong ? ' invalid' : ''}`} title={complaint(at, value) || undefined}>
       <span className="typed-kind">
-        <span className="typed-prefix" aria-hidden="true">{at.prefix}</span>
-        <select aria-label={label ? `Kind of ${label}` : 'Kind of value'} value={kind} disabled={readOnly} onChange={(event) => onChange(convert(value, kindOf(event.target.value)), event.target.value)}>
-          {list.map((one) => <option key={one} value={one}>{kindOf(one).prefix === one ? one : `${kindOf(one).prefix}  ${kindOf(one).label}`}</option>)}
+        <span className="typed-prefix" aria-hidden="true">
+          {at.prefix}
+        </span>
+        <select
+          aria-label={label ? `Kind of ${label}` : 'Kind of value'}
+          value={kind}
+          disabled={readOnly}
+          onChange={(event) => onChange(convert(value, kindOf(event.target.value)), event.target.value)}
+        >
+          {list.map((one) => (
+            <option key={one} value={one}>
+              {kindOf(one).prefix === one ? one : `${kindOf(one).prefix}  ${kindOf(one).label}`}
+            </option>
+          ))}
         </select>
       </span>
       <TypedValue at={at} value={value} kind={kind} onChange={onChange} readOnly={readOnly} inputId={inputId} label={label} node={node} />
@@ -39,7 +51,14 @@ function TypedValue({ at, value, kind, onChange, readOnly, inputId, label, node 
   if (at.input === 'none') return <span className="input typed-none">{at.label}</span>;
   if (at.input === 'boolean') {
     return (
-      <select id={inputId} className="input" aria-label={label} value={str(value) === 'true' ? 'true' : 'false'} disabled={readOnly} onChange={(event) => onChange(typeof value === 'boolean' ? event.target.value === 'true' : event.target.value, kind)}>
+      <select
+        id={inputId}
+        className="input"
+        aria-label={label}
+        value={str(value) === 'true' ? 'true' : 'false'}
+        disabled={readOnly}
+        onChange={(event) => onChange(typeof value === 'boolean' ? event.target.value === 'true' : event.target.value, kind)}
+      >
         <option>true</option>
         <option>false</option>
       </select>
@@ -48,7 +67,18 @@ function TypedValue({ at, value, kind, onChange, readOnly, inputId, label, node 
   const mono = at.input === 'path' || at.input === 'json' || at.input === 'code';
   return (
     <>
-      <input id={inputId} className={`input${mono ? ' mono' : ''}`} aria-label={label} value={str(value)} placeholder={at.placeholder} readOnly={readOnly} list={node && kind === 'msg' ? `${inputId}-paths` : undefined} onChange={(event) => onChange(event.target.value, kind)} spellCheck={false} autoComplete="off" />
+      <input
+        id={inputId}
+        className={`input${mono ? ' mono' : ''}`}
+        aria-label={label}
+        value={str(value)}
+        placeholder={at.placeholder}
+        readOnly={readOnly}
+        list={node && kind === 'msg' ? `${inputId}-paths` : undefined}
+        onChange={(event) => onChange(event.target.value, kind)}
+        spellCheck={false}
+        autoComplete="off"
+      />
       {node && kind === 'msg' && inputId && <SeenPaths id={`${inputId}-paths`} node={node} />}
     </>
   );
@@ -84,8 +114,22 @@ export function complaint(kind: TypedKind, value: unknown): string {
 
 export function TypedField({ owner, field, value, inputId, invalid }: WidgetProps) {
   const named = field.schema['x-types'];
-  const kinds = Array.isArray(named) ? named.map((one) => (typeof one === 'string' ? one : String((one as { value?: unknown }).value))) : ['msg', 'str', 'num', 'bool', 'json', 'date', 'env'];
+  const kinds = Array.isArray(named)
+    ? named.map((one) => (typeof one === 'string' ? one : String((one as { value?: unknown }).value)))
+    : ['msg', 'str', 'num', 'bool', 'json', 'date', 'env'];
   const partner = typeof field.schema['x-type-property'] === 'string' ? field.schema['x-type-property'] : `${field.key}Type`;
   const kind = String(owner.get(partner) ?? kinds[0]);
-  return <TypedInput value={value} kind={kind} kinds={kinds} inputId={inputId} invalid={invalid} readOnly={owner.readOnly} label={field.label} node={owner.node.id} onChange={(next, nextKind) => owner.set({ [field.key]: next, [partner]: nextKind })} />;
+  return (
+    <TypedInput
+      value={value}
+      kind={kind}
+      kinds={kinds}
+      inputId={inputId}
+      invalid={invalid}
+      readOnly={owner.readOnly}
+      label={field.label}
+      node={owner.node.id}
+      onChange={(next, nextKind) => owner.set({ [field.key]: next, [partner]: nextKind })}
+    />
+  );
 }

@@ -21,17 +21,40 @@ function blocks(text: string): ReactNode[] {
     if (!line.trim()) at += 1;
     else if (line.startsWith('```')) {
       at += 1;
-      out.push(<pre key={key}><code>{take((one) => !one.startsWith('```')).join('\n')}</code></pre>);
+      out.push(
+        <pre key={key}>
+          <code>{take((one) => !one.startsWith('```')).join('\n')}</code>
+        </pre>,
+      );
       at += 1;
     } else if (/^#{1,6} /.test(line)) {
       at += 1;
       out.push(<h4 key={key}>{inline(line.replace(/^#+ /, ''))}</h4>);
     } else if (/^\s*[-*] /.test(line)) {
-      out.push(<ul key={key}>{items(take((one) => /^\s*[-*] /.test(one) || /^\s{2,}\S/.test(one)), /^\s*[-*] /)}</ul>);
+      out.push(
+        <ul key={key}>
+          {items(
+            take((one) => /^\s*[-*] /.test(one) || /^\s{2,}\S/.test(one)),
+            /^\s*[-*] /,
+          )}
+        </ul>,
+      );
     } else if (/^\s*\d+[.)] /.test(line)) {
-      out.push(<ol key={key}>{items(take((one) => /^\s*\d+[.)] /.test(one) || /^\s{2,}\S/.test(one)), /^\s*\d+[.)] /)}</ol>);
+      out.push(
+        <ol key={key}>
+          {items(
+            take((one) => /^\s*\d+[.)] /.test(one) || /^\s{2,}\S/.test(one)),
+            /^\s*\d+[.)] /,
+          )}
+        </ol>,
+      );
     } else if (line.startsWith('|')) {
-      out.push(table(take((one) => one.startsWith('|')), key));
+      out.push(
+        table(
+          take((one) => one.startsWith('|')),
+          key,
+        ),
+      );
     } else {
       out.push(<p key={key}>{inline(take((one) => one.trim() !== '' && !/^(#{1,6} |```|\||\s*[-*] )/.test(one)).join(' '))}</p>);
     }
@@ -49,11 +72,32 @@ function items(lines: string[], mark: RegExp): ReactNode[] {
 }
 
 function table(lines: string[], key: number): ReactNode {
-  const rows = lines.filter((line) => !/^\|[\s:|-]+\|?$/.test(line)).map((line) => line.replace(/^\||\|\s*$/g, '').split('|').map((cell) => cell.trim()));
+  const rows = lines
+    .filter((line) => !/^\|[\s:|-]+\|?$/.test(line))
+    .map((line) =>
+      line
+        .replace(/^\||\|\s*$/g, '')
+        .split('|')
+        .map((cell) => cell.trim()),
+    );
   return (
     <table key={key}>
-      <thead><tr>{rows[0]?.map((cell, at) => <th key={at}>{inline(cell)}</th>)}</tr></thead>
-      <tbody>{rows.slice(1).map((row, at) => <tr key={at}>{row.map((cell, column) => <td key={column}>{inline(cell)}</td>)}</tr>)}</tbody>
+      <thead>
+        <tr>
+          {rows[0]?.map((cell, at) => (
+            <th key={at}>{inline(cell)}</th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.slice(1).map((row, at) => (
+          <tr key={at}>
+            {row.map((cell, column) => (
+              <td key={column}>{inline(cell)}</td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
     </table>
   );
 }
@@ -63,6 +107,12 @@ function inline(text: string): ReactNode[] {
     if (part.startsWith('`') && part.length > 2) return <code key={key}>{part.slice(1, -1)}</code>;
     if (part.startsWith('**') && part.length > 4) return <strong key={key}>{part.slice(2, -2)}</strong>;
     const link = /^\[([^\]]+)\]\((https?:\/\/[^)\s]+|\/[^)\s]*)\)$/.exec(part);
-    return link ? <a key={key} href={link[2]} target="_blank" rel="noreferrer">{link[1]}</a> : part.replace(/^\[([^\]]+)\]\([^)\s]*\)$/, '$1');
+    return link ? (
+      <a key={key} href={link[2]} target="_blank" rel="noreferrer">
+        {link[1]}
+      </a>
+    ) : (
+      part.replace(/^\[([^\]]+)\]\([^)\s]*\)$/, '$1')
+    );
   });
 }

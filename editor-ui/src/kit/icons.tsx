@@ -41,7 +41,8 @@ const PATHS: Record<string, string> = {
   link: 'M6.500 9.500l3-3M7 4.500l1.500-1.500a2.800 2.800 0 0 1 4 4L11 8.500M5 7.500 3.500 9a2.800 2.800 0 0 0 4 4L9 11.500',
   // node types
   inject: 'M2.500 8h7M7 5l3 3-3 3M13 3v10',
-  debug: 'M8 13a3.500 3.500 0 0 0 3.500-3.500V7.500a3.500 3.500 0 0 0-7 0v2A3.500 3.500 0 0 0 8 13zM8 7v6M4.500 8H2M14 8h-2.500M4.700 11 2.500 13M13.500 13l-2.200-2M5.200 5 3.500 3M12.500 3l-1.700 2',
+  debug:
+    'M8 13a3.500 3.500 0 0 0 3.500-3.500V7.500a3.500 3.500 0 0 0-7 0v2A3.500 3.500 0 0 0 8 13zM8 7v6M4.500 8H2M14 8h-2.500M4.700 11 2.500 13M13.500 13l-2.200-2M5.200 5 3.500 3M12.500 3l-1.700 2',
   comment: 'M2.500 3h11v8H8l-3 2.500V11H2.500z',
   mqtt: 'M2.500 13.500V12M2.500 8.500a5 5 0 0 1 5 5M2.500 5a8.500 8.500 0 0 1 8.500 8.500M2.500 2.500h.1A11 11 0 0 1 13.500 13.500',
   broker: 'M2.500 3h11v4h-11zM2.500 9h11v4h-11zM5 5h.1M5 11h.1',
@@ -56,7 +57,8 @@ const PATHS: Record<string, string> = {
   change: 'M2.500 5h9l-2.500-2.500M13.500 11h-9l2.500 2.500',
   switch: 'M2.500 8H6l4-4.500h3.500M6 8l4 4.500h3.500M12 2l1.500 1.500L12 5M12 11l1.500 1.500L12 14',
   function: 'M9.500 3C7 2.500 7.300 5 7 7.500S6.500 13.500 4 13M4.500 7h5M9.500 10l3.500 3.500M13 10l-3.500 3.500',
-  template: 'M5.500 2.500c-2 0-1.500 2-1.500 3.500S2.500 8 2.500 8 4 8 4 10s-.5 3.500 1.500 3.500M10.500 2.500c2 0 1.500 2 1.500 3.500s1.500 2 1.500 2S12 8 12 10s.5 3.500-1.500 3.500',
+  template:
+    'M5.500 2.500c-2 0-1.500 2-1.500 3.500S2.500 8 2.500 8 4 8 4 10s-.5 3.500 1.500 3.500M10.500 2.500c2 0 1.500 2 1.500 3.500s1.500 2 1.500 2S12 8 12 10s.5 3.500-1.500 3.500',
   json: 'M5 3H3v10h2M11 3h2v10h-2M6 6.500h4M6 9.500h2.500',
   delay: 'M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.500V8l2.500 2',
   filterNode: 'M2.500 4h11M4.500 8h7M6.500 12h3',
@@ -74,16 +76,49 @@ const PATHS: Record<string, string> = {
 
 /** Icons for types that name none of ours. */
 const BY_TYPE: Record<string, string> = {
-  'mqtt in': 'mqtt', 'mqtt out': 'mqtt', 'mqtt-broker': 'broker', 'event-store-append': 'append', 'event-store-in': 'store',
-  projector: 'projector', 'projection-query': 'query', rule: 'rule', 'actuator-out': 'actuator', notifier: 'notify', rbe: 'filterNode',
-  'http in': 'http', 'http request': 'http', 'http response': 'http', 'link in': 'link', 'link out': 'link', 'link call': 'link',
-  'file in': 'file', trigger: 'delay', exec: 'script', catch: 'warn', status: 'info', complete: 'check', tab: 'flow', group: 'panelLeft',
+  'mqtt in': 'mqtt',
+  'mqtt out': 'mqtt',
+  'mqtt-broker': 'broker',
+  'event-store-append': 'append',
+  'event-store-in': 'store',
+  projector: 'projector',
+  'projection-query': 'query',
+  rule: 'rule',
+  'actuator-out': 'actuator',
+  notifier: 'notify',
+  rbe: 'filterNode',
+  'http in': 'http',
+  'http request': 'http',
+  'http response': 'http',
+  'link in': 'link',
+  'link out': 'link',
+  'link call': 'link',
+  'file in': 'file',
+  trigger: 'delay',
+  exec: 'script',
+  catch: 'warn',
+  status: 'info',
+  complete: 'check',
+  tab: 'flow',
+  group: 'panelLeft',
 };
 
 /** Other names that node types use for our icons. */
 const ALIASES: Record<string, string> = {
-  bell: 'notify', power: 'actuator', 'event-append': 'append', 'event-in': 'store', 'projection-query': 'query', 'mqtt-in': 'mqtt', 'mqtt-out': 'mqtt',
-  'mqtt-broker': 'broker', filter: 'filterNode', chart: 'projector', wave: 'simulator', sensor: 'thing', command: 'actuator', clock: 'delay',
+  bell: 'notify',
+  power: 'actuator',
+  'event-append': 'append',
+  'event-in': 'store',
+  'projection-query': 'query',
+  'mqtt-in': 'mqtt',
+  'mqtt-out': 'mqtt',
+  'mqtt-broker': 'broker',
+  filter: 'filterNode',
+  chart: 'projector',
+  wave: 'simulator',
+  sensor: 'thing',
+  command: 'actuator',
+  clock: 'delay',
 };
 
 export function iconFor(type: string, icon?: string): string {
@@ -123,7 +158,19 @@ export function recolourIcons(): void {
 
 export function Icon({ name, size = 16 }: { name: string; size?: number }) {
   return (
-    <svg className="icon" width={size} height={size} viewBox="0 0 16 16" fill="none" stroke="currentColor" strokeWidth={1.5} strokeLinecap="round" strokeLinejoin="round" overflow="visible" aria-hidden="true">
+    <svg
+      className="icon"
+      width={size}
+      height={size}
+      viewBox="0 0 16 16"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth={1.5}
+      strokeLinecap="round"
+      strokeLinejoin="round"
+      overflow="visible"
+      aria-hidden="true"
+    >
       <path d={PATHS[name] ?? PATHS.unknown} />
     </svg>
   );
@@ -133,7 +180,13 @@ export function Mark({ size = 22 }: { size?: number }) {
   return (
     <svg width={size} height={size} viewBox="0 0 32 32" aria-hidden="true">
       <rect width="32" height="32" rx="7" fill="#10323a" />
-      <path d="M5 20c3.700 0 3.700-8 7.300-8s3.700 8 7.400 8 3.600-8 7.300-8" fill="none" stroke="#2dd4bf" strokeWidth="3" strokeLinecap="round" />
+      <path
+        d="M5 20c3.700 0 3.700-8 7.300-8s3.700 8 7.400 8 3.600-8 7.300-8"
+        fill="none"
+        stroke="#2dd4bf"
+        strokeWidth="3"
+        strokeLinecap="round"
+      />
       <circle cx="27" cy="12" r="2.600" fill="#fff" />
     </svg>
   );

@@ -49,7 +49,10 @@ export function tree(value: unknown, path = ''): TreeNode {
   const entries = Object.entries(value as object);
   return {
     kind: 'object',
-    summary: `{ ${entries.slice(0, 4).map(([key, inner]) => `${key}: ${brief(inner)}`).join(', ')}${entries.length > 4 ? ', …' : ''} }`,
+    summary: `{ ${entries
+      .slice(0, 4)
+      .map(([key, inner]) => `${key}: ${brief(inner)}`)
+      .join(', ')}${entries.length > 4 ? ', …' : ''} }`,
     value,
     children: entries.slice(0, MAX_CHILDREN).map(([key, inner]) => ({ key, path: join(path, key), value: inner })),
   };
@@ -57,8 +60,16 @@ export function tree(value: unknown, path = ''): TreeNode {
 
 function list(items: unknown[], length: number, path: string, kind: 'array' | 'buffer'): TreeNode {
   const head = items.slice(0, 6).map((item) => (kind === 'buffer' ? Number(item).toString(16).padStart(2, '0') : brief(item)));
-  const summary = kind === 'buffer' ? `buffer[${length}] ${head.join(' ')}${length > 6 ? ' …' : ''}` : `[${head.join(', ')}${length > 6 ? `, … ${length}` : ''}]`;
-  return { kind, summary, value: items, children: items.slice(0, MAX_CHILDREN).map((item, at) => ({ key: String(at), path: `${path}[${at}]`, value: item })) };
+  const summary =
+    kind === 'buffer'
+      ? `buffer[${length}] ${head.join(' ')}${length > 6 ? ' …' : ''}`
+      : `[${head.join(', ')}${length > 6 ? `, … ${length}` : ''}]`;
+  return {
+    kind,
+    summary,
+    value: items,
+    children: items.slice(0, MAX_CHILDREN).map((item, at) => ({ key: String(at), path: `${path}[${at}]`, value: item })),
+  };
 }
 
 function encoded(value: Encoded, path: string): TreeNode {
@@ -68,7 +79,11 @@ function encoded(value: Encoded, path: string): TreeNode {
   }
   if (value.type === 'hex') {
     const hex = String(value.data ?? '');
-    return { kind: 'buffer', summary: `buffer[${value.length ?? hex.length / 2}] ${hex.slice(0, 24).replace(/(..)/g, '$1 ').trim()}${hex.length > 24 ? ' …' : ''}`, value: hex };
+    return {
+      kind: 'buffer',
+      summary: `buffer[${value.length ?? hex.length / 2}] ${hex.slice(0, 24).replace(/(..)/g, '$1 ').trim()}${hex.length > 24 ? ' …' : ''}`,
+      value: hex,
+    };
   }
   if (value.type === 'Buffer' && Array.isArray(value.data)) return list(value.data, value.length ?? value.data.length, path, 'buffer');
   if (value.type === 'error') {
@@ -80,7 +95,10 @@ function encoded(value: Encoded, path: string): TreeNode {
 }
 
 const isBuffer = (value: unknown): value is { type: 'Buffer'; data: number[] } =>
-  typeof value === 'object' && value !== null && (value as { type?: unknown }).type === 'Buffer' && Array.isArray((value as { data?: unknown }).data);
+  typeof value === 'object' &&
+  value !== null &&
+  (value as { type?: unknown }).type === 'Buffer' &&
+  Array.isArray((value as { data?: unknown }).data);
 
 const short = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length)}…` : text);
 

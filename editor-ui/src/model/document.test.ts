@@ -72,14 +72,20 @@ describe('diff', () => {
     const doc = docFrom(flow());
     const moved = applyCommand(doc, command(moveNodes(doc, ['a'], 20, 0)));
     expect(diffDocs(doc, moved).moved).toEqual(['a']);
-    const other = docFrom(flow().map((node) => (node.id === 'b' ? { ...node, wires: [[]] } : node.id === 'k' ? { ...node, name: 'x' } : node)));
+    const other = docFrom(
+      flow().map((node) => (node.id === 'b' ? { ...node, wires: [[]] } : node.id === 'k' ? { ...node, name: 'x' } : node)),
+    );
     expect(diffDocs(doc, other)).toMatchObject({ rewired: ['b'], changed: ['k'], moved: [], added: [], removed: [] });
   });
 
   it('merges edits to different nodes and names those that both sides changed', () => {
     const base = docFrom(flow());
-    const mine = docFrom(flow().map((node) => (node.id === 'a' ? { ...node, name: 'mine' } : node.id === 'k' ? { ...node, name: 'm' } : node)));
-    const theirs = docFrom(flow().map((node) => (node.id === 'c' ? { ...node, name: 'theirs' } : node.id === 'k' ? { ...node, name: 't' } : node)));
+    const mine = docFrom(
+      flow().map((node) => (node.id === 'a' ? { ...node, name: 'mine' } : node.id === 'k' ? { ...node, name: 'm' } : node)),
+    );
+    const theirs = docFrom(
+      flow().map((node) => (node.id === 'c' ? { ...node, name: 'theirs' } : node.id === 'k' ? { ...node, name: 't' } : node)),
+    );
     const { changes, conflicts } = merge(base, mine, theirs);
     const result = applyCommand(theirs, command(changes));
     expect(result.nodes.get('a')?.name).toBe('mine');

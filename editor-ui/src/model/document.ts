@@ -83,7 +83,7 @@ export function mergeCommands(first: Command, second: Command): Command {
     const earlier = byId.get(change.id);
     byId.set(change.id, earlier ? { ...earlier, after: change.after } : change);
   }
-  const order = first.order && second.order ? { before: first.order.before, after: second.order.after } : second.order ?? first.order;
+  const order = first.order && second.order ? { before: first.order.before, after: second.order.after } : (second.order ?? first.order);
   return { ...second, label: first.label, changes: [...byId.values()], order };
 }
 
@@ -148,7 +148,9 @@ export function wiresOf(node: FlowNode): Wire[] {
 
 /** Nodes that name `id` in any of their properties. */
 export function usersOf(doc: Doc, id: string): FlowNode[] {
-  return docList(doc).filter((node) => Object.entries(node).some(([key, value]) => value === id && key !== 'id' && key !== 'z' && key !== 'g'));
+  return docList(doc).filter((node) =>
+    Object.entries(node).some(([key, value]) => value === id && key !== 'id' && key !== 'z' && key !== 'g'),
+  );
 }
 
 /** Nodes reachable over wires, up, down or both. */

@@ -83,7 +83,10 @@ function towards(from: Point, to: Point, by: number): Point {
 function handles(a: Point, b: Point): [Point, Point] {
   const dx = b.x - a.x;
   const reach = Math.max(14, Math.min(90, dx * 0.5 + Math.min(30, Math.abs(b.y - a.y) * 0.12)));
-  return [{ x: a.x + reach, y: a.y }, { x: b.x - reach, y: b.y }];
+  return [
+    { x: a.x + reach, y: a.y },
+    { x: b.x - reach, y: b.y },
+  ];
 }
 
 /** A polyline close to the drawn wire: for hit tests, for moving dots and for canvas strokes. */

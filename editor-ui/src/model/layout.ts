@@ -18,7 +18,9 @@ export function tidy(doc: Doc, ids: ReadonlySet<string>): Map<string, Point> {
     const columns = rank(doc, part);
     const height = Math.max(...columns.map((column) => column.length));
     columns.forEach((column, at) => {
-      column.forEach((node, row) => places.set(node.id, { x: snap(left + at * COLUMN), y: snap(top + (row + (height - column.length) / 2) * ROW) }));
+      column.forEach((node, row) =>
+        places.set(node.id, { x: snap(left + at * COLUMN), y: snap(top + (row + (height - column.length) / 2) * ROW) }),
+      );
     });
     top += height * ROW + 20;
   }

@@ -8,7 +8,13 @@ export type Types = ReadonlyMap<string, NodeType>;
 export const typesFrom = (list: readonly NodeType[]): Map<string, NodeType> => new Map(list.map((item) => [item.type, item]));
 
 export const isKnown = (types: Types, node: FlowNode): boolean =>
-  types.has(node.type) || node.type.startsWith('subflow:') || node.type === 'tab' || node.type === 'subflow' || node.type === 'group' || node.type === 'junction' || node.type === 'global-config';
+  types.has(node.type) ||
+  node.type.startsWith('subflow:') ||
+  node.type === 'tab' ||
+  node.type === 'subflow' ||
+  node.type === 'group' ||
+  node.type === 'junction' ||
+  node.type === 'global-config';
 
 export function labelOf(doc: Doc, types: Types, node: FlowNode): string {
   const own = node.type === 'tab' ? node.label : node.name;
@@ -23,7 +29,8 @@ export function typeLabel(doc: Doc, types: Types, node: FlowNode): string {
   return types.get(node.type)?.label ?? node.type;
 }
 
-export const roleOf = (types: Types, node: FlowNode): Role => types.get(node.type)?.role ?? (node.type.startsWith('subflow:') ? 'logic' : 'system');
+export const roleOf = (types: Types, node: FlowNode): Role =>
+  types.get(node.type)?.role ?? (node.type.startsWith('subflow:') ? 'logic' : 'system');
 
 export function outputsOf(doc: Doc, types: Types, node: FlowNode): number {
   const wired = node.wires?.length ?? 0;
@@ -58,7 +65,14 @@ export function outputName(types: Types, node: FlowNode, port: number): string {
 }
 
 /** A new node of a type, with the type's defaults and no wires. */
-export function freshNode(def: NodeType | undefined, type: string, id: string, flow: string, at: { x: number; y: number }, outputs: number): FlowNode {
+export function freshNode(
+  def: NodeType | undefined,
+  type: string,
+  id: string,
+  flow: string,
+  at: { x: number; y: number },
+  outputs: number,
+): FlowNode {
   const defaults = def ? structuredClone(def.defaults) : {};
   return { id, type, z: flow, name: '', ...defaults, x: at.x, y: at.y, wires: Array.from({ length: outputs }, () => []) };
 }
@@ -68,7 +82,25 @@ export interface Category {
   items: NodeType[];
 }
 
-const ORDER = ['common', 'input', 'sources', 'in', 'logic', 'function', 'state', 'log', 'events', 'output', 'out', 'network', 'mqtt', 'things', 'sequence', 'parser', 'storage'];
+const ORDER = [
+  'common',
+  'input',
+  'sources',
+  'in',
+  'logic',
+  'function',
+  'state',
+  'log',
+  'events',
+  'output',
+  'out',
+  'network',
+  'mqtt',
+  'things',
+  'sequence',
+  'parser',
+  'storage',
+];
 
 export function categories(list: readonly NodeType[]): Category[] {
   const byName = new Map<string, NodeType[]>();
@@ -78,6 +110,6 @@ export function categories(list: readonly NodeType[]): Category[] {
     if (known) known.push(item);
     else byName.set(item.category, [item]);
   }
-  const rank = (name: string): number => (ORDER.indexOf(name.toLowerCase()) + 1 || ORDER.length + 1);
+  const rank = (name: string): number => ORDER.indexOf(name.toLowerCase()) + 1 || ORDER.length + 1;
   return [...byName].map(([name, items]) => ({ name, items })).sort((a, b) => rank(a.name) - rank(b.name));
 }

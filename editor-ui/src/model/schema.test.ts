@@ -12,7 +12,12 @@ const root: Schema = {
     topic: { type: 'string', minLength: 1, 'x-widget': 'topic' },
     value: { type: 'string', 'x-widget': 'typed-input', 'x-type-property': 'valueType', 'x-types': ['msg', 'str'] },
     valueType: { type: 'string' },
-    qos: { oneOf: [{ const: '0', description: 'At most once' }, { const: '1', description: 'At least once' }] },
+    qos: {
+      oneOf: [
+        { const: '0', description: 'At most once' },
+        { const: '1', description: 'At least once' },
+      ],
+    },
     every: { type: 'number', minimum: 1, 'x-show': { qos: '1' } },
     maybe: { anyOf: [{ type: 'integer', maximum: 3 }, { type: 'null' }] },
     rows: { type: 'array', items: { type: 'object', properties: { id: { type: 'string', default: 'x' }, n: { type: 'number' } } } },
@@ -21,12 +26,21 @@ const root: Schema = {
 
 describe('schema forms', () => {
   it('makes one field per property, with the widget the schema names or implies', () => {
-    expect(fieldsOf(root).map((field) => `${field.key}:${field.widget}`)).toEqual(['topic:topic', 'value:typed-input', 'qos:select', 'every:number', 'maybe:number', 'rows:rows']);
+    expect(fieldsOf(root).map((field) => `${field.key}:${field.widget}`)).toEqual([
+      'topic:topic',
+      'value:typed-input',
+      'qos:select',
+      'every:number',
+      'maybe:number',
+      'rows:rows',
+    ]);
   });
 
   it('shows choices with their documentation', () => {
     expect(options(root.properties?.qos ?? {}).map((one) => one.label)).toEqual(['At most once', 'At least once']);
-    expect(options({ oneOf: [{ const: 'ntfy', description: 'Free and open.' }] })).toEqual([{ value: 'ntfy', label: 'Ntfy', hint: 'Free and open.' }]);
+    expect(options({ oneOf: [{ const: 'ntfy', description: 'Free and open.' }] })).toEqual([
+      { value: 'ntfy', label: 'Ntfy', hint: 'Free and open.' },
+    ]);
   });
 
   it('hides a field whose condition does not hold', () => {
@@ -59,7 +73,13 @@ describe('debug values', () => {
   });
 
   it('writes numbers and rates short', () => {
-    expect([number(21.456), number(0.00001234), rate(0.2), rate(1234), rate(0.02)]).toEqual(['21.46', '0.00001234', '0.2/s', '1.2k/s', '1/min']);
+    expect([number(21.456), number(0.00001234), rate(0.2), rate(1234), rate(0.02)]).toEqual([
+      '21.46',
+      '0.00001234',
+      '0.2/s',
+      '1.2k/s',
+      '1/min',
+    ]);
   });
 });
 

@@ -3,8 +3,27 @@
 import type { FlowNode, Problem, Schema } from './types';
 
 export type Widget =
-  | 'text' | 'code' | 'number' | 'duration' | 'select' | 'checkbox' | 'typed-input' | 'msg-path' | 'config-node'
-  | 'topic' | 'secret' | 'rules' | 'conditions' | 'things' | 'json' | 'rows' | 'props' | 'list' | 'change-rules' | 'markdown' | 'hidden';
+  | 'text'
+  | 'code'
+  | 'number'
+  | 'duration'
+  | 'select'
+  | 'checkbox'
+  | 'typed-input'
+  | 'msg-path'
+  | 'config-node'
+  | 'topic'
+  | 'secret'
+  | 'rules'
+  | 'conditions'
+  | 'things'
+  | 'json'
+  | 'rows'
+  | 'props'
+  | 'list'
+  | 'change-rules'
+  | 'markdown'
+  | 'hidden';
 
 export interface Field {
   key: string;
@@ -15,7 +34,29 @@ export interface Field {
   required: boolean;
 }
 
-const WIDGETS = new Set<string>(['text', 'code', 'number', 'duration', 'select', 'checkbox', 'typed-input', 'msg-path', 'config-node', 'topic', 'secret', 'rules', 'conditions', 'things', 'json', 'rows', 'props', 'list', 'change-rules', 'markdown', 'hidden']);
+const WIDGETS = new Set<string>([
+  'text',
+  'code',
+  'number',
+  'duration',
+  'select',
+  'checkbox',
+  'typed-input',
+  'msg-path',
+  'config-node',
+  'topic',
+  'secret',
+  'rules',
+  'conditions',
+  'things',
+  'json',
+  'rows',
+  'props',
+  'list',
+  'change-rules',
+  'markdown',
+  'hidden',
+]);
 
 /** Follows a local reference and folds `allOf` and nullable alternatives into one schema. */
 export function resolve(schema: Schema, root: Schema): Schema {
@@ -36,7 +77,8 @@ export function resolve(schema: Schema, root: Schema): Schema {
   return out;
 }
 
-const typeOf = (schema: Schema): string | undefined => (Array.isArray(schema.type) ? schema.type.find((type) => type !== 'null') : schema.type);
+const typeOf = (schema: Schema): string | undefined =>
+  Array.isArray(schema.type) ? schema.type.find((type) => type !== 'null') : schema.type;
 
 export interface Option {
   value: unknown;
@@ -44,16 +86,26 @@ export interface Option {
   hint: string;
 }
 
-const option = (value: unknown, label: string, hint: string): Option => ({ value, label, hint: hint.replace(/\.$/, '') === label ? '' : hint });
+const option = (value: unknown, label: string, hint: string): Option => ({
+  value,
+  label,
+  hint: hint.replace(/\.$/, '') === label ? '' : hint,
+});
 
 /** The choices of an enumeration, with their documentation. */
 export function options(schema: Schema): Option[] {
-  const docs = (schema['x-enum-docs'] ?? schema['x-option-docs'] ?? schema['x-enum-descriptions'] ?? {}) as Record<string, string> | string[];
+  const docs = (schema['x-enum-docs'] ?? schema['x-option-docs'] ?? schema['x-enum-descriptions'] ?? {}) as
+    Record<string, string> | string[];
   const labels = (schema['x-enum-labels'] ?? schema['x-labels'] ?? {}) as Record<string, string> | string[];
   // "true" and "2" say little: where such a value is explained, the explanation is the label.
-  const name = (value: unknown, hint: string): string => (hint && /^(true|false|\d*)$/.test(String(value)) ? hint.replace(/\.$/, '') : humanise(String(value)));
-  const pick = (from: Record<string, string> | string[], value: unknown, at: number): string => (Array.isArray(from) ? from[at] : from[String(value)]) ?? '';
-  if (schema.enum) return schema.enum.filter((value) => value !== null).map((value, at) => option(value, pick(labels, value, at) || name(value, pick(docs, value, at)), pick(docs, value, at)));
+  const name = (value: unknown, hint: string): string =>
+    hint && /^(true|false|\d*)$/.test(String(value)) ? hint.replace(/\.$/, '') : humanise(String(value));
+  const pick = (from: Record<string, string> | string[], value: unknown, at: number): string =>
+    (Array.isArray(from) ? from[at] : from[String(value)]) ?? '';
+  if (schema.enum)
+    return schema.enum
+      .filter((value) => value !== null)
+      .map((value, at) => option(value, pick(labels, value, at) || name(value, pick(docs, value, at)), pick(docs, value, at)));
   return (schema.oneOf ?? schema.anyOf ?? []).flatMap((one) => {
     if (one.enum) return one.enum.map((value) => option(value, one.title ?? name(value, one.description ?? ''), one.description ?? ''));
     return one.const === undefined ? [] : [option(one.const, one.title ?? name(one.const, one.description ?? ''), one.description ?? '')];
@@ -102,7 +154,16 @@ function makeFields(root: Schema, reserved: ReadonlySet<string>): Field[] {
     const schema = resolve(raw, root);
     const widget = widgetOf(schema);
     if (widget === 'hidden') return [];
-    return [{ key, schema, widget, label: schema.title ?? humanise(key), hint: hintOf(schema.title ?? key, schema.description ?? ''), required: root.required?.includes(key) ?? false }];
+    return [
+      {
+        key,
+        schema,
+        widget,
+        label: schema.title ?? humanise(key),
+        hint: hintOf(schema.title ?? key, schema.description ?? ''),
+        required: root.required?.includes(key) ?? false,
+      },
+    ];
   });
 }
 
@@ -117,16 +178,38 @@ function hintOf(label: string, text: string): string {
 
 /** Node-RED's short property names, in words. */
 const WORDS: Record<string, string> = {
-  props: 'Message', func: 'Code', checkall: 'Matching', qos: 'QoS', clientid: 'Client id', keepalive: 'Keep alive', cleansession: 'Clean session',
-  crontab: 'Schedule', once: 'Once at the start', onceDelay: 'Delay at the start', complete: 'Output', tosidebar: 'In the debug panel', tostatus: 'As status',
-  datatype: 'Payload becomes', ttl: 'Time to live', usetls: 'TLS', protocolVersion: 'MQTT version', autoConnect: 'Connect by itself', baseUrl: 'Address', url: 'Address', property: 'Property',
+  props: 'Message',
+  func: 'Code',
+  checkall: 'Matching',
+  qos: 'QoS',
+  clientid: 'Client id',
+  keepalive: 'Keep alive',
+  cleansession: 'Clean session',
+  crontab: 'Schedule',
+  once: 'Once at the start',
+  onceDelay: 'Delay at the start',
+  complete: 'Output',
+  tosidebar: 'In the debug panel',
+  tostatus: 'As status',
+  datatype: 'Payload becomes',
+  ttl: 'Time to live',
+  usetls: 'TLS',
+  protocolVersion: 'MQTT version',
+  autoConnect: 'Connect by itself',
+  baseUrl: 'Address',
+  url: 'Address',
+  property: 'Property',
 };
 
 /** `clientId` → "Client id". */
 export function humanise(key: string): string {
   const known = WORDS[key];
   if (known) return known;
-  const words = key.replace(/([a-z\d])([A-Z])/g, '$1 $2').replace(/[_-]+/g, ' ').trim().toLowerCase();
+  const words = key
+    .replace(/([a-z\d])([A-Z])/g, '$1 $2')
+    .replace(/[_-]+/g, ' ')
+    .trim()
+    .toLowerCase();
   return words ? words[0].toUpperCase() + words.slice(1) : '(none)';
 }
 
@@ -156,12 +239,14 @@ function limit({ schema, widget }: Field, value: unknown): string {
     return Number.isNaN(Number(value)) ? 'must be a number' : numberLimit(schema, Number(value));
   }
   if (typeof value === 'string') {
-    if (schema.minLength !== undefined && value.length < schema.minLength) return schema.minLength === 1 ? 'must not be empty' : `needs at least ${schema.minLength} characters`;
+    if (schema.minLength !== undefined && value.length < schema.minLength)
+      return schema.minLength === 1 ? 'must not be empty' : `needs at least ${schema.minLength} characters`;
     if (schema.maxLength !== undefined && value.length > schema.maxLength) return `has more than ${schema.maxLength} characters`;
     if (schema.pattern && value && !safeTest(schema.pattern, value)) return `does not have the expected form (${schema.pattern})`;
   }
   if (Array.isArray(value)) {
-    if (schema.minItems !== undefined && value.length < schema.minItems) return `needs at least ${schema.minItems} ${schema.minItems === 1 ? 'entry' : 'entries'}`;
+    if (schema.minItems !== undefined && value.length < schema.minItems)
+      return `needs at least ${schema.minItems} ${schema.minItems === 1 ? 'entry' : 'entries'}`;
     if (schema.maxItems !== undefined && value.length > schema.maxItems) return `has more than ${schema.maxItems} entries`;
   }
   return '';
@@ -190,10 +275,16 @@ export function blank(schema: Schema, root: Schema): unknown {
   const first = options(at)[0];
   if (first) return first.value;
   switch (typeOf(at)) {
-    case 'boolean': return false;
-    case 'number': case 'integer': return at.minimum ?? 0;
-    case 'array': return [];
-    case 'object': return Object.fromEntries(Object.entries(at.properties ?? {}).map(([key, inner]) => [key, blank(inner, root)]));
-    default: return '';
+    case 'boolean':
+      return false;
+    case 'number':
+    case 'integer':
+      return at.minimum ?? 0;
+    case 'array':
+      return [];
+    case 'object':
+      return Object.fromEntries(Object.entries(at.properties ?? {}).map(([key, inner]) => [key, blank(inner, root)]));
+    default:
+      return '';
   }
 }

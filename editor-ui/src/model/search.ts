@@ -82,7 +82,8 @@ export function findNodes(doc: Doc, query: string, limit = 100): Hit[] {
 }
 
 function match(node: FlowNode, q: string): Hit | undefined {
-  if (q.startsWith('type:')) return node.type.toLowerCase().includes(q.slice(5).trim()) ? { node, where: 'type', excerpt: node.type } : undefined;
+  if (q.startsWith('type:'))
+    return node.type.toLowerCase().includes(q.slice(5).trim()) ? { node, where: 'type', excerpt: node.type } : undefined;
   const wanted = q.startsWith('uses:') ? q.slice(5).trim() : undefined;
   for (const [key, value] of Object.entries(node)) {
     if (key === 'wires' || key === 'x' || key === 'y') continue;
@@ -90,7 +91,8 @@ function match(node: FlowNode, q: string): Hit | undefined {
       if (value === wanted && key !== 'id') return { node, where: key, excerpt: wanted };
       continue;
     }
-    const text = typeof value === 'string' ? value : typeof value === 'number' || (value && typeof value === 'object') ? JSON.stringify(value) : '';
+    const text =
+      typeof value === 'string' ? value : typeof value === 'number' || (value && typeof value === 'object') ? JSON.stringify(value) : '';
     const at = text.toLowerCase().indexOf(q);
     if (at >= 0) return { node, where: key, excerpt: text.slice(Math.max(0, at - 20), at + q.length + 40).replaceAll('\n', ' ') };
   }

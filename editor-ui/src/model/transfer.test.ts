@@ -30,8 +30,15 @@ describe('reading a flow file', () => {
 });
 
 describe('import', () => {
-  const here: FlowNode[] = [{ id: 't', type: 'tab', label: 'Flow' }, { id: 'a', type: 'inject', z: 't', x: 1, y: 1, wires: [['b']] }, { id: 'b', type: 'debug', z: 't', x: 2, y: 2, wires: [] }];
-  const incoming: FlowNode[] = [{ id: 'a', type: 'inject', z: 't', x: 9, y: 9, wires: [['u']], name: 'new' }, { id: 'u', type: 'ui_gauge', z: 't', x: 3, y: 3, wires: [], odd: true }];
+  const here: FlowNode[] = [
+    { id: 't', type: 'tab', label: 'Flow' },
+    { id: 'a', type: 'inject', z: 't', x: 1, y: 1, wires: [['b']] },
+    { id: 'b', type: 'debug', z: 't', x: 2, y: 2, wires: [] },
+  ];
+  const incoming: FlowNode[] = [
+    { id: 'a', type: 'inject', z: 't', x: 9, y: 9, wires: [['u']], name: 'new' },
+    { id: 'u', type: 'ui_gauge', z: 't', x: 3, y: 3, wires: [], odd: true },
+  ];
 
   it('reports what runs, what is unknown and which ids are taken', () => {
     const found = report(docFrom(here), types, incoming);

@@ -38,9 +38,15 @@ export function parseFlows(text: string): Parsed {
   } catch (error) {
     return { failure: locate(text, error) };
   }
-  const list = Array.isArray(value) ? value : value && typeof value === 'object' && Array.isArray((value as { flows?: unknown }).flows) ? (value as { flows: unknown[] }).flows : undefined;
+  const list = Array.isArray(value)
+    ? value
+    : value && typeof value === 'object' && Array.isArray((value as { flows?: unknown }).flows)
+      ? (value as { flows: unknown[] }).flows
+      : undefined;
   if (!list) return { failure: { line: 1, column: 1, text: 'This is JSON, but not a flow file: a list of nodes is expected.' } };
-  const bad = list.findIndex((item) => !item || typeof item !== 'object' || typeof (item as FlowNode).id !== 'string' || typeof (item as FlowNode).type !== 'string');
+  const bad = list.findIndex(
+    (item) => !item || typeof item !== 'object' || typeof (item as FlowNode).id !== 'string' || typeof (item as FlowNode).type !== 'string',
+  );
   if (bad >= 0) return { failure: { line: 1, column: 1, text: `Entry ${bad + 1} has no id or no type, so it is not a node.` } };
   return { nodes: list as FlowNode[] };
 }
@@ -64,7 +70,12 @@ function failureOffset(text: string, message: string): number {
   return lines.reduce((sum, line) => sum + line.length + 1, 0) + Number(place[2]) - 1;
 }
 
-const tidy = (message: string): string => message.replace(/^JSON\.parse: /, '').replace(/ in JSON at position.*$/, '').replace(/\(line \d+ column \d+\)/, '').trim();
+const tidy = (message: string): string =>
+  message
+    .replace(/^JSON\.parse: /, '')
+    .replace(/ in JSON at position.*$/, '')
+    .replace(/\(line \d+ column \d+\)/, '')
+    .trim();
 
 export interface Report {
   total: number;
@@ -105,10 +116,17 @@ export function report(doc: Doc, types: Types, nodes: readonly FlowNode[]): Repo
 export type Choice = 'mine' | 'theirs' | 'both';
 
 /** The changes that import `nodes`. `flow` takes nodes whose tab is not part of the import; `choices` settle each taken id. */
-export function importChanges(doc: Doc, nodes: readonly FlowNode[], flow: string | undefined, choices: ReadonlyMap<string, Choice>): Change[] {
+export function importChanges(
+  doc: Doc,
+  nodes: readonly FlowNode[],
+  flow: string | undefined,
+  choices: ReadonlyMap<string, Choice>,
+): Change[] {
   const incoming = new Set(nodes.map((node) => node.id));
   const ids = new Map<string, string>();
-  for (const node of nodes) if (doc.nodes.has(node.id) && (choices.get(node.id) ?? 'both') === 'both' && !same(doc.nodes.get(node.id), node)) ids.set(node.id, newId());
+  for (const node of nodes)
+    if (doc.nodes.has(node.id) && (choices.get(node.id) ?? 'both') === 'both' && !same(doc.nodes.get(node.id), node))
+      ids.set(node.id, newId());
   const changes: Change[] = [];
   for (const node of nodes) {
     const here = doc.nodes.get(node.id);

@@ -90,15 +90,22 @@ export const api = {
   setup: (token: string, username: string, password: string) => request<void>('POST', '/api/setup', { token, username, password }),
   nodeTypes: () => request<{ items: NodeType[] }>('GET', '/api/node-types').then((answer) => answer.items),
   flows: () => request<{ flows: FlowNode[]; rev: string }>('GET', '/flows', undefined, V2),
-  deploy: (body: DeployBody, kind: DeployKind) => request<DeployAnswer>('POST', '/flows', body, { ...V2, 'Node-RED-Deployment-Type': kind }),
-  check: (flows: readonly FlowNode[]) => request<{ problems: Problem[] }>('POST', '/api/check', { flows }).then((answer) => answer.problems),
+  deploy: (body: DeployBody, kind: DeployKind) =>
+    request<DeployAnswer>('POST', '/flows', body, { ...V2, 'Node-RED-Deployment-Type': kind }),
+  check: (flows: readonly FlowNode[]) =>
+    request<{ problems: Problem[] }>('POST', '/api/check', { flows }).then((answer) => answer.problems),
   inject: (id: string) => request<void>('POST', `/inject/${encodeURIComponent(id)}`, {}),
   debug: (id: string, on: boolean) => request<void>('POST', `/debug/${encodeURIComponent(id)}/${on ? 'enable' : 'disable'}`, {}),
   things: () => request<{ items: Thing[] }>('GET', '/api/things?limit=200').then((answer) => answer.items),
   events: (query: string) => request<{ items: LogEvent[]; next: string | number | null }>('GET', `/api/events?${query}`),
-  why: (id: string) => request<{ items?: LogEvent[] } | LogEvent[]>('GET', `/api/events/${encodeURIComponent(id)}/why`).then((answer) => (Array.isArray(answer) ? answer : (answer.items ?? []))),
-  credentials: (type: string, id: string) => request<Record<string, unknown>>('GET', `/credentials/${encodeURIComponent(type)}/${encodeURIComponent(id)}`),
+  why: (id: string) =>
+    request<{ items?: LogEvent[] } | LogEvent[]>('GET', `/api/events/${encodeURIComponent(id)}/why`).then((answer) =>
+      Array.isArray(answer) ? answer : (answer.items ?? []),
+    ),
+  credentials: (type: string, id: string) =>
+    request<Record<string, unknown>>('GET', `/credentials/${encodeURIComponent(type)}/${encodeURIComponent(id)}`),
 };
 
 /** The difference a 409 reports, if it does. */
-export const conflictDiff = (error: ApiError): Partial<Diff> | undefined => (error.body.diff && typeof error.body.diff === 'object' ? (error.body.diff as Partial<Diff>) : undefined);
+export const conflictDiff = (error: ApiError): Partial<Diff> | undefined =>
+  error.body.diff && typeof error.body.diff === 'object' ? (error.body.diff as Partial<Diff>) : undefined;

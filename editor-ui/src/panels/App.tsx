@@ -19,7 +19,9 @@ export function App() {
     scheme.addEventListener('change', recolourIcons);
     return () => scheme.removeEventListener('change', recolourIcons);
   }, [theme]);
-  useEffect(() => { void start(); }, []);
+  useEffect(() => {
+    void start();
+  }, []);
   if (page === 'login') return <LoginPage />;
   if (page === 'setup') return <SetupPage />;
   if (page === 'failed') {
@@ -29,11 +31,25 @@ export function App() {
           <Mark size={40} />
           <h1>The server does not answer</h1>
           <p>{failure}</p>
-          <button type="button" className="button primary" onClick={() => location.reload()}>Try again</button>
+          <button type="button" className="button primary" onClick={() => location.reload()}>
+            Try again
+          </button>
         </div>
       </main>
     );
   }
-  const waiting = <main className="front"><div className="front-wait"><Mark size={40} /></div></main>;
-  return page === 'loading' ? waiting : <Suspense fallback={waiting}><Editor /></Suspense>;
+  const waiting = (
+    <main className="front">
+      <div className="front-wait">
+        <Mark size={40} />
+      </div>
+    </main>
+  );
+  return page === 'loading' ? (
+    waiting
+  ) : (
+    <Suspense fallback={waiting}>
+      <Editor />
+    </Suspense>
+  );
 }

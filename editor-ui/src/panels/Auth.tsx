@@ -6,14 +6,21 @@ import { Mark } from '../kit/icons';
 import { api } from '../net/api';
 import { enter, words } from './session';
 
-function useSubmit(work: () => Promise<void>): { busy: boolean; error: string; submit: (event: FormEvent) => void; fail: (text: string) => void } {
+function useSubmit(work: () => Promise<void>): {
+  busy: boolean;
+  error: string;
+  submit: (event: FormEvent) => void;
+  fail: (text: string) => void;
+} {
   const [busy, setBusy] = useState(false);
   const [error, fail] = useState('');
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     setBusy(true);
     fail('');
-    work().catch((problem: unknown) => fail(words(problem))).finally(() => setBusy(false));
+    work()
+      .catch((problem: unknown) => fail(words(problem)))
+      .finally(() => setBusy(false));
   };
   return { busy, error, submit, fail };
 }
@@ -32,10 +39,38 @@ export function LoginPage() {
         <Mark size={40} />
         <h1>Sign in to Tidewire</h1>
         {waiting && <p className="front-note">No user exists yet. Open the set-up link that the server printed in its terminal.</p>}
-        <label>User name<input className="input" name="username" autoComplete="username" autoFocus value={name} onChange={(event) => setName(event.target.value)} required /></label>
-        <label>Password<input className="input" name="password" type="password" autoComplete="current-password" value={password} onChange={(event) => setPassword(event.target.value)} required /></label>
-        {error && <p className="finding error" role="alert">{error}</p>}
-        <button type="submit" className="button primary" disabled={busy}>{busy ? 'Signing in…' : 'Sign in'}</button>
+        <label>
+          User name
+          <input
+            className="input"
+            name="username"
+            autoComplete="username"
+            autoFocus
+            value={name}
+            onChange={(event) => setName(event.target.value)}
+            required
+          />
+        </label>
+        <label>
+          Password
+          <input
+            className="input"
+            name="password"
+            type="password"
+            autoComplete="current-password"
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+            required
+          />
+        </label>
+        {error && (
+          <p className="finding error" role="alert">
+            {error}
+          </p>
+        )}
+        <button type="submit" className="button primary" disabled={busy}>
+          {busy ? 'Signing in…' : 'Sign in'}
+        </button>
       </form>
     </main>
   );
@@ -61,13 +96,65 @@ export function SetupPage() {
         <Mark size={40} />
         <h1>Welcome to Tidewire</h1>
         <p>Choose the name and password of the first user. That is all the set-up there is.</p>
-        {!token && <p className="finding error" role="alert">The link has no token. Open the link exactly as the server printed it.</p>}
-        <label>User name<input className="input" name="username" autoComplete="username" autoFocus value={name} onChange={(event) => setName(event.target.value)} required /></label>
-        <label>Password, at least {MIN_PASSWORD} characters<input className="input" name="password" type="password" autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} required /></label>
-        <label>Password again<input className="input" name="password2" type="password" autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} required /></label>
-        {error && <p className="finding error" role="alert">{error}</p>}
-        <button type="submit" className="button primary" disabled={busy || !token}>{busy ? 'Setting up…' : 'Create user and open the editor'}</button>
-        <button type="button" className="link" onClick={() => { history.replaceState(null, '', '/'); set({ page: 'login' }); }}>I have a user already</button>
+        {!token && (
+          <p className="finding error" role="alert">
+            The link has no token. Open the link exactly as the server printed it.
+          </p>
+        )}
+        <label>
+          User name
+          <input
+            className="input"
+            name="username"
+            autoComplete="username"
+            autoFocus
+            value={name}
+            onChange={(event) => setName(event.target.value)}
+            required
+          />
+        </label>
+        <label>
+          Password, at least {MIN_PASSWORD} characters
+          <input
+            className="input"
+            name="password"
+            type="password"
+            autoComplete="new-password"
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+            required
+          />
+        </label>
+        <label>
+          Password again
+          <input
+            className="input"
+            name="password2"
+            type="password"
+            autoComplete="new-password"
+            value={again}
+            onChange={(event) => setAgain(event.target.value)}
+            required
+          />
+        </label>
+        {error && (
+          <p className="finding error" role="alert">
+            {error}
+          </p>
+        )}
+        <button type="submit" className="button primary" disabled={busy || !token}>
+          {busy ? 'Setting up…' : 'Create user and open the editor'}
+        </button>
+        <button
+          type="button"
+          className="link"
+          onClick={() => {
+            history.replaceState(null, '', '/');
+            set({ page: 'login' });
+          }}
+        >
+          I have a user already
+        </button>
       </form>
     </main>
   );

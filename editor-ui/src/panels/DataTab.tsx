@@ -25,19 +25,40 @@ export function DataTab({ node }: { node: FlowNode }) {
       waiting = [];
       setList((old) => keepLast([...old, ...fresh]));
     }, 250);
-    const close = tap(node.id, (entry) => { waiting.push(entry); if (waiting.length > 400) waiting = waiting.slice(-100); }, setOpen);
+    const close = tap(
+      node.id,
+      (entry) => {
+        waiting.push(entry);
+        if (waiting.length > 400) waiting = waiting.slice(-100);
+      },
+      setOpen,
+    );
     return () => {
       close();
       window.clearInterval(timer);
     };
   }, [node.id, paused]);
-  const show = (dir: 'in' | 'out'): Tapped[] => list.filter((entry) => entry.dir === dir).slice(-KEEP).reverse();
+  const show = (dir: 'in' | 'out'): Tapped[] =>
+    list
+      .filter((entry) => entry.dir === dir)
+      .slice(-KEEP)
+      .reverse();
   return (
     <div className="data" data-testid="data">
       <Counters node={node} />
       <div className="data-bar">
-        <span className="dim">{paused ? 'paused' : open ? 'live: new messages appear here' : open === null ? 'connecting…' : 'no messages: the server closed the connection'}</span>
-        <button type="button" className="button small" onClick={() => setPaused(!paused)}><Icon name={paused ? 'play' : 'pause'} size={11} /> {paused ? 'Go on' : 'Pause'}</button>
+        <span className="dim">
+          {paused
+            ? 'paused'
+            : open
+              ? 'live: new messages appear here'
+              : open === null
+                ? 'connecting…'
+                : 'no messages: the server closed the connection'}
+        </span>
+        <button type="button" className="button small" onClick={() => setPaused(!paused)}>
+          <Icon name={paused ? 'play' : 'pause'} size={11} /> {paused ? 'Go on' : 'Pause'}
+        </button>
       </div>
       <Messages title="Out" list={show('out')} last={live.nodes.get(node.id)?.last} />
       <Messages title="In" list={show('in')} />
@@ -61,20 +82,42 @@ function Counters({ node }: { node: FlowNode }) {
     ['Waiting', read(() => String(data()?.queue ?? 0))],
     ['Errors', read(() => String(data()?.errors ?? 0))],
   ];
-  return <dl className="counters">{cells.map(([label, pick]) => <Counter key={label} label={label} read={pick} />)}</dl>;
+  return (
+    <dl className="counters">
+      {cells.map(([label, pick]) => (
+        <Counter key={label} label={label} read={pick} />
+      ))}
+    </dl>
+  );
 }
 
 function Counter({ label, read }: { label: string; read: () => string }) {
   const text = useLiveText(read);
-  return <div><dt>{label}</dt><dd><span ref={text} /></dd></div>;
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>
+        <span ref={text} />
+      </dd>
+    </div>
+  );
 }
 
 function Messages({ title, list, last }: { title: string; list: Tapped[]; last?: { value: unknown; topic?: string; time: number } }) {
   return (
     <section className="messages">
-      <h4>{title} <span className="dim">{list.length ? `last ${list.length}` : ''}</span></h4>
-      {list.map((entry) => <Message key={entry.key} entry={entry} />)}
-      {!list.length && last?.value !== undefined && <div className="message quiet"><span className="message-time">{time(last.time)}</span><span className="value">{preview(last.value, 60)}</span></div>}
+      <h4>
+        {title} <span className="dim">{list.length ? `last ${list.length}` : ''}</span>
+      </h4>
+      {list.map((entry) => (
+        <Message key={entry.key} entry={entry} />
+      ))}
+      {!list.length && last?.value !== undefined && (
+        <div className="message quiet">
+          <span className="message-time">{time(last.time)}</span>
+          <span className="value">{preview(last.value, 60)}</span>
+        </div>
+      )}
       {!list.length && last?.value === undefined && <Empty title="Nothing yet" />}
     </section>
   );

@@ -9,7 +9,13 @@ import { changedKeys, diffCount, type Diff, type Kind } from '../model/diff';
 import { labelOf } from '../model/nodetypes';
 import { deploy, reload } from './session';
 
-export const KIND_WORDS: Record<Kind, string> = { added: 'Added', changed: 'Changed', rewired: 'Rewired', moved: 'Moved', removed: 'Removed' };
+export const KIND_WORDS: Record<Kind, string> = {
+  added: 'Added',
+  changed: 'Changed',
+  rewired: 'Rewired',
+  moved: 'Moved',
+  removed: 'Removed',
+};
 
 export function DeployButton() {
   const [at, setAt] = useState<{ x: number; y: number } | null>(null);
@@ -21,13 +27,39 @@ export function DeployButton() {
   const text = deploying ? 'Deploying…' : count ? `${count} ${count === 1 ? 'change' : 'changes'}` : 'All deployed';
   return (
     <span className={`deploy${count ? ' dirty' : ''}`}>
-      <button type="button" className="deploy-state" data-testid="save-state" aria-live="polite" title="What has changed" onClick={(event) => { const box = event.currentTarget.getBoundingClientRect(); setAt(at ? null : { x: box.left - 60, y: box.bottom + 8 }); }}>
-        {!count && !deploying && <Icon name="check" size={13} />}<span>{text}</span><Icon name="chevron" size={12} />
+      <button
+        type="button"
+        className="deploy-state"
+        data-testid="save-state"
+        aria-live="polite"
+        title="What has changed"
+        onClick={(event) => {
+          const box = event.currentTarget.getBoundingClientRect();
+          setAt(at ? null : { x: box.left - 60, y: box.bottom + 8 });
+        }}
+      >
+        {!count && !deploying && <Icon name="check" size={13} />}
+        <span>{text}</span>
+        <Icon name="chevron" size={12} />
       </button>
-      <button type="button" className="button primary deploy-button" data-testid="deploy" disabled={deploying || count === 0} title={`Deploy (${showKey(keyOf('core:deploy-flows'))})`} onClick={() => { setAt(null); void deploy(); }}>
+      <button
+        type="button"
+        className="button primary deploy-button"
+        data-testid="deploy"
+        disabled={deploying || count === 0}
+        title={`Deploy (${showKey(keyOf('core:deploy-flows'))})`}
+        onClick={() => {
+          setAt(null);
+          void deploy();
+        }}
+      >
         Deploy{count > 0 && <span className="deploy-count">{count}</span>}
       </button>
-      {at && <Popover x={at.x} y={at.y} onClose={() => setAt(null)} className="changes" label="Changes"><Changes close={() => setAt(null)} secrets={secrets} /></Popover>}
+      {at && (
+        <Popover x={at.x} y={at.y} onClose={() => setAt(null)} className="changes" label="Changes">
+          <Changes close={() => setAt(null)} secrets={secrets} />
+        </Popover>
+      )}
     </span>
   );
 }
@@ -40,12 +72,43 @@ function Changes({ close, secrets }: { close: () => void; secrets: number }) {
   return (
     <>
       <h3>{count || secrets ? 'Changes since the last deploy' : 'What you see is what runs'}</h3>
-      <DiffList diff={diff} onPick={(id) => { close(); reveal(id); }} />
-      {secrets > 0 && <p className="hint">New secrets for {secrets} {secrets === 1 ? 'node' : 'nodes'}.</p>}
+      <DiffList
+        diff={diff}
+        onPick={(id) => {
+          close();
+          reveal(id);
+        }}
+      />
+      {secrets > 0 && (
+        <p className="hint">
+          New secrets for {secrets} {secrets === 1 ? 'node' : 'nodes'}.
+        </p>
+      )}
       <div className="changes-foot">
-        <button type="button" className="button small" disabled={!count && !secrets} onClick={() => { close(); set({ secrets: {} }); void reload(); }}>Discard all</button>
+        <button
+          type="button"
+          className="button small"
+          disabled={!count && !secrets}
+          onClick={() => {
+            close();
+            set({ secrets: {} });
+            void reload();
+          }}
+        >
+          Discard all
+        </button>
         <span className="spacer" />
-        <button type="button" className="button small" title="Stops and starts every node" onClick={() => { close(); void deploy('full'); }}>Deploy and restart everything</button>
+        <button
+          type="button"
+          className="button small"
+          title="Stops and starts every node"
+          onClick={() => {
+            close();
+            void deploy('full');
+          }}
+        >
+          Deploy and restart everything
+        </button>
       </div>
     </>
   );
@@ -58,7 +121,10 @@ export function DiffList({ diff, onPick }: { diff: Partial<Diff>; onPick?: (id: 
     <div className="diff-list">
       {kinds.map((kind) => (
         <section key={kind}>
-          <h4><span className={`diff-kind ${kind}`} />{KIND_WORDS[kind]} <span className="dim">{diff[kind]?.length}</span></h4>
+          <h4>
+            <span className={`diff-kind ${kind}`} />
+            {KIND_WORDS[kind]} <span className="dim">{diff[kind]?.length}</span>
+          </h4>
           {diff[kind]?.slice(0, 60).map((id) => {
             const node = doc.nodes.get(id) ?? deployed.nodes.get(id);
             const old = deployed.nodes.get(id);

@@ -10,12 +10,19 @@ export default function Dialogs() {
   const dialog = useEditor((state) => state.dialog);
   const close = (): void => set({ dialog: null });
   switch (dialog?.kind) {
-    case 'import': return <ImportDialog initial={dialog.text ?? ''} onClose={close} />;
-    case 'export': return <ExportDialog onClose={close} />;
-    case 'actions': return <ActionsDialog onClose={close} />;
-    case 'search': return <SearchDialog onClose={close} />;
-    case 'keys': return <KeysDialog onClose={close} />;
-    case 'conflict': return <ConflictDialog onClose={close} />;
-    default: return null;
+    case 'import':
+      return <ImportDialog initial={dialog.text ?? ''} onClose={close} />;
+    case 'export':
+      return <ExportDialog onClose={close} />;
+    case 'actions':
+      return <ActionsDialog onClose={close} />;
+    case 'search':
+      return <SearchDialog onClose={close} />;
+    case 'keys':
+      return <KeysDialog onClose={close} />;
+    case 'conflict':
+      return <ConflictDialog onClose={close} />;
+    default:
+      return null;
   }
 }

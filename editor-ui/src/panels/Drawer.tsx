@@ -22,7 +22,16 @@ export function Drawer({ sheet }: { sheet: boolean }) {
     <section className={`drawer${sheet ? ' sheet' : ''}`} style={sheet ? undefined : { height }} aria-label="Debug, events and problems">
       {!sheet && <Resizer side="drawer" />}
       <div className="panel-head">
-        <Tabs label="Drawer" value={tab} onChange={(drawerTab) => set({ drawerTab })} tabs={[{ id: 'debug', label: 'Debug' }, { id: 'events', label: 'Event log', testId: 'events-tab' }, { id: 'problems', label: 'Problems', badge: count, testId: 'problems-tab' }]} />
+        <Tabs
+          label="Drawer"
+          value={tab}
+          onChange={(drawerTab) => set({ drawerTab })}
+          tabs={[
+            { id: 'debug', label: 'Debug' },
+            { id: 'events', label: 'Event log', testId: 'events-tab' },
+            { id: 'problems', label: 'Problems', badge: count, testId: 'problems-tab' },
+          ]}
+        />
         <span className="spacer" />
         <span id="drawer-tools" className="drawer-tools" />
         <IconButton icon="close" label="Close" size={14} onClick={() => set({ drawer: false })} />

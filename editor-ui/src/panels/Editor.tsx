@@ -63,7 +63,11 @@ export default function Editor() {
       {sheets && <BottomBar />}
       <QuickAddList />
       <ContextMenu />
-      {dialog && <Suspense fallback={null}><Dialogs /></Suspense>}
+      {dialog && (
+        <Suspense fallback={null}>
+          <Dialogs />
+        </Suspense>
+      )}
       <Toasts />
     </div>
   );
@@ -83,5 +87,8 @@ function dropThing(thing: string, at: { x: number; y: number }): void {
   const { past } = get();
   const last = past[past.length - 1];
   const after = { ...node, ...patch };
-  set({ doc: { ...get().doc, nodes: new Map(get().doc.nodes).set(id, after) }, past: [...past.slice(0, -1), { ...last, changes: [{ id, after }] }] });
+  set({
+    doc: { ...get().doc, nodes: new Map(get().doc.nodes).set(id, after) },
+    past: [...past.slice(0, -1), { ...last, changes: [{ id, after }] }],
+  });
 }

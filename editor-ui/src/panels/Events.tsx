@@ -15,12 +15,18 @@ export function Events() {
   const [error, setError] = useState('');
   const [query, setQuery] = useState('');
   const [held, setHeld] = useState<LogEvent[] | null>(null);
-  const tail = useSyncExternalStore((listener) => live.on('events', listener), () => live.events);
+  const tail = useSyncExternalStore(
+    (listener) => live.on('events', listener),
+    () => live.events,
+  );
   const scroll = useRef<HTMLDivElement>(null);
   const stuck = useRef(true);
   useEffect(() => {
     live.setTail(true);
-    api.events('order=desc&limit=100').then((answer) => setPast(answer.items.toReversed()), (problem: unknown) => setError(words(problem)));
+    api.events('order=desc&limit=100').then(
+      (answer) => setPast(answer.items.toReversed()),
+      (problem: unknown) => setError(words(problem)),
+    );
     return () => live.setTail(false);
   }, []);
   const all = held ?? join(past, tail);
@@ -31,14 +37,39 @@ export function Events() {
   return (
     <div className="debug events" data-testid="events">
       <div className="debug-bar">
-        <label className="filter small wide"><Icon name="search" size={12} /><input className="filter-input" type="search" placeholder="Filter by type, stream, value" aria-label="Filter events" value={query} onChange={(event) => setQuery(event.target.value)} /></label>
+        <label className="filter small wide">
+          <Icon name="search" size={12} />
+          <input
+            className="filter-input"
+            type="search"
+            placeholder="Filter by type, stream, value"
+            aria-label="Filter events"
+            value={query}
+            onChange={(event) => setQuery(event.target.value)}
+          />
+        </label>
         <span className="spacer" />
-        <button type="button" className="button small" onClick={() => setHeld(held ? null : all)}><Icon name={held ? 'play' : 'pause'} size={11} /> {held ? 'Go on' : 'Pause'}</button>
+        <button type="button" className="button small" onClick={() => setHeld(held ? null : all)}>
+          <Icon name={held ? 'play' : 'pause'} size={11} /> {held ? 'Go on' : 'Pause'}
+        </button>
       </div>
-      <div className="debug-list" ref={scroll} onScroll={(event) => { const box = event.currentTarget; stuck.current = box.scrollHeight - box.scrollTop - box.clientHeight < 24; }}>
+      <div
+        className="debug-list"
+        ref={scroll}
+        onScroll={(event) => {
+          const box = event.currentTarget;
+          stuck.current = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+        }}
+      >
         {error && <p className="finding error pad">{error}</p>}
-        {shown.map((event) => <EventRow key={event.position ?? event.id} event={event} />)}
-        {!shown.length && !error && <Empty title={all.length ? 'No event fits the filter' : 'No events yet'}>{all.length ? '' : 'Whatever things report and nodes record appears here.'}</Empty>}
+        {shown.map((event) => (
+          <EventRow key={event.position ?? event.id} event={event} />
+        ))}
+        {!shown.length && !error && (
+          <Empty title={all.length ? 'No event fits the filter' : 'No events yet'}>
+            {all.length ? '' : 'Whatever things report and nodes record appears here.'}
+          </Empty>
+        )}
       </div>
     </div>
   );
@@ -74,9 +105,27 @@ function EventDetail({ event }: { event: LogEvent }) {
   return (
     <div className="event-detail">
       <Tree value={event} open />
-      {why === null ? <button type="button" className="button small" onClick={() => { api.why(event.id).then(setWhy, (problem: unknown) => { setWhy([]); setError(words(problem)); }); }}>Why?</button> : null}
+      {why === null ? (
+        <button
+          type="button"
+          className="button small"
+          onClick={() => {
+            api.why(event.id).then(setWhy, (problem: unknown) => {
+              setWhy([]);
+              setError(words(problem));
+            });
+          }}
+        >
+          Why?
+        </button>
+      ) : null}
       {error && <p className="finding error">{error}</p>}
-      {why?.map((cause) => <div key={cause.id} className="why-step"><span className="dim">←</span> <b>{cause.type}</b> <span className="dim">{cause.stream ?? cause.subject}</span> {preview(cause.data, 80)}</div>)}
+      {why?.map((cause) => (
+        <div key={cause.id} className="why-step">
+          <span className="dim">←</span> <b>{cause.type}</b> <span className="dim">{cause.stream ?? cause.subject}</span>{' '}
+          {preview(cause.data, 80)}
+        </div>
+      ))}
     </div>
   );
 }

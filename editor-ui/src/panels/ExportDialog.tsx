@@ -28,16 +28,53 @@ export function ExportDialog({ onClose }: { onClose: () => void }) {
     if (await copyText(text)) toast(`${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'} copied as JSON`, 'ok');
     else toast('The browser refused the clipboard: use Download.', 'error');
   };
-  const choice = (id: Scope, label: string, off = false) => <button type="button" aria-pressed={scope === id} disabled={off} onClick={() => setScope(id)}>{label}</button>;
+  const choice = (id: Scope, label: string, off = false) => (
+    <button type="button" aria-pressed={scope === id} disabled={off} onClick={() => setScope(id)}>
+      {label}
+    </button>
+  );
   return (
-    <Modal title="Export" onClose={onClose} testId="export-dialog" footer={<><button type="button" className="button" onClick={download} data-testid="export-download"><Icon name="export" size={13} /> Download</button><button type="button" className="button primary" onClick={() => void copy()}><Icon name="copy" size={13} /> Copy to clipboard</button></>}>
+    <Modal
+      title="Export"
+      onClose={onClose}
+      testId="export-dialog"
+      footer={
+        <>
+          <button type="button" className="button" onClick={download} data-testid="export-download">
+            <Icon name="export" size={13} /> Download
+          </button>
+          <button type="button" className="button primary" onClick={() => void copy()}>
+            <Icon name="copy" size={13} /> Copy to clipboard
+          </button>
+        </>
+      }
+    >
       <div className="export-bar">
-        <div className="segmented">{choice('selection', 'Selection', !some)}{choice('flow', 'This flow')}{choice('all', 'All flows')}</div>
+        <div className="segmented">
+          {choice('selection', 'Selection', !some)}
+          {choice('flow', 'This flow')}
+          {choice('all', 'All flows')}
+        </div>
         <span className="spacer" />
-        <div className="segmented"><button type="button" aria-pressed={!formatted} onClick={() => setFormatted(false)}>Compact</button><button type="button" aria-pressed={formatted} onClick={() => setFormatted(true)}>Formatted</button></div>
+        <div className="segmented">
+          <button type="button" aria-pressed={!formatted} onClick={() => setFormatted(false)}>
+            Compact
+          </button>
+          <button type="button" aria-pressed={formatted} onClick={() => setFormatted(true)}>
+            Formatted
+          </button>
+        </div>
       </div>
-      <textarea className="input area mono export-text" readOnly aria-label="Exported JSON" value={text.length > PREVIEW ? `${text.slice(0, PREVIEW)}\n… ${text.length - PREVIEW} more characters` : text} />
-      <p className="hint">{nodes.length} {nodes.length === 1 ? 'node' : 'nodes'}, {(new Blob([text]).size / 1024).toFixed(1)} kB. Secrets are never part of an export.</p>
+      <textarea
+        className="input area mono export-text"
+        readOnly
+        aria-label="Exported JSON"
+        value={text.length > PREVIEW ? `${text.slice(0, PREVIEW)}\n… ${text.length - PREVIEW} more characters` : text}
+      />
+      <p className="hint">
+        {nodes.length} {nodes.length === 1 ? 'node' : 'nodes'}, {(new Blob([text]).size / 1024).toFixed(1)} kB. Secrets are never part of an
+        export.
+      </p>
     </Modal>
   );
 }

@@ -26,7 +26,16 @@ function actionRows(query: string): Row[] {
 
 export function ActionsDialog({ onClose }: { onClose: () => void }) {
   const [query, setQuery] = useState('');
-  return <Picker title="All actions" placeholder="What do you want to do?" query={query} setQuery={setQuery} rows={actionRows(query)} onClose={onClose} />;
+  return (
+    <Picker
+      title="All actions"
+      placeholder="What do you want to do?"
+      query={query}
+      setQuery={setQuery}
+      rows={actionRows(query)}
+      onClose={onClose}
+    />
+  );
 }
 
 export function SearchDialog({ onClose }: { onClose: () => void }) {
@@ -44,10 +53,33 @@ export function SearchDialog({ onClose }: { onClose: () => void }) {
     }));
     return [...hits, ...(query.trim() ? actionRows(query) : [])];
   }, [doc, types, query]);
-  return <Picker title="Search" placeholder="Name, type, topic, any property; type:switch, uses:id" query={query} setQuery={setQuery} rows={rows} onClose={onClose} />;
+  return (
+    <Picker
+      title="Search"
+      placeholder="Name, type, topic, any property; type:switch, uses:id"
+      query={query}
+      setQuery={setQuery}
+      rows={rows}
+      onClose={onClose}
+    />
+  );
 }
 
-function Picker({ title, placeholder, query, setQuery, rows, onClose }: { title: string; placeholder: string; query: string; setQuery: (query: string) => void; rows: Row[]; onClose: () => void }) {
+function Picker({
+  title,
+  placeholder,
+  query,
+  setQuery,
+  rows,
+  onClose,
+}: {
+  title: string;
+  placeholder: string;
+  query: string;
+  setQuery: (query: string) => void;
+  rows: Row[];
+  onClose: () => void;
+}) {
   const [at, setAt] = useState(0);
   const pick = (row: Row | undefined): void => {
     if (!row) return;
@@ -59,16 +91,47 @@ function Picker({ title, placeholder, query, setQuery, rows, onClose }: { title:
     <Modal title={title} onClose={onClose} testId="finder">
       <label className="filter big">
         <Icon name="search" size={15} />
-        <input className="filter-input" data-autofocus="" placeholder={placeholder} aria-label={title} value={query} onChange={(event) => { setQuery(event.target.value); setAt(0); }} onKeyDown={(event) => {
-          if (event.key === 'Enter') { event.preventDefault(); pick(rows[at]); }
-          else if (event.key === 'ArrowDown') { event.preventDefault(); setAt(Math.min(rows.length - 1, at + 1)); }
-          else if (event.key === 'ArrowUp') { event.preventDefault(); setAt(Math.max(0, at - 1)); }
-        }} />
+        <input
+          className="filter-input"
+          data-autofocus=""
+          placeholder={placeholder}
+          aria-label={title}
+          value={query}
+          onChange={(event) => {
+            setQuery(event.target.value);
+            setAt(0);
+          }}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter') {
+              event.preventDefault();
+              pick(rows[at]);
+            } else if (event.key === 'ArrowDown') {
+              event.preventDefault();
+              setAt(Math.min(rows.length - 1, at + 1));
+            } else if (event.key === 'ArrowUp') {
+              event.preventDefault();
+              setAt(Math.max(0, at - 1));
+            }
+          }}
+        />
       </label>
       <div className="finder-list" role="listbox" aria-label="Results">
         {rows.map((row, index) => (
-          <button type="button" key={row.key} role="option" aria-selected={index === at} className="finder-row" ref={(element) => { if (index === at) element?.scrollIntoView({ block: 'nearest' }); }} onClick={() => pick(row)}>
-            <Icon name={row.icon} size={14} /><span className="finder-title">{row.title}</span><span className="finder-note">{row.note}</span>{row.keys && <kbd>{row.keys}</kbd>}
+          <button
+            type="button"
+            key={row.key}
+            role="option"
+            aria-selected={index === at}
+            className="finder-row"
+            ref={(element) => {
+              if (index === at) element?.scrollIntoView({ block: 'nearest' });
+            }}
+            onClick={() => pick(row)}
+          >
+            <Icon name={row.icon} size={14} />
+            <span className="finder-title">{row.title}</span>
+            <span className="finder-note">{row.note}</span>
+            {row.keys && <kbd>{row.keys}</kbd>}
           </button>
         ))}
         {rows.length === 0 && <p className="hint pad">{query ? 'Nothing found.' : 'Type to search in every property of every node.'}</p>}
@@ -96,8 +159,34 @@ export function KeysDialog({ onClose }: { onClose: () => void }) {
   return (
     <Modal title="Keys and gestures" onClose={onClose} wide>
       <div className="keys">
-        <section><h4>Mouse and touch</h4><dl>{GESTURES.map(([how, what]) => <div key={how}><dt>{how}</dt><dd>{what}</dd></div>)}</dl></section>
-        <section><h4>Keys</h4><dl>{allActions().filter((action) => action.keys.length).map((action) => <div key={action.id}><dt>{action.keys.map((key) => <kbd key={key}>{showKey(key)}</kbd>)}</dt><dd>{action.label}</dd></div>)}</dl></section>
+        <section>
+          <h4>Mouse and touch</h4>
+          <dl>
+            {GESTURES.map(([how, what]) => (
+              <div key={how}>
+                <dt>{how}</dt>
+                <dd>{what}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+        <section>
+          <h4>Keys</h4>
+          <dl>
+            {allActions()
+              .filter((action) => action.keys.length)
+              .map((action) => (
+                <div key={action.id}>
+                  <dt>
+                    {action.keys.map((key) => (
+                      <kbd key={key}>{showKey(key)}</kbd>
+                    ))}
+                  </dt>
+                  <dd>{action.label}</dd>
+                </div>
+              ))}
+          </dl>
+        </section>
       </div>
     </Modal>
   );

@@ -19,7 +19,11 @@ export function FlowTabs() {
   const [menu, setMenu] = useState<{ flow: FlowNode; x: number; y: number } | null>(null);
   const [over, setOver] = useState<string | null>(null);
   const diff = pending({ doc, deployed });
-  const touched = new Set([...diff.added, ...diff.changed, ...diff.rewired, ...diff.moved, ...diff.removed].map((id) => (doc.nodes.get(id) ?? deployed.nodes.get(id))?.z ?? id));
+  const touched = new Set(
+    [...diff.added, ...diff.changed, ...diff.rewired, ...diff.moved, ...diff.removed].map(
+      (id) => (doc.nodes.get(id) ?? deployed.nodes.get(id))?.z ?? id,
+    ),
+  );
   return (
     <div className="flow-tabs" role="tablist" aria-label="Flows">
       <div className="flow-tabs-scroll">
@@ -35,21 +39,56 @@ export function FlowTabs() {
             draggable={edits && flow.type === 'tab' && renaming !== flow.id}
             title={typeof flow.info === 'string' && flow.info ? flow.info : undefined}
             onClick={() => openFlow(flow.id)}
-            onKeyDown={(event) => { if (event.key === 'Enter') openFlow(flow.id); if (event.key === 'F2' && edits) setRenaming(flow.id); }}
+            onKeyDown={(event) => {
+              if (event.key === 'Enter') openFlow(flow.id);
+              if (event.key === 'F2' && edits) setRenaming(flow.id);
+            }}
             onDoubleClick={() => edits && setRenaming(flow.id)}
-            onContextMenu={(event) => { event.preventDefault(); setMenu({ flow, x: event.clientX, y: event.clientY }); }}
+            onContextMenu={(event) => {
+              event.preventDefault();
+              setMenu({ flow, x: event.clientX, y: event.clientY });
+            }}
             onDragStart={(event) => event.dataTransfer.setData('application/x-tidewire-flow', flow.id)}
-            onDragOver={(event) => { if (event.dataTransfer.types.includes('application/x-tidewire-flow')) { event.preventDefault(); setOver(flow.id); } }}
+            onDragOver={(event) => {
+              if (event.dataTransfer.types.includes('application/x-tidewire-flow')) {
+                event.preventDefault();
+                setOver(flow.id);
+              }
+            }}
             onDragLeave={() => setOver(null)}
-            onDrop={(event) => { setOver(null); const id = event.dataTransfer.getData('application/x-tidewire-flow'); if (id) moveFlow(id, flow.id); }}
+            onDrop={(event) => {
+              setOver(null);
+              const id = event.dataTransfer.getData('application/x-tidewire-flow');
+              if (id) moveFlow(id, flow.id);
+            }}
           >
             <Icon name={flow.type === 'subflow' ? 'subflow' : 'flow'} size={13} />
-            {renaming === flow.id ? <Rename flow={flow} done={() => setRenaming(null)} /> : <span className="flow-name">{labelOf(doc, types, flow)}</span>}
+            {renaming === flow.id ? (
+              <Rename flow={flow} done={() => setRenaming(null)} />
+            ) : (
+              <span className="flow-name">{labelOf(doc, types, flow)}</span>
+            )}
             {flow.disabled && <span className="flow-off">off</span>}
             {touched.has(flow.id) && <span className="flow-changed" title="Changed since the last deploy" />}
           </div>
         ))}
-        {edits && <button type="button" className="icon-button" aria-label="Add flow" title="Add flow" data-testid="add-flow" onClick={addFlow} onDragOver={(event) => event.preventDefault()} onDrop={(event) => { const id = event.dataTransfer.getData('application/x-tidewire-flow'); if (id) moveFlow(id, undefined); }}><Icon name="plus" size={14} /></button>}
+        {edits && (
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Add flow"
+            title="Add flow"
+            data-testid="add-flow"
+            onClick={addFlow}
+            onDragOver={(event) => event.preventDefault()}
+            onDrop={(event) => {
+              const id = event.dataTransfer.getData('application/x-tidewire-flow');
+              if (id) moveFlow(id, undefined);
+            }}
+          >
+            <Icon name="plus" size={14} />
+          </button>
+        )}
       </div>
       {menu && (
         <Popover x={menu.x} y={menu.y} onClose={() => setMenu(null)} className="menu" label="Flow">
@@ -66,16 +105,46 @@ function Rename({ flow, done }: { flow: FlowNode; done: () => void }) {
     if (text.trim() && text !== flow[key]) setProperty(flow.id, key, text.trim());
     done();
   };
-  return <input className="flow-rename" autoFocus aria-label="Name of the flow" defaultValue={String(flow[key] ?? '')} onFocus={(event) => event.target.select()} onBlur={(event) => finish(event.target.value)} onClick={(event) => event.stopPropagation()} onKeyDown={(event) => { event.stopPropagation(); if (event.key === 'Enter') finish(event.currentTarget.value); if (event.key === 'Escape') done(); }} />;
+  return (
+    <input
+      className="flow-rename"
+      autoFocus
+      aria-label="Name of the flow"
+      defaultValue={String(flow[key] ?? '')}
+      onFocus={(event) => event.target.select()}
+      onBlur={(event) => finish(event.target.value)}
+      onClick={(event) => event.stopPropagation()}
+      onKeyDown={(event) => {
+        event.stopPropagation();
+        if (event.key === 'Enter') finish(event.currentTarget.value);
+        if (event.key === 'Escape') done();
+      }}
+    />
+  );
 }
 
 function FlowMenu({ flow, close, rename, edits }: { flow: FlowNode; close: () => void; rename: () => void; edits: boolean }) {
-  const item = (icon: string, label: string, run: () => void, danger = false) => <button type="button" className={`menu-item${danger ? ' danger' : ''}`} onClick={() => { close(); run(); }}><Icon name={icon} size={14} /><span>{label}</span></button>;
+  const item = (icon: string, label: string, run: () => void, danger = false) => (
+    <button
+      type="button"
+      className={`menu-item${danger ? ' danger' : ''}`}
+      onClick={() => {
+        close();
+        run();
+      }}
+    >
+      <Icon name={icon} size={14} />
+      <span>{label}</span>
+    </button>
+  );
   return (
     <>
       {edits && item('comment', 'Rename', rename)}
       {edits && flow.type === 'tab' && item('off', flow.disabled ? 'Enable' : 'Disable', () => toggleDisabled([flow.id]))}
-      {item('export', 'Export this flow', () => { openFlow(flow.id); set({ dialog: { kind: 'export' } }); })}
+      {item('export', 'Export this flow', () => {
+        openFlow(flow.id);
+        set({ dialog: { kind: 'export' } });
+      })}
       {edits && item('trash', 'Delete', () => deleteFlow(flow.id), true)}
     </>
   );

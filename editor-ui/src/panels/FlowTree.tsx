@@ -25,13 +25,30 @@ export function FlowTree() {
     setClosed(next);
   };
   const row = (node: FlowNode, note = '') => (
-    <button type="button" key={node.id} className={`tree-node role-${roleOf(types, node)}${selection.has(node.id) || inspected === node.id ? ' selected' : ''}${node.d ? ' off' : ''}`} onClick={() => reveal(node.id)}>
-      <Icon name={iconFor(node.type, types.get(node.type)?.icon)} size={13} /><span className="tree-name">{labelOf(doc, types, node)}</span>{note && <span className="dim">{note}</span>}
+    <button
+      type="button"
+      key={node.id}
+      className={`tree-node role-${roleOf(types, node)}${selection.has(node.id) || inspected === node.id ? ' selected' : ''}${node.d ? ' off' : ''}`}
+      onClick={() => reveal(node.id)}
+    >
+      <Icon name={iconFor(node.type, types.get(node.type)?.icon)} size={13} />
+      <span className="tree-name">{labelOf(doc, types, node)}</span>
+      {note && <span className="dim">{note}</span>}
     </button>
   );
   return (
     <div className="flow-tree">
-      <label className="filter"><Icon name="search" size={13} /><input className="filter-input" type="search" placeholder="Filter nodes" aria-label="Filter nodes" value={query} onChange={(event) => setQuery(event.target.value)} /></label>
+      <label className="filter">
+        <Icon name="search" size={13} />
+        <input
+          className="filter-input"
+          type="search"
+          placeholder="Filter nodes"
+          aria-label="Filter nodes"
+          value={query}
+          onChange={(event) => setQuery(event.target.value)}
+        />
+      </label>
       <div className="palette-scroll">
         {index.flows.map((flow) => {
           const nodes = (index.placed.get(flow.id) ?? []).filter(fits);
@@ -39,8 +56,21 @@ export function FlowTree() {
           return (
             <section key={flow.id}>
               <div className={`tree-flow${flow.id === active ? ' active' : ''}${flow.disabled ? ' off' : ''}`}>
-                <button type="button" className="mini" aria-label={open ? 'Close' : 'Open'} aria-expanded={open} onClick={() => { if (flow.id !== active) openFlow(flow.id); else toggle(flow.id); }}><Icon name={open ? 'chevron' : 'right'} size={11} /></button>
-                <button type="button" className="tree-title" onClick={() => openFlow(flow.id)}>{labelOf(doc, types, flow)}</button>
+                <button
+                  type="button"
+                  className="mini"
+                  aria-label={open ? 'Close' : 'Open'}
+                  aria-expanded={open}
+                  onClick={() => {
+                    if (flow.id !== active) openFlow(flow.id);
+                    else toggle(flow.id);
+                  }}
+                >
+                  <Icon name={open ? 'chevron' : 'right'} size={11} />
+                </button>
+                <button type="button" className="tree-title" onClick={() => openFlow(flow.id)}>
+                  {labelOf(doc, types, flow)}
+                </button>
                 <span className="dim">{index.placed.get(flow.id)?.length ?? 0}</span>
               </div>
               {open && nodes.slice(0, MAX_ROWS).map((node) => row(node))}
@@ -50,8 +80,14 @@ export function FlowTree() {
         })}
         {index.configs.length > 0 && (
           <section>
-            <div className="tree-flow"><span className="tree-title plain">Connections</span><span className="dim">{index.configs.length}</span></div>
-            {index.configs.filter(fits).slice(0, MAX_ROWS).map((node) => row(node, `${usersOf(doc, node.id).length} ×`))}
+            <div className="tree-flow">
+              <span className="tree-title plain">Connections</span>
+              <span className="dim">{index.configs.length}</span>
+            </div>
+            {index.configs
+              .filter(fits)
+              .slice(0, MAX_ROWS)
+              .map((node) => row(node, `${usersOf(doc, node.id).length} ×`))}
           </section>
         )}
       </div>

@@ -22,7 +22,9 @@ export function ImportDialog({ initial, onClose }: { initial: string; onClose: (
   const nodes = parsed && 'nodes' in parsed ? parsed.nodes : undefined;
   const found = useMemo(() => (nodes ? report(doc, types, nodes) : undefined), [nodes, doc, types]);
   const failure = parsed && 'failure' in parsed ? parsed.failure : undefined;
-  const read = (one: File | undefined): void => { if (one) void one.text().then(setText); };
+  const read = (one: File | undefined): void => {
+    if (one) void one.text().then(setText);
+  };
   const doImport = (): void => {
     if (!nodes || !found) return;
     const choices = new Map(found.conflicts.map((node) => [node.id, single.get(node.id) ?? choice]));
@@ -30,20 +32,73 @@ export function ImportDialog({ initial, onClose }: { initial: string; onClose: (
     else toast('All of this is here already: nothing to import.');
   };
   return (
-    <Modal title="Import a flow" onClose={onClose} wide testId="import-dialog" footer={<><span className="hint">{found ? 'Nothing runs before you deploy.' : ''}</span><span className="spacer" /><button type="button" className="button" onClick={onClose}>Cancel</button><button type="button" className="button primary" disabled={!nodes?.length} data-testid="import-confirm" onClick={doImport}>{nodes?.length ? `Import ${nodes.length} nodes` : 'Import'}</button></>}>
-      <div className="import" onDragOver={(event) => event.preventDefault()} onDrop={(event) => { event.preventDefault(); read(event.dataTransfer.files[0]); }}>
+    <Modal
+      title="Import a flow"
+      onClose={onClose}
+      wide
+      testId="import-dialog"
+      footer={
+        <>
+          <span className="hint">{found ? 'Nothing runs before you deploy.' : ''}</span>
+          <span className="spacer" />
+          <button type="button" className="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="button" className="button primary" disabled={!nodes?.length} data-testid="import-confirm" onClick={doImport}>
+            {nodes?.length ? `Import ${nodes.length} nodes` : 'Import'}
+          </button>
+        </>
+      }
+    >
+      <div
+        className="import"
+        onDragOver={(event) => event.preventDefault()}
+        onDrop={(event) => {
+          event.preventDefault();
+          read(event.dataTransfer.files[0]);
+        }}
+      >
         <div className="import-left">
-          <textarea className={`input area mono import-text${failure ? ' invalid' : ''}`} data-autofocus="" data-testid="import-text" aria-label="Flow JSON" placeholder="Paste a flow here, drop a .json file, or open one." value={text} onChange={(event) => setText(event.target.value)} spellCheck={false} />
+          <textarea
+            className={`input area mono import-text${failure ? ' invalid' : ''}`}
+            data-autofocus=""
+            data-testid="import-text"
+            aria-label="Flow JSON"
+            placeholder="Paste a flow here, drop a .json file, or open one."
+            value={text}
+            onChange={(event) => setText(event.target.value)}
+            spellCheck={false}
+          />
           <div className="import-tools">
             <input ref={file} type="file" accept=".json,application/json" hidden onChange={(event) => read(event.target.files?.[0])} />
-            <button type="button" className="button small" onClick={() => file.current?.click()}><Icon name="file" size={13} /> Open a file…</button>
-            {text && <button type="button" className="button small" onClick={() => setText('')}>Clear</button>}
+            <button type="button" className="button small" onClick={() => file.current?.click()}>
+              <Icon name="file" size={13} /> Open a file…
+            </button>
+            {text && (
+              <button type="button" className="button small" onClick={() => setText('')}>
+                Clear
+              </button>
+            )}
           </div>
         </div>
         <div className="import-right" aria-live="polite">
-          {failure && <div className="finding error box" data-testid="import-error"><Icon name="warn" size={14} /> <span><b>Line {failure.line}, column {failure.column}.</b> {failure.text}</span></div>}
+          {failure && (
+            <div className="finding error box" data-testid="import-error">
+              <Icon name="warn" size={14} />{' '}
+              <span>
+                <b>
+                  Line {failure.line}, column {failure.column}.
+                </b>{' '}
+                {failure.text}
+              </span>
+            </div>
+          )}
           {found && <ReportView found={found} choice={choice} setChoice={setChoice} single={single} setSingle={setSingle} />}
-          {!failure && !found && <p className="hint">What the flow holds is shown here before anything changes: what runs as it is, and what is kept as a placeholder.</p>}
+          {!failure && !found && (
+            <p className="hint">
+              What the flow holds is shown here before anything changes: what runs as it is, and what is kept as a placeholder.
+            </p>
+          )}
         </div>
       </div>
     </Modal>
@@ -57,16 +112,22 @@ function bringIn(list: readonly FlowNode[], choices: ReadonlyMap<string, Choice>
   const changes = importChanges(doc, nodes, activeFlow || undefined, choices);
   if (!changes.length || !run(`import ${changes.length} nodes`, changes)) return false;
   const tab = changes.find((change) => change.after?.type === 'tab')?.after;
-  const here = changes.flatMap((change) => (change.after?.x !== undefined && change.after.z === (tab?.id ?? activeFlow) ? [change.id] : []));
+  const here = changes.flatMap((change) =>
+    change.after?.x !== undefined && change.after.z === (tab?.id ?? activeFlow) ? [change.id] : [],
+  );
   if (tab) openFlow(tab.id);
   select(here);
-  requestAnimationFrame(() => { if (here[0]) view.fit(); });
+  requestAnimationFrame(() => {
+    if (here[0]) view.fit();
+  });
   return true;
 }
 
 /** Nodes that lost their places are laid out. */
 function placed(list: readonly FlowNode[]): readonly FlowNode[] {
-  const lost = list.filter((node) => Array.isArray(node.wires) && node.x === undefined && node.y === undefined && node.wires.flat().length > 0);
+  const lost = list.filter(
+    (node) => Array.isArray(node.wires) && node.x === undefined && node.y === undefined && node.wires.flat().length > 0,
+  );
   if (!lost.length) return list;
   const ids = new Set([...lost.map((node) => node.id), ...lost.flatMap((node) => node.wires?.flat() ?? [])]);
   const places = tidy(docFrom(list.map((node) => (ids.has(node.id) ? { ...node, x: node.x ?? 140, y: node.y ?? 100 } : node))), ids);
@@ -92,26 +153,80 @@ function ReportView({ found, choice, setChoice, single, setSingle }: ReportProps
   const unknown = found.unknown.reduce((sum, one) => sum + one.count, 0);
   return (
     <div className="report" data-testid="import-report">
-      <p className="report-title">{found.total} nodes{found.tabs.length ? ` on ${found.tabs.length} ${found.tabs.length === 1 ? 'tab' : 'tabs'}` : ''}</p>
-      <p className="report-line ok"><Icon name="check" size={14} /> <b>{found.known.length}</b> run as they are</p>
+      <p className="report-title">
+        {found.total} nodes{found.tabs.length ? ` on ${found.tabs.length} ${found.tabs.length === 1 ? 'tab' : 'tabs'}` : ''}
+      </p>
+      <p className="report-line ok">
+        <Icon name="check" size={14} /> <b>{found.known.length}</b> run as they are
+      </p>
       {unknown > 0 && (
         <>
-          <p className="report-line warn"><Icon name="warn" size={14} /> <b>{unknown}</b> of unknown type: kept as inert placeholders, exported unchanged</p>
-          <ul className="report-types">{found.unknown.map((one) => <li key={one.type}><code>{one.type}</code> <span className="dim">× {one.count}</span></li>)}</ul>
+          <p className="report-line warn">
+            <Icon name="warn" size={14} /> <b>{unknown}</b> of unknown type: kept as inert placeholders, exported unchanged
+          </p>
+          <ul className="report-types">
+            {found.unknown.map((one) => (
+              <li key={one.type}>
+                <code>{one.type}</code> <span className="dim">× {one.count}</span>
+              </li>
+            ))}
+          </ul>
         </>
       )}
-      {found.disabled > 0 && <p className="report-line"><Icon name="off" size={14} /> <b>{found.disabled}</b> disabled, and they stay so</p>}
-      {found.present > 0 && <p className="report-line"><Icon name="info" size={14} /> <b>{found.present}</b> are here already, just the same</p>}
-      {found.duplicates.length > 0 && <p className="report-line warn"><Icon name="warn" size={14} /> {found.duplicates.length} ids stand twice in the file: the last one counts</p>}
+      {found.disabled > 0 && (
+        <p className="report-line">
+          <Icon name="off" size={14} /> <b>{found.disabled}</b> disabled, and they stay so
+        </p>
+      )}
+      {found.present > 0 && (
+        <p className="report-line">
+          <Icon name="info" size={14} /> <b>{found.present}</b> are here already, just the same
+        </p>
+      )}
+      {found.duplicates.length > 0 && (
+        <p className="report-line warn">
+          <Icon name="warn" size={14} /> {found.duplicates.length} ids stand twice in the file: the last one counts
+        </p>
+      )}
       {found.conflicts.length > 0 && (
         <div className="conflicts" data-testid="import-conflicts">
-          <p className="report-line warn"><Icon name="warn" size={14} /> <b>{found.conflicts.length}</b> have an id that a different node here uses</p>
-          <div className="segmented">{CHOICES.map((one) => <button type="button" key={one.id} aria-pressed={choice === one.id} title={one.hint} onClick={() => { setChoice(one.id); setSingle(new Map()); }}>{one.label}</button>)}</div>
+          <p className="report-line warn">
+            <Icon name="warn" size={14} /> <b>{found.conflicts.length}</b> have an id that a different node here uses
+          </p>
+          <div className="segmented">
+            {CHOICES.map((one) => (
+              <button
+                type="button"
+                key={one.id}
+                aria-pressed={choice === one.id}
+                title={one.hint}
+                onClick={() => {
+                  setChoice(one.id);
+                  setSingle(new Map());
+                }}
+              >
+                {one.label}
+              </button>
+            ))}
+          </div>
           <p className="hint">{CHOICES.find((one) => one.id === choice)?.hint}.</p>
           {found.conflicts.slice(0, 100).map((node) => (
             <div className="conflict-row" key={node.id}>
-              <span>{labelOf(doc, types, node)} <span className="dim">{node.type}</span></span>
-              <select className="input" aria-label={`What to do with ${labelOf(doc, types, node)}`} value={single.get(node.id) ?? choice} onChange={(event) => setSingle(new Map(single).set(node.id, event.target.value as Choice))}>{CHOICES.map((one) => <option key={one.id} value={one.id}>{one.label}</option>)}</select>
+              <span>
+                {labelOf(doc, types, node)} <span className="dim">{node.type}</span>
+              </span>
+              <select
+                className="input"
+                aria-label={`What to do with ${labelOf(doc, types, node)}`}
+                value={single.get(node.id) ?? choice}
+                onChange={(event) => setSingle(new Map(single).set(node.id, event.target.value as Choice))}
+              >
+                {CHOICES.map((one) => (
+                  <option key={one.id} value={one.id}>
+                    {one.label}
+                  </option>
+                ))}
+              </select>
             </div>
           ))}
         </div>

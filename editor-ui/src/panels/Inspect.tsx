@@ -40,11 +40,23 @@ function Many({ count, sheet }: { count: number; sheet: boolean }) {
   const nodes = [...selection].flatMap((id) => doc.nodes.get(id) ?? []);
   return (
     <>
-      <div className="inspect-head"><span className="inspect-title">{count} nodes selected</span>{sheet && <IconButton icon="close" label="Close" onClick={() => set({ right: false })} />}</div>
+      <div className="inspect-head">
+        <span className="inspect-title">{count} nodes selected</span>
+        {sheet && <IconButton icon="close" label="Close" onClick={() => set({ right: false })} />}
+      </div>
       <div className="panel-scroll pad">
-        {edits && <button type="button" className="button small" onClick={() => toggleDisabled(selection)}><Icon name="off" size={12} /> Enable or disable</button>}
+        {edits && (
+          <button type="button" className="button small" onClick={() => toggleDisabled(selection)}>
+            <Icon name="off" size={12} /> Enable or disable
+          </button>
+        )}
         <div className="many-list">
-          {nodes.slice(0, 60).map((node) => <button type="button" className={`tree-node role-${roleOf(types, node)}`} key={node.id} onClick={() => reveal(node.id)}><Icon name={iconFor(node.type, types.get(node.type)?.icon)} size={13} /><span className="tree-name">{labelOf(doc, types, node)}</span></button>)}
+          {nodes.slice(0, 60).map((node) => (
+            <button type="button" className={`tree-node role-${roleOf(types, node)}`} key={node.id} onClick={() => reveal(node.id)}>
+              <Icon name={iconFor(node.type, types.get(node.type)?.icon)} size={13} />
+              <span className="tree-name">{labelOf(doc, types, node)}</span>
+            </button>
+          ))}
         </div>
         {nodes.length > 60 && <p className="hint">and {nodes.length - 60} more</p>}
       </div>
@@ -62,15 +74,29 @@ function NodePanel({ node, sheet }: { node: FlowNode; sheet: boolean }) {
   return (
     <>
       <div className={`inspect-head role-${roleOf(types, node)}`}>
-        <span className="card-chip big"><Icon name={iconFor(node.type, def?.icon)} size={17} /></span>
+        <span className="card-chip big">
+          <Icon name={iconFor(node.type, def?.icon)} size={17} />
+        </span>
         <span className="inspect-names">
           <span className="inspect-title">{labelOf(doc, types, node)}</span>
-          <span className="inspect-type">{typeLabel(doc, types, node)}{node.d || node.disabled ? ' · off' : ''}</span>
+          <span className="inspect-type">
+            {typeLabel(doc, types, node)}
+            {node.d || node.disabled ? ' · off' : ''}
+          </span>
         </span>
         {sheet && <IconButton icon="close" label="Close" onClick={() => set({ right: false })} />}
       </div>
       <div className="panel-head">
-        <Tabs label="Inspector" value={shown} onChange={(rightTab) => set({ rightTab })} tabs={[{ id: 'setup' as const, label: 'Setup' }, ...(isNode && node.x !== undefined ? [{ id: 'data' as const, label: 'Data', testId: 'data-tab' }] : []), { id: 'help' as const, label: 'Help' }]} />
+        <Tabs
+          label="Inspector"
+          value={shown}
+          onChange={(rightTab) => set({ rightTab })}
+          tabs={[
+            { id: 'setup' as const, label: 'Setup' },
+            ...(isNode && node.x !== undefined ? [{ id: 'data' as const, label: 'Data', testId: 'data-tab' }] : []),
+            { id: 'help' as const, label: 'Help' },
+          ]}
+        />
       </div>
       <div className="panel-scroll">
         {shown === 'setup' && (isNode ? <Setup node={node} /> : <FlowSetup node={node} />)}
@@ -99,15 +125,37 @@ function Setup({ node }: { node: FlowNode }) {
   }, []);
   return (
     <div className="setup" data-testid="setup">
-      {running && <p className="finding error box" role="alert"><Icon name="warn" size={13} /> {running}</p>}
-      {general.map((one) => <p key={one.path + one.text} className={`finding box ${one.severity}`} role="alert"><Icon name="warn" size={13} /> {one.text}</p>)}
+      {running && (
+        <p className="finding error box" role="alert">
+          <Icon name="warn" size={13} /> {running}
+        </p>
+      )}
+      {general.map((one) => (
+        <p key={one.path + one.text} className={`finding box ${one.severity}`} role="alert">
+          <Icon name="warn" size={13} /> {one.text}
+        </p>
+      ))}
       {node.type !== 'comment' && (
         <div className="field">
-          <div className="field-head"><label htmlFor="node-name">Name</label></div>
-          <input id="node-name" ref={name} className="input" value={node.name ?? ''} placeholder={def?.label ?? node.type} readOnly={!edits} onChange={(event) => setProperty(node.id, 'name', event.target.value)} />
+          <div className="field-head">
+            <label htmlFor="node-name">Name</label>
+          </div>
+          <input
+            id="node-name"
+            ref={name}
+            className="input"
+            value={node.name ?? ''}
+            placeholder={def?.label ?? node.type}
+            readOnly={!edits}
+            onChange={(event) => setProperty(node.id, 'name', event.target.value)}
+          />
         </div>
       )}
-      {def ? <Form owner={ownerOf(node, def, !edits)} problems={mine} skip={node.type === 'comment' ? [] : ['name']} /> : <Unknown node={node} />}
+      {def ? (
+        <Form owner={ownerOf(node, def, !edits)} problems={mine} skip={node.type === 'comment' ? [] : ['name']} />
+      ) : (
+        <Unknown node={node} />
+      )}
       {node.x !== undefined && node.type !== 'comment' && <Wires node={node} edits={edits} />}
       <Foot node={node} edits={edits} />
     </div>
@@ -118,11 +166,23 @@ function Setup({ node }: { node: FlowNode }) {
 function Unknown({ node }: { node: FlowNode }) {
   const types = useEditor((state) => state.types);
   if (isKnown(types, node)) return null;
-  const rest = Object.fromEntries(Object.entries(node).filter(([key]) => !['id', 'type', 'z', 'x', 'y', 'wires', 'name', 'g', 'd'].includes(key)));
+  const rest = Object.fromEntries(
+    Object.entries(node).filter(([key]) => !['id', 'type', 'z', 'x', 'y', 'wires', 'name', 'g', 'd'].includes(key)),
+  );
   return (
     <>
-      <p className="finding warning box"><Icon name="info" size={13} /> The type “{node.type}” is not known here. The node is a placeholder: it does nothing, stops nothing, and is exported exactly as it came.</p>
-      <div className="field"><div className="field-head"><label>Properties</label></div><div className="json-box"><Tree value={rest} open /></div></div>
+      <p className="finding warning box">
+        <Icon name="info" size={13} /> The type “{node.type}” is not known here. The node is a placeholder: it does nothing, stops nothing,
+        and is exported exactly as it came.
+      </p>
+      <div className="field">
+        <div className="field-head">
+          <label>Properties</label>
+        </div>
+        <div className="json-box">
+          <Tree value={rest} open />
+        </div>
+      </div>
     </>
   );
 }
@@ -135,14 +195,35 @@ function Foot({ node, edits }: { node: FlowNode; edits: boolean }) {
   return (
     <div className="setup-foot">
       {config ? (
-        <div className="field"><div className="field-head"><label>Used by</label></div>
-          {users.map((user) => <button type="button" key={user.id} className={`tree-node role-${roleOf(types, user)}`} onClick={() => reveal(user.id)}><Icon name={iconFor(user.type, types.get(user.type)?.icon)} size={13} /><span className="tree-name">{labelOf(doc, types, user)}</span></button>)}
+        <div className="field">
+          <div className="field-head">
+            <label>Used by</label>
+          </div>
+          {users.map((user) => (
+            <button type="button" key={user.id} className={`tree-node role-${roleOf(types, user)}`} onClick={() => reveal(user.id)}>
+              <Icon name={iconFor(user.type, types.get(user.type)?.icon)} size={13} />
+              <span className="tree-name">{labelOf(doc, types, user)}</span>
+            </button>
+          ))}
           {users.length === 0 && <p className="hint">Nothing uses it.</p>}
         </div>
       ) : (
-        <div className="field check"><input id="node-on" type="checkbox" role="switch" className="switch" checked={node.d !== true} disabled={!edits} onChange={() => toggleDisabled([node.id])} /><label htmlFor="node-on">Enabled</label></div>
+        <div className="field check">
+          <input
+            id="node-on"
+            type="checkbox"
+            role="switch"
+            className="switch"
+            checked={node.d !== true}
+            disabled={!edits}
+            onChange={() => toggleDisabled([node.id])}
+          />
+          <label htmlFor="node-on">Enabled</label>
+        </div>
       )}
-      <p className="node-id">id <code>{node.id}</code></p>
+      <p className="node-id">
+        id <code>{node.id}</code>
+      </p>
     </div>
   );
 }
@@ -157,11 +238,59 @@ function FlowSetup({ node }: { node: FlowNode }) {
   const wires = index.wires.get(node.id)?.length ?? 0;
   return (
     <div className="setup" data-testid="setup">
-      <div className="field"><div className="field-head"><label htmlFor="flow-name">Name</label></div><input id="flow-name" className="input" value={String(node[key] ?? '')} readOnly={!edits} onChange={(event) => setProperty(node.id, key, event.target.value)} /></div>
-      {node.type !== 'group' && <div className="field"><div className="field-head"><label htmlFor="flow-info">Description</label></div><textarea id="flow-info" className="input area" rows={5} placeholder="What is this flow for? Markdown." value={typeof node.info === 'string' ? node.info : ''} readOnly={!edits} onChange={(event) => setProperties(node.id, { info: event.target.value }, 'info')} /></div>}
-      {node.type === 'tab' && <div className="field check"><input id="flow-on" type="checkbox" role="switch" className="switch" checked={node.disabled !== true} disabled={!edits} onChange={() => toggleDisabled([node.id])} /><label htmlFor="flow-on">Enabled</label></div>}
-      {node.type !== 'group' && <dl className="facts"><dt>Nodes</dt><dd>{nodes}</dd><dt>Wires</dt><dd>{wires}</dd></dl>}
-      <p className="node-id">id <code>{node.id}</code></p>
+      <div className="field">
+        <div className="field-head">
+          <label htmlFor="flow-name">Name</label>
+        </div>
+        <input
+          id="flow-name"
+          className="input"
+          value={String(node[key] ?? '')}
+          readOnly={!edits}
+          onChange={(event) => setProperty(node.id, key, event.target.value)}
+        />
+      </div>
+      {node.type !== 'group' && (
+        <div className="field">
+          <div className="field-head">
+            <label htmlFor="flow-info">Description</label>
+          </div>
+          <textarea
+            id="flow-info"
+            className="input area"
+            rows={5}
+            placeholder="What is this flow for? Markdown."
+            value={typeof node.info === 'string' ? node.info : ''}
+            readOnly={!edits}
+            onChange={(event) => setProperties(node.id, { info: event.target.value }, 'info')}
+          />
+        </div>
+      )}
+      {node.type === 'tab' && (
+        <div className="field check">
+          <input
+            id="flow-on"
+            type="checkbox"
+            role="switch"
+            className="switch"
+            checked={node.disabled !== true}
+            disabled={!edits}
+            onChange={() => toggleDisabled([node.id])}
+          />
+          <label htmlFor="flow-on">Enabled</label>
+        </div>
+      )}
+      {node.type !== 'group' && (
+        <dl className="facts">
+          <dt>Nodes</dt>
+          <dd>{nodes}</dd>
+          <dt>Wires</dt>
+          <dd>{wires}</dd>
+        </dl>
+      )}
+      <p className="node-id">
+        id <code>{node.id}</code>
+      </p>
     </div>
   );
 }
@@ -174,7 +303,11 @@ function Help({ node }: { node: FlowNode }) {
     <div className="help">
       {own && <Markdown text={own} />}
       {def && <Markdown text={def.help || def.summary} />}
-      {!def && !own && <p className="hint">{node.type === 'tab' ? 'Write a description in Setup: it is shown here.' : `There is no help for “${node.type}”.`}</p>}
+      {!def && !own && (
+        <p className="hint">
+          {node.type === 'tab' ? 'Write a description in Setup: it is shown here.' : `There is no help for “${node.type}”.`}
+        </p>
+      )}
     </div>
   );
 }

@@ -11,7 +11,16 @@ export function LeftPanel({ sheet }: { sheet: boolean }) {
   return (
     <aside className={`panel left${sheet ? ' sheet' : ''}`} aria-label="Palette, things and flows">
       <div className="panel-head">
-        <Tabs label="Left panel" value={tab} onChange={(leftTab) => set({ leftTab })} tabs={[{ id: 'palette', label: 'Palette' }, { id: 'things', label: 'Things', testId: 'things-tab' }, { id: 'flows', label: 'Flows' }]} />
+        <Tabs
+          label="Left panel"
+          value={tab}
+          onChange={(leftTab) => set({ leftTab })}
+          tabs={[
+            { id: 'palette', label: 'Palette' },
+            { id: 'things', label: 'Things', testId: 'things-tab' },
+            { id: 'flows', label: 'Flows' },
+          ]}
+        />
         {sheet && <IconButton icon="close" label="Close" onClick={() => set({ left: false })} />}
       </div>
       {tab === 'palette' && <Palette sheet={sheet} />}

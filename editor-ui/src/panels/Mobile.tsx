@@ -19,7 +19,15 @@ export function BottomBar() {
   const state = useEditor();
   const edits = canEdit(state);
   const item = (icon: string, label: string, on: boolean, open: Partial<State>) => (
-    <button type="button" className={`bottom-item${on ? ' on' : ''}`} aria-pressed={on} onClick={() => set(on ? SHUT : { ...SHUT, ...open })}><Icon name={icon} size={18} /><span>{label}</span></button>
+    <button
+      type="button"
+      className={`bottom-item${on ? ' on' : ''}`}
+      aria-pressed={on}
+      onClick={() => set(on ? SHUT : { ...SHUT, ...open })}
+    >
+      <Icon name={icon} size={18} />
+      <span>{label}</span>
+    </button>
   );
   return (
     <nav className="bottom-bar" aria-label="Panels">
@@ -40,17 +48,23 @@ export function NodeList() {
   const types = useEditor((state) => state.types);
   const selection = useEditor((state) => state.selection);
   const [painted, setPainted] = useState(false);
-  const nodes = [...(indexOf(doc).placed.get(activeFlow) ?? [])].filter((node) => node.type !== 'junction').sort((a, b) => Math.round((a.y ?? 0) / 60) - Math.round((b.y ?? 0) / 60) || (a.x ?? 0) - (b.x ?? 0));
+  const nodes = [...(indexOf(doc).placed.get(activeFlow) ?? [])]
+    .filter((node) => node.type !== 'junction')
+    .sort((a, b) => Math.round((a.y ?? 0) / 60) - Math.round((b.y ?? 0) / 60) || (a.x ?? 0) - (b.x ?? 0));
   const marks = problemsByNode({ doc, problems, types });
   const ids = nodes.map((node) => node.id).join();
-  useEffect(() => { live.setWatch(ids ? ids.split(',').slice(0, 300) : []); }, [ids]);
+  useEffect(() => {
+    live.setWatch(ids ? ids.split(',').slice(0, 300) : []);
+  }, [ids]);
   useEffect(() => {
     const frame = requestAnimationFrame(() => setPainted(true));
     return () => cancelAnimationFrame(frame);
   }, []);
   return (
     <div className="node-list" data-testid="canvas">
-      {nodes.map((node) => <NodeRow key={node.id} node={node} selected={selection.has(node.id)} problem={marks.get(node.id)?.[0]?.text ?? ''} />)}
+      {nodes.map((node) => (
+        <NodeRow key={node.id} node={node} selected={selection.has(node.id)} problem={marks.get(node.id)?.[0]?.text ?? ''} />
+      ))}
       {nodes.length === 0 && <Empty title="An empty flow">Add nodes from the palette below, or import a flow.</Empty>}
       {painted && <span data-testid="canvas-ready" hidden />}
     </div>
@@ -69,14 +83,58 @@ function NodeRow({ node, selected, problem }: { node: FlowNode; selected: boolea
     return text && named ? `· ${text}` : (text ?? '');
   });
   return (
-    <div className={`node-row role-${roleOf(types, node)}${selected ? ' selected' : ''}${node.d ? ' off' : ''}`} data-testid="node" data-node-id={node.id} data-node-type={node.type} role="button" tabIndex={0} onClick={() => { select([node.id]); set({ ...SHUT, right: true }); }} onKeyDown={(event) => { if (event.key === 'Enter') { select([node.id]); set({ ...SHUT, right: true }); } }}>
-      <span className="card-chip big"><Icon name={iconFor(node.type, def?.icon)} size={17} /></span>
-      <span className="node-row-text">
-        <b>{labelOf(doc, types, node)}{problem && <span className="row-mark" title={problem}><Icon name="warn" size={13} /></span>}</b>
-        <span className="dim">{named ? `${typeLabel(doc, types, node)} ` : ''}<span ref={status} /></span>
+    <div
+      className={`node-row role-${roleOf(types, node)}${selected ? ' selected' : ''}${node.d ? ' off' : ''}`}
+      data-testid="node"
+      data-node-id={node.id}
+      data-node-type={node.type}
+      role="button"
+      tabIndex={0}
+      onClick={() => {
+        select([node.id]);
+        set({ ...SHUT, right: true });
+      }}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter') {
+          select([node.id]);
+          set({ ...SHUT, right: true });
+        }
+      }}
+    >
+      <span className="card-chip big">
+        <Icon name={iconFor(node.type, def?.icon)} size={17} />
       </span>
-      <span className="node-row-live"><span className="value" ref={value} /><span className="dim" ref={speed} /></span>
-      {def?.button && <button type="button" className="icon-button" aria-label={`Press ${labelOf(doc, types, node)}`} onClick={(event) => { event.stopPropagation(); void act(node); }}><Icon name={node.type === 'debug' ? 'eye' : 'play'} size={15} /></button>}
+      <span className="node-row-text">
+        <b>
+          {labelOf(doc, types, node)}
+          {problem && (
+            <span className="row-mark" title={problem}>
+              <Icon name="warn" size={13} />
+            </span>
+          )}
+        </b>
+        <span className="dim">
+          {named ? `${typeLabel(doc, types, node)} ` : ''}
+          <span ref={status} />
+        </span>
+      </span>
+      <span className="node-row-live">
+        <span className="value" ref={value} />
+        <span className="dim" ref={speed} />
+      </span>
+      {def?.button && (
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={`Press ${labelOf(doc, types, node)}`}
+          onClick={(event) => {
+            event.stopPropagation();
+            void act(node);
+          }}
+        >
+          <Icon name={node.type === 'debug' ? 'eye' : 'play'} size={15} />
+        </button>
+      )}
     </div>
   );
 }

@@ -31,20 +31,44 @@ export function Palette({ sheet }: { sheet: boolean }) {
     <div className="palette" data-testid="palette">
       <label className="filter">
         <Icon name="search" size={13} />
-        <input className="filter-input" type="search" placeholder="Search, e.g. if, alert, subscribe" aria-label="Search node types" value={query} onChange={(event) => setQuery(event.target.value)} onKeyDown={(event) => { if (event.key === 'Enter' && found[0]) add(found[0]); if (event.key === 'Escape') setQuery(''); }} />
+        <input
+          className="filter-input"
+          type="search"
+          placeholder="Search, e.g. if, alert, subscribe"
+          aria-label="Search node types"
+          value={query}
+          onChange={(event) => setQuery(event.target.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' && found[0]) add(found[0]);
+            if (event.key === 'Escape') setQuery('');
+          }}
+        />
       </label>
       <div className="palette-scroll">
         {query.trim() ? (
           <div className="palette-items">
-            {found.map((item) => <Item key={item.type} item={item} edits={edits} onAdd={() => add(item)} />)}
+            {found.map((item) => (
+              <Item key={item.type} item={item} edits={edits} onAdd={() => add(item)} />
+            ))}
             {found.length === 0 && <p className="hint pad">No node does “{query}”. Try another word.</p>}
           </div>
-        ) : groups.map((group) => (
-          <section key={group.name}>
-            <button type="button" className="palette-group" aria-expanded={!closed.has(group.name)} onClick={() => toggle(group.name)}><Icon name={closed.has(group.name) ? 'right' : 'chevron'} size={11} /> {humanise(group.name)}<span className="dim">{group.items.length}</span></button>
-            {!closed.has(group.name) && <div className="palette-items">{group.items.map((item) => <Item key={item.type} item={item} edits={edits} onAdd={() => add(item)} />)}</div>}
-          </section>
-        ))}
+        ) : (
+          groups.map((group) => (
+            <section key={group.name}>
+              <button type="button" className="palette-group" aria-expanded={!closed.has(group.name)} onClick={() => toggle(group.name)}>
+                <Icon name={closed.has(group.name) ? 'right' : 'chevron'} size={11} /> {humanise(group.name)}
+                <span className="dim">{group.items.length}</span>
+              </button>
+              {!closed.has(group.name) && (
+                <div className="palette-items">
+                  {group.items.map((item) => (
+                    <Item key={item.type} item={item} edits={edits} onAdd={() => add(item)} />
+                  ))}
+                </div>
+              )}
+            </section>
+          ))
+        )}
       </div>
     </div>
   );
@@ -60,13 +84,35 @@ function Item({ item, edits, onAdd }: { item: NodeType; edits: boolean; onAdd: (
       tabIndex={0}
       role="button"
       title={item.summary}
-      onDragStart={(event) => { event.dataTransfer.setData('application/x-tidewire-type', item.type); event.dataTransfer.effectAllowed = 'copy'; }}
+      onDragStart={(event) => {
+        event.dataTransfer.setData('application/x-tidewire-type', item.type);
+        event.dataTransfer.effectAllowed = 'copy';
+      }}
       onDoubleClick={onAdd}
-      onKeyDown={(event) => { if (event.key === 'Enter') { event.preventDefault(); event.stopPropagation(); onAdd(); } }}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter') {
+          event.preventDefault();
+          event.stopPropagation();
+          onAdd();
+        }
+      }}
     >
-      <span className="card-chip"><Icon name={iconFor(item.type, item.icon)} size={15} /></span>
+      <span className="card-chip">
+        <Icon name={iconFor(item.type, item.icon)} size={15} />
+      </span>
       <span className="palette-name">{item.label}</span>
-      {edits && <button type="button" className="mini palette-add" tabIndex={-1} aria-label={`Add ${item.label}`} title="Add to the middle of the canvas" onClick={onAdd}><Icon name="plus" size={12} /></button>}
+      {edits && (
+        <button
+          type="button"
+          className="mini palette-add"
+          tabIndex={-1}
+          aria-label={`Add ${item.label}`}
+          title="Add to the middle of the canvas"
+          onClick={onAdd}
+        >
+          <Icon name="plus" size={12} />
+        </button>
+      )}
     </div>
   );
 }

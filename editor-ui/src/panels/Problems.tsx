@@ -15,7 +15,9 @@ export function Problems() {
   const runtime = useLive('problems', () => JSON.stringify([...live.runtimeProblems]));
   const rows = useMemo(() => {
     const found = [...problemsByNode({ doc, problems, types }).values()].flat();
-    const running = (JSON.parse(runtime) as [string, string][]).filter(([id]) => doc.nodes.has(id)).map(([node, text]) => ({ node, path: '', text, severity: 'error' as const }));
+    const running = (JSON.parse(runtime) as [string, string][])
+      .filter(([id]) => doc.nodes.has(id))
+      .map(([node, text]) => ({ node, path: '', text, severity: 'error' as const }));
     return [...running, ...found].sort((a, b) => a.severity.localeCompare(b.severity));
   }, [doc, types, problems, runtime]);
   return (

@@ -15,7 +15,8 @@ export function Resizer({ side }: { side: Side }) {
     event.preventDefault();
     const begin = get().sizes[side];
     const at = side === 'drawer' ? event.clientY : event.clientX;
-    const onMove = (now: PointerEvent): void => apply(side === 'left' ? begin + now.clientX - at : side === 'right' ? begin - now.clientX + at : begin - now.clientY + at);
+    const onMove = (now: PointerEvent): void =>
+      apply(side === 'left' ? begin + now.clientX - at : side === 'right' ? begin - now.clientX + at : begin - now.clientY + at);
     const onUp = (): void => {
       window.removeEventListener('pointermove', onMove);
       window.removeEventListener('pointerup', onUp);
@@ -24,10 +25,27 @@ export function Resizer({ side }: { side: Side }) {
     window.addEventListener('pointerup', onUp);
   };
   const step = (event: React.KeyboardEvent): void => {
-    const steps: Record<string, number> = side === 'drawer' ? { ArrowUp: 20, ArrowDown: -20 } : side === 'left' ? { ArrowLeft: -20, ArrowRight: 20 } : { ArrowLeft: 20, ArrowRight: -20 };
+    const steps: Record<string, number> =
+      side === 'drawer'
+        ? { ArrowUp: 20, ArrowDown: -20 }
+        : side === 'left'
+          ? { ArrowLeft: -20, ArrowRight: 20 }
+          : { ArrowLeft: 20, ArrowRight: -20 };
     if (steps[event.key]) apply(get().sizes[side] + steps[event.key]);
   };
   const sizes = get().sizes;
   const style = side === 'left' ? { left: sizes.left - 3 } : side === 'right' ? { right: sizes.right - 3 } : undefined;
-  return <div className={`resizer ${side}`} style={style} role="separator" aria-label={`Resize ${side}`} aria-orientation={side === 'drawer' ? 'horizontal' : 'vertical'} aria-valuenow={sizes[side]} tabIndex={0} onPointerDown={start} onKeyDown={step} />;
+  return (
+    <div
+      className={`resizer ${side}`}
+      style={style}
+      role="separator"
+      aria-label={`Resize ${side}`}
+      aria-orientation={side === 'drawer' ? 'horizontal' : 'vertical'}
+      aria-valuenow={sizes[side]}
+      tabIndex={0}
+      onPointerDown={start}
+      onKeyDown={step}
+    />
+  );
 }

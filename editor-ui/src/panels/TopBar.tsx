@@ -23,7 +23,11 @@ function RunState() {
   );
 }
 
-const THEMES = { auto: { next: 'light', icon: 'auto', label: 'Theme: as the system' }, light: { next: 'dark', icon: 'sun', label: 'Theme: light' }, dark: { next: 'auto', icon: 'moon', label: 'Theme: dark' } } as const;
+const THEMES = {
+  auto: { next: 'light', icon: 'auto', label: 'Theme: as the system' },
+  light: { next: 'dark', icon: 'sun', label: 'Theme: light' },
+  dark: { next: 'auto', icon: 'moon', label: 'Theme: dark' },
+} as const;
 
 function ThemeButton() {
   const theme = useEditor((state) => state.theme);
@@ -39,29 +43,86 @@ export function TopBar({ narrow }: { narrow: boolean }) {
   const key = (id: string): string => showKey(keyOf(id));
   return (
     <header className="top-bar">
-      {!narrow && <IconButton icon="panelLeft" label="Left panel" shortcut={key('core:toggle-palette')} active={left} onClick={() => set({ left: !left })} />}
-      <span className="brand"><Mark size={22} /><span className="brand-name">Tidewire</span></span>
+      {!narrow && (
+        <IconButton
+          icon="panelLeft"
+          label="Left panel"
+          shortcut={key('core:toggle-palette')}
+          active={left}
+          onClick={() => set({ left: !left })}
+        />
+      )}
+      <span className="brand">
+        <Mark size={22} />
+        <span className="brand-name">Tidewire</span>
+      </span>
       <RunState />
       <span className="spacer" />
       {!narrow && (
         <button type="button" className="search-box" onClick={() => set({ dialog: { kind: 'search' } })}>
-          <Icon name="search" size={14} /><span>Search nodes and actions</span><kbd>{key('core:search')}</kbd>
+          <Icon name="search" size={14} />
+          <span>Search nodes and actions</span>
+          <kbd>{key('core:search')}</kbd>
         </button>
       )}
       <span className="spacer" />
       {!narrow && edits && (
         <>
-          <IconButton icon="undo" label={undoLabel ? `Undo: ${undoLabel}` : 'Nothing to undo'} shortcut={key('core:undo')} disabled={!undoLabel} onClick={() => invoke('core:undo')} testId="undo" />
-          <IconButton icon="redo" label={redoLabel ? `Redo: ${redoLabel}` : 'Nothing to redo'} shortcut={key('core:redo')} disabled={!redoLabel} onClick={() => invoke('core:redo')} testId="redo" />
+          <IconButton
+            icon="undo"
+            label={undoLabel ? `Undo: ${undoLabel}` : 'Nothing to undo'}
+            shortcut={key('core:undo')}
+            disabled={!undoLabel}
+            onClick={() => invoke('core:undo')}
+            testId="undo"
+          />
+          <IconButton
+            icon="redo"
+            label={redoLabel ? `Redo: ${redoLabel}` : 'Nothing to redo'}
+            shortcut={key('core:redo')}
+            disabled={!redoLabel}
+            onClick={() => invoke('core:redo')}
+            testId="redo"
+          />
           <span className="divider" />
-          <IconButton icon="import" label="Import" shortcut={key('core:show-import-dialog')} testId="import" onClick={() => invoke('core:show-import-dialog')} />
+          <IconButton
+            icon="import"
+            label="Import"
+            shortcut={key('core:show-import-dialog')}
+            testId="import"
+            onClick={() => invoke('core:show-import-dialog')}
+          />
         </>
       )}
-      {!narrow && <IconButton icon="export" label="Export" shortcut={key('core:show-export-dialog')} testId="export" onClick={() => invoke('core:show-export-dialog')} />}
+      {!narrow && (
+        <IconButton
+          icon="export"
+          label="Export"
+          shortcut={key('core:show-export-dialog')}
+          testId="export"
+          onClick={() => invoke('core:show-export-dialog')}
+        />
+      )}
       {edits && <DeployButton />}
       <ThemeButton />
-      {!narrow && <IconButton icon="panelBottom" label="Drawer" shortcut={key('core:toggle-drawer')} active={drawer} onClick={() => set({ drawer: !drawer })} />}
-      {!narrow && <IconButton icon="panelRight" label="Inspector" shortcut={key('core:toggle-sidebar')} active={right} onClick={() => set({ right: !right })} />}
+      {!narrow && (
+        <IconButton
+          icon="panelBottom"
+          label="Drawer"
+          shortcut={key('core:toggle-drawer')}
+          active={drawer}
+          onClick={() => set({ drawer: !drawer })}
+        />
+      )}
+      {!narrow && (
+        <IconButton
+          icon="panelRight"
+          label="Inspector"
+          shortcut={key('core:toggle-sidebar')}
+          active={right}
+          onClick={() => set({ right: !right })}
+        />
+      )}
       <UserMenu narrow={narrow} />
     </header>
   );
@@ -72,16 +133,43 @@ function UserMenu({ narrow }: { narrow: boolean }) {
   const session = useEditor((state) => state.session);
   const close = (): void => setAt(null);
   const item = (icon: string, label: string, run: () => void, shortcut = '') => (
-    <button type="button" className="menu-item" onClick={() => { close(); run(); }}><Icon name={icon} size={14} /><span>{label}</span>{shortcut && <kbd>{shortcut}</kbd>}</button>
+    <button
+      type="button"
+      className="menu-item"
+      onClick={() => {
+        close();
+        run();
+      }}
+    >
+      <Icon name={icon} size={14} />
+      <span>{label}</span>
+      {shortcut && <kbd>{shortcut}</kbd>}
+    </button>
   );
   return (
     <>
-      <button type="button" className="icon-button" aria-label="Menu" title="Menu" data-testid="user-menu" aria-expanded={at !== null} onClick={(event) => { const box = event.currentTarget.getBoundingClientRect(); setAt({ x: box.right - 240, y: box.bottom + 6 }); }}>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Menu"
+        title="Menu"
+        data-testid="user-menu"
+        aria-expanded={at !== null}
+        onClick={(event) => {
+          const box = event.currentTarget.getBoundingClientRect();
+          setAt({ x: box.right - 240, y: box.bottom + 6 });
+        }}
+      >
         <Icon name={session?.user ? 'user' : 'menu'} />
       </button>
       {at && (
         <Popover x={at.x} y={at.y} onClose={close} className="menu" label="Menu">
-          {session?.user && <div className="menu-head"><b>{session.user.name}</b><span>{session.user.role}</span></div>}
+          {session?.user && (
+            <div className="menu-head">
+              <b>{session.user.name}</b>
+              <span>{session.user.role}</span>
+            </div>
+          )}
           {narrow && item('import', 'Import…', () => invoke('core:show-import-dialog'))}
           {narrow && item('export', 'Export…', () => invoke('core:show-export-dialog'))}
           {narrow && canEdit(get()) && item('undo', 'Undo', () => invoke('core:undo'))}

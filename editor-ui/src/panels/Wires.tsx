@@ -19,16 +19,37 @@ export function Wires({ node, edits }: { node: FlowNode; edits: boolean }) {
     const label = other ? labelOf(doc, types, other) : id;
     return (
       <span className="chip" key={`${wire.from}${wire.port}${wire.to}`}>
-        <button type="button" title="Show the node" onClick={() => reveal(id)}>{label}</button>
-        {edits ? <button type="button" className="mini" aria-label={`Delete the wire to ${label}`} title="Delete the wire" onClick={() => cutWires([wire])}><Icon name="close" size={11} /></button> : <span className="mini" />}
+        <button type="button" title="Show the node" onClick={() => reveal(id)}>
+          {label}
+        </button>
+        {edits ? (
+          <button
+            type="button"
+            className="mini"
+            aria-label={`Delete the wire to ${label}`}
+            title="Delete the wire"
+            onClick={() => cutWires([wire])}
+          >
+            <Icon name="close" size={11} />
+          </button>
+        ) : (
+          <span className="mini" />
+        )}
       </span>
     );
   };
   return (
     <div className="field" data-testid="wires">
-      <div className="field-head"><label>Wires</label></div>
+      <div className="field-head">
+        <label>Wires</label>
+      </div>
       <div className="wire-list">
-        {into.length > 0 && <div className="wire-row"><span>from</span><div className="wire-targets">{into.map((wire) => chip(wire.from, wire))}</div></div>}
+        {into.length > 0 && (
+          <div className="wire-row">
+            <span>from</span>
+            <div className="wire-targets">{into.map((wire) => chip(wire.from, wire))}</div>
+          </div>
+        )}
         {Array.from({ length: outputs }, (_, port) => {
           const wires = wiresOf(node).filter((wire) => wire.port === port);
           const name = outputName(types, node, port);
@@ -39,9 +60,18 @@ export function Wires({ node, edits }: { node: FlowNode; edits: boolean }) {
               <div className="wire-targets">
                 {wires.map((wire) => chip(wire.to, wire))}
                 {edits && free.length > 0 && (
-                  <select className="input" aria-label={`Wire ${name} to`} value="" onChange={(event) => connect({ from: node.id, port, to: event.target.value })}>
+                  <select
+                    className="input"
+                    aria-label={`Wire ${name} to`}
+                    value=""
+                    onChange={(event) => connect({ from: node.id, port, to: event.target.value })}
+                  >
                     <option value="">wire to…</option>
-                    {free.slice(0, 300).map((other) => <option key={other.id} value={other.id}>{labelOf(doc, types, other)}</option>)}
+                    {free.slice(0, 300).map((other) => (
+                      <option key={other.id} value={other.id}>
+                        {labelOf(doc, types, other)}
+                      </option>
+                    ))}
                   </select>
                 )}
                 {!edits && !wires.length && <span className="dim">nowhere</span>}

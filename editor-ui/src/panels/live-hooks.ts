@@ -12,7 +12,9 @@ export function useLive<T extends string | number | boolean>(topic: Parameters<t
 export function useLiveText(read: () => string): RefObject<HTMLSpanElement | null> {
   const element = useRef<HTMLSpanElement>(null);
   const reader = useRef(read);
-  useEffect(() => { reader.current = read; });
+  useEffect(() => {
+    reader.current = read;
+  });
   useEffect(() => {
     const write = (): void => {
       const text = reader.current();

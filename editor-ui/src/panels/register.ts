@@ -1,7 +1,24 @@
 /** All actions with their keys: Node-RED's map (editor.md §2) and Tidewire's own additions. */
 
 import { handleKey, register, type Action } from '../commands/actions';
-import { addFlow, arrange, copySelection, deleteSelection, detachSelection, groupSelection, move, movingIds, paste, selectAll, selectConnected, tidyUp, toggleDisabled, ungroupSelection, walk, type Arrangement } from '../commands/edits';
+import {
+  addFlow,
+  arrange,
+  copySelection,
+  deleteSelection,
+  detachSelection,
+  groupSelection,
+  move,
+  movingIds,
+  paste,
+  selectAll,
+  selectConnected,
+  tidyUp,
+  toggleDisabled,
+  ungroupSelection,
+  walk,
+  type Arrangement,
+} from '../commands/edits';
 import { get, openFlow, redo, select, set, toast, undo, type DrawerTab } from '../commands/store';
 import { geoOf, view } from '../canvas/view';
 import { GRID } from '../model/geometry';
@@ -31,7 +48,7 @@ function nudge(dx: number, dy: number): void {
 async function pasteHere(): Promise<void> {
   const { clipboard } = get();
   // The system's clipboard may hold nodes from another window; asking for it can be refused.
-  const text = await navigator.clipboard?.readText?.().catch(() => '') ?? '';
+  const text = (await navigator.clipboard?.readText?.().catch(() => '')) ?? '';
   if (text && paste(text, view.pointer)) return;
   if (clipboard && paste(clipboard, view.pointer)) return;
   if (text.trim().startsWith('[')) set({ dialog: { kind: 'import', text } });
@@ -45,9 +62,32 @@ function cut(): void {
 const edit: Action[] = canvas([
   ['core:delete-selection', 'Delete selection', ['delete', 'backspace'], () => deleteSelection()],
   ['core:delete-selection-and-reconnect', 'Delete and reconnect', ['ctrl-delete', 'ctrl-backspace'], () => deleteSelection(true)],
-  ['core:edit-selected-node', 'Edit selected node', ['enter'], () => { set({ right: true, rightTab: 'setup' }); window.dispatchEvent(new CustomEvent('tidewire:edit')); }],
-  ['core:go-to-selection', 'Go to selection', ['ctrl-enter'], () => { const [id] = get().selection; if (id) view.reveal(id); }],
-  ['core:copy-selection-to-internal-clipboard', 'Copy', ['ctrl-c'], () => { copySelection(); }],
+  [
+    'core:edit-selected-node',
+    'Edit selected node',
+    ['enter'],
+    () => {
+      set({ right: true, rightTab: 'setup' });
+      window.dispatchEvent(new CustomEvent('tidewire:edit'));
+    },
+  ],
+  [
+    'core:go-to-selection',
+    'Go to selection',
+    ['ctrl-enter'],
+    () => {
+      const [id] = get().selection;
+      if (id) view.reveal(id);
+    },
+  ],
+  [
+    'core:copy-selection-to-internal-clipboard',
+    'Copy',
+    ['ctrl-c'],
+    () => {
+      copySelection();
+    },
+  ],
   ['core:cut-selection-to-internal-clipboard', 'Cut', ['ctrl-x'], cut],
   ['core:paste-from-internal-clipboard', 'Paste', ['ctrl-v'], () => void pasteHere()],
   ['core:undo', 'Undo', ['ctrl-z'], undo],
@@ -94,7 +134,10 @@ const look: Action[] = canvas([
   ['core:show-next-tab', 'Next flow', ['ctrl-]'], () => stepFlow(1)],
 ]);
 
-const align = (how: Arrangement): (() => void) => () => arrange(how);
+const align =
+  (how: Arrangement): (() => void) =>
+  () =>
+    arrange(how);
 
 const order: Action[] = canvas([
   ['core:align-selection-to-grid', 'Align to grid', ['alt-a g'], align('grid')],
@@ -138,7 +181,11 @@ const everywhere: Action[] = any([
 register([...everywhere, ...edit, ...steps, ...look, ...order]);
 
 const isText = (element: EventTarget | null): boolean =>
-  element instanceof HTMLElement && (element.isContentEditable || element instanceof HTMLTextAreaElement || element instanceof HTMLSelectElement || (element instanceof HTMLInputElement && !['checkbox', 'radio', 'button'].includes(element.type)));
+  element instanceof HTMLElement &&
+  (element.isContentEditable ||
+    element instanceof HTMLTextAreaElement ||
+    element instanceof HTMLSelectElement ||
+    (element instanceof HTMLInputElement && !['checkbox', 'radio', 'button'].includes(element.type)));
 
 export function listenToKeys(): () => void {
   const onKey = (event: KeyboardEvent): void => {
@@ -146,7 +193,10 @@ export function listenToKeys(): () => void {
     const target = event.target as HTMLElement | null;
     const inText = isText(target) || Boolean(target?.closest?.('.modal, .popover'));
     // Enter, space and arrows belong to a focused button or tab.
-    const onButton = target instanceof HTMLButtonElement && ['Enter', ' ', 'ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'].includes(event.key) && !event.ctrlKey;
+    const onButton =
+      target instanceof HTMLButtonElement &&
+      ['Enter', ' ', 'ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'].includes(event.key) &&
+      !event.ctrlKey;
     if (onButton) return;
     if (event.key === 'Escape' && isText(target) && !target?.closest('.modal, .popover')) return (target as HTMLElement).blur();
     if (handleKey(event, inText)) event.preventDefault();

@@ -35,8 +35,21 @@ function show({ flows, rev }: { flows: FlowNode[]; rev: string }): void {
   const wanted = /^#flow\/(.+)$/.exec(location.hash)?.[1];
   const index = indexOf(doc);
   const now = get().activeFlow;
-  const activeFlow = [now, wanted].find((id) => id && doc.nodes.has(id)) ?? index.flows.find((flow) => flow.type === 'tab')?.id ?? index.flows[0]?.id ?? '';
-  set({ doc, deployed: doc, rev, past: [], future: [], secrets: {}, activeFlow, selection: new Set(), wireSelection: new Set(), inspected: null, foreignRev: null });
+  const activeFlow =
+    [now, wanted].find((id) => id && doc.nodes.has(id)) ?? index.flows.find((flow) => flow.type === 'tab')?.id ?? index.flows[0]?.id ?? '';
+  set({
+    doc,
+    deployed: doc,
+    rev,
+    past: [],
+    future: [],
+    secrets: {},
+    activeFlow,
+    selection: new Set(),
+    wireSelection: new Set(),
+    inspected: null,
+    foreignRev: null,
+  });
 }
 
 export const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -66,7 +79,8 @@ export async function deploy(kind: DeployKind = 'nodes', rev = get().rev): Promi
     set({ deployed: doc, rev: answer.rev, secrets: left, dialog: null, foreignRev: null });
     if (answer.problems) set({ problems: answer.problems.map(problemOf) });
     const failed = new Set(answer.problems?.filter((one) => one.severity !== 'warning').map((one) => one.node)).size;
-    if (failed) toast(`Deployed. ${failed} ${failed === 1 ? 'node has a problem and does' : 'nodes have problems and do'} not run.`, 'error');
+    if (failed)
+      toast(`Deployed. ${failed} ${failed === 1 ? 'node has a problem and does' : 'nodes have problems and do'} not run.`, 'error');
     else toast(count ? `Deployed ${count} ${count === 1 ? 'change' : 'changes'}` : 'Deployed', 'ok');
   } catch (error) {
     if (error instanceof ApiError && error.status === 409) set({ dialog: { kind: 'conflict', rev: String(error.body.rev ?? '') } });
@@ -95,7 +109,15 @@ export async function mergeTheirs(): Promise<number> {
   const theirs = docFrom(answer.flows);
   const { changes, conflicts } = merge(deployed, doc, theirs);
   const command = { label: 'merge', changes, time: Date.now() };
-  set({ deployed: theirs, rev: answer.rev, doc: applyCommand(theirs, command), past: [command], future: [], dialog: null, foreignRev: null });
+  set({
+    deployed: theirs,
+    rev: answer.rev,
+    doc: applyCommand(theirs, command),
+    past: [command],
+    future: [],
+    dialog: null,
+    foreignRev: null,
+  });
   return conflicts.length;
 }
 
@@ -108,7 +130,9 @@ function scheduleCheck(): void {
     const { doc, page } = get();
     if (page !== 'editor') return;
     api.check(docList(doc)).then(
-      (problems) => { if (get().doc === doc) set({ problems: problems.map(problemOf) }); },
+      (problems) => {
+        if (get().doc === doc) set({ problems: problems.map(problemOf) });
+      },
       () => undefined,
     );
   }, 700);
