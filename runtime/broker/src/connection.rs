@@ -34,8 +34,7 @@ pub(crate) struct Shared {
 }
 
 /// Serves clients until shutdown is signalled, then waits until they have been told, within bounds.
-pub(crate) async fn serve(listener: TcpListener, shared: Shared) {
-    let mut shutdown = shared.shutdown.subscribe();
+pub(crate) async fn serve(listener: TcpListener, shared: Shared, mut shutdown: broadcast::Receiver<()>) {
     let mut clients = JoinSet::new();
     let mut last_logged: Option<Instant> = None;
     loop {

@@ -186,6 +186,8 @@ fn run(
                 return;
             }
         };
+        // Before anybody can ask for a stop, so that it is not missed.
+        let stopped = shared.shutdown.subscribe();
         if report.send(Ok((Arc::clone(&shared.router), Arc::clone(&shared.stats)))).is_err() {
             return;
         }
@@ -193,7 +195,7 @@ fn run(
             (Arc::clone(&shared.router), Arc::clone(&shared.storage), Arc::clone(&shared.monitor));
         tokio::select! {
             () = sweep(&router, &storage, &monitor) => {}
-            () = serve(listener, shared) => {}
+            () = serve(listener, shared, stopped) => {}
         }
         if let Err(error) = storage.shutdown().await {
             warn!(%error, "mqtt sessions could not be written out");
