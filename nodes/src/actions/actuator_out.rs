@@ -10,7 +10,6 @@ mod tests;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use tidewire_model::position::Position;
 use tidewire_model::{Message, Problem, Value};
@@ -19,7 +18,7 @@ use tidewire_node_api::{
     StopReason, Token,
 };
 
-use super::wire::{Heard, Wire, is_topic};
+use super::wire::{Heard, Line, is_topic};
 use crate::shared::outbox::{Cause, News, Outbox, Recorded, Report, TIMER_KEYS, entry_id};
 use command::Command;
 use config::{ActuatorConfig, Texts};
@@ -40,7 +39,7 @@ pub(crate) struct ActuatorOut {
     outbox: Outbox,
     /// Commands without outcome, oldest first.
     open: BTreeMap<Position, Command>,
-    wire: Option<Arc<dyn Wire>>,
+    line: Line,
     /// Topics on which answers are awaited.
     listening: HashMap<String, Box<dyn Any + Send>>,
     /// Brings the commands of a thing, when there is one.
@@ -71,7 +70,7 @@ impl NodeType for ActuatorOut {
             texts: Texts::compile(&config).map_err(BuildError)?,
             outbox: Outbox::new(CATEGORY),
             open: BTreeMap::new(),
-            wire: None,
+            line: Line::default(),
             listening: HashMap::new(),
             follower: None,
             followed: Position::ZERO,
@@ -116,6 +115,7 @@ impl Node for ActuatorOut {
         ctx.cancel_timer(PUMP);
         self.follower = None;
         self.listening.clear();
+        self.line.drop_wire();
         None
     }
 
@@ -202,9 +202,8 @@ impl ActuatorOut {
     }
 
     fn show(&self, ctx: &Ctx<'_>) {
-        let down = self.wire.as_ref().is_none_or(|wire| !wire.is_connected());
         let waiting = self.open.values().filter(|command| command.phase == command::Phase::Waiting).count();
-        if down && waiting > 0 {
+        if !self.line.is_connected() && waiting > 0 {
             ctx.status(Status::waiting(format!("waits for the broker · {waiting} waiting")));
         } else {
             ctx.status(self.last.clone());

@@ -8,14 +8,13 @@ mod thing;
 mod tests;
 
 use std::any::Any;
-use std::sync::Arc;
 
 use tidewire_model::{Message, Problem};
 use tidewire_node_api::{
     BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, Status, StopReason,
 };
 
-use super::wire::{Heard, Post, Wire, wire};
+use super::wire::{Heard, Line, Post};
 use config::{SimulatorConfig, ThingKind};
 use speech::{Said, Speech};
 use thing::Thing;
@@ -37,7 +36,7 @@ pub(crate) struct Simulator {
     things: Vec<Thing>,
     /// Commands that valves are carrying out, by number of the thing.
     moving: Vec<(usize, bool, Option<String>)>,
-    wire: Option<Arc<dyn Wire>>,
+    line: Line,
     listening: Vec<Box<dyn Any + Send>>,
     /// Whether the things have said hello on this connection.
     online: bool,
@@ -63,7 +62,7 @@ impl NodeType for Simulator {
             speech: Speech::new(&config),
             things: Vec::new(),
             moving: Vec::new(),
-            wire: None,
+            line: Line::default(),
             listening: Vec::new(),
             online: false,
             config,
@@ -97,11 +96,11 @@ impl Node for Simulator {
             Signal::Timer(CONNECT) => self.connect(ctx),
             Signal::Timer(key) if key >= REACTION => self.react((key - REACTION) as usize, ctx),
             Signal::Timer(key) if key >= READING => self.read((key - READING) as usize, ctx),
-            Signal::Own(own) => {
-                if let Ok(heard) = own.downcast::<Heard>() {
-                    self.heard(&heard, ctx);
-                }
-            }
+            Signal::Own(own) => match own.downcast::<Heard>() {
+                Ok(heard) => self.heard(&heard, ctx),
+                // The connection has changed.
+                Err(_) => self.connect(ctx),
+            },
             _ => {}
         }
         Ok(())
@@ -114,7 +113,7 @@ impl Node for Simulator {
             }
         }
         self.listening.clear();
-        self.wire = None;
+        self.line.drop_wire();
         None
     }
 }
@@ -122,18 +121,11 @@ impl Node for Simulator {
 impl Simulator {
     /// Follows the broker: takes its connection, listens for commands, and says hello once it is there.
     fn connect(&mut self, ctx: &Ctx<'_>) {
-        let found = wire(ctx, &self.config.broker);
-        let same = match (&found, &self.wire) {
-            (Some(found), Some(wire)) => Arc::ptr_eq(found, wire),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
+        if self.line.refresh(&self.config.broker, ctx) {
             self.listening.clear();
-            self.wire = found;
             self.listen(ctx);
         }
-        let online = self.wire.as_ref().is_some_and(|wire| wire.is_connected());
+        let online = self.line.is_connected();
         if online && !self.online {
             for said in self.things.iter().flat_map(|thing| self.speech.hello(thing)) {
                 self.say(said);
@@ -149,7 +141,7 @@ impl Simulator {
     }
 
     fn listen(&mut self, ctx: &Ctx<'_>) {
-        let Some(wire) = &self.wire else { return };
+        let Some(wire) = self.line.wire() else { return };
         for thing in self.things.iter().filter(|thing| thing.kind == ThingKind::Valve) {
             let feed = ctx.feed();
             let listener = Box::new(move |heard: Heard| feed.signal(Signal::Own(Box::new(heard))));
@@ -159,7 +151,7 @@ impl Simulator {
 
     /// Says something, as long as there is somebody to say it to: a device without network is silent.
     fn say(&self, said: Said) {
-        let Some(wire) = self.wire.as_ref().filter(|wire| wire.is_connected()) else { return };
+        let Some(wire) = self.line.wire().filter(|wire| wire.is_connected()) else { return };
         wire.post(Post {
             topic: said.topic,
             payload: said.payload.into(),

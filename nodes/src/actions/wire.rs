@@ -1,6 +1,9 @@
 //! MQTT as action nodes use it: publish and be told, listen, see whether the broker is there.
 //!
-//! A narrow view of the MQTT client, so that tests can stand in for a broker.
+//! A narrow view of the MQTT client, so that tests can stand in for a broker. Whoever holds a [`Line`] is told of changes
+//! of the connection by signals of its own, which it may take as a reason to look again.
+
+mod broker;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -58,14 +61,49 @@ pub(crate) trait Wire: Send + Sync {
     fn listen(&self, filter: &str, listener: Listener) -> Box<dyn Any + Send>;
 }
 
-/// The connection of the broker node `id`, if it runs.
-pub(crate) fn wire(ctx: &Ctx<'_>, id: &str) -> Option<Arc<dyn Wire>> {
-    #[cfg(test)]
-    if let Some(test) = ctx.resource::<super::testing::TestWire>(id) {
-        return Some(test);
+/// The way to a broker node, as it is now: a deploy may put another connection in its place.
+#[derive(Default)]
+pub(crate) struct Line {
+    source: Option<Arc<dyn Any + Send + Sync>>,
+    wire: Option<Arc<dyn Wire>>,
+}
+
+impl Line {
+    /// Takes the connection of the broker node `id`. Says whether it is another one than before.
+    pub(crate) fn refresh(&mut self, id: &str, ctx: &Ctx<'_>) -> bool {
+        let source = ctx.host().resource(id);
+        let same = match (&source, &self.source) {
+            (Some(new), Some(old)) => Arc::ptr_eq(new, old),
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return false;
+        }
+        self.wire = source.clone().and_then(|source| {
+            #[cfg(test)]
+            let source = match source.downcast::<super::testing::TestWire>() {
+                Ok(test) => return Some(test as Arc<dyn Wire>),
+                Err(source) => source,
+            };
+            broker::wire(source, ctx.feed())
+        });
+        self.source = source;
+        true
     }
-    let _ = (ctx, id);
-    None
+
+    pub(crate) fn wire(&self) -> Option<&Arc<dyn Wire>> {
+        self.wire.as_ref()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.is_connected())
+    }
+
+    /// Lets go of the connection.
+    pub(crate) fn drop_wire(&mut self) {
+        *self = Line::default();
+    }
 }
 
 /// A topic that can be published to.

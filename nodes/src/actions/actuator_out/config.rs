@@ -22,9 +22,6 @@ use crate::shared::typed_input::{Operand, config_text};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct ActuatorConfig {
-    /// Name shown on the card.
-    #[schemars(extend("x-widget" = "text"))]
-    pub(crate) name: String,
     /// Connection to the broker that the device is on.
     #[schemars(extend("x-widget" = "config-node", "x-config-type" = "mqtt-broker"))]
     pub(crate) broker: String,
@@ -67,7 +64,6 @@ pub(crate) struct ActuatorConfig {
 impl Default for ActuatorConfig {
     fn default() -> Self {
         ActuatorConfig {
-            name: String::new(),
             broker: String::new(),
             topic: String::new(),
             payload: Json::String("{{payload}}".to_owned()),

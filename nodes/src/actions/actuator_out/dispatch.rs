@@ -7,7 +7,7 @@ use tidewire_node_api::{Ctx, Signal, Status};
 
 use super::command::{Command, Phase};
 use super::{ActuatorOut, CATEGORY, PUMP};
-use crate::actions::wire::{Heard, Post, Posted, wire};
+use crate::actions::wire::{Heard, Post, Posted};
 use crate::shared::outbox::{Recorded, outcome_message};
 
 /// How often it is looked whether the broker is back.
@@ -38,7 +38,7 @@ impl ActuatorOut {
             return;
         }
         let now = ctx.now_ms();
-        let connected = self.wire.as_ref().is_some_and(|wire| wire.is_connected());
+        let connected = self.line.is_connected();
         for position in self.open.keys().copied().collect::<Vec<_>>() {
             self.advance(position, now, connected, ctx);
         }
@@ -48,7 +48,7 @@ impl ActuatorOut {
         });
         if let Some(at) = next.min() {
             ctx.set_timer(PUMP, at);
-        } else if self.wire.is_none() {
+        } else if self.line.wire().is_none() {
             ctx.set_timer(PUMP, now + LOOK_FOR_BROKER_MS);
         }
         let oldest = self.open.keys().next().copied();
@@ -58,17 +58,10 @@ impl ActuatorOut {
         self.show(ctx);
     }
 
-    /// Takes the broker's connection as it is now: a deploy may have put another one in place.
+    /// Takes the broker's connection as it is now, and listens for the answers that are awaited.
     fn connect(&mut self, ctx: &Ctx<'_>) {
-        let found = wire(ctx, &self.config.broker);
-        let same = match (&found, &self.wire) {
-            (Some(found), Some(wire)) => std::sync::Arc::ptr_eq(found, wire),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
+        if self.line.refresh(&self.config.broker, ctx) {
             self.listening.clear();
-            self.wire = found;
         }
         let wanted = |topic: &str| {
             self.texts.constant_confirm_topic() == Some(topic)
@@ -87,7 +80,7 @@ impl ActuatorOut {
     }
 
     fn listen(&mut self, topic: &str, ctx: &Ctx<'_>) {
-        let Some(wire) = &self.wire else { return };
+        let Some(wire) = self.line.wire() else { return };
         if self.listening.contains_key(topic) {
             return;
         }
@@ -133,7 +126,7 @@ impl ActuatorOut {
     }
 
     fn send(&mut self, position: Position, now: i64, ctx: &mut Ctx<'_>) {
-        let (Some(command), Some(wire)) = (self.open.get(&position), self.wire.clone()) else { return };
+        let (Some(command), Some(wire)) = (self.open.get(&position), self.line.wire()) else { return };
         let attempt = command.attempt;
         let feed = ctx.feed();
         let left_s = (command.expires_at - now + 999) / 1000;

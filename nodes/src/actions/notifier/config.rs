@@ -33,9 +33,6 @@ pub(crate) enum ChannelName {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct NotifierConfig {
-    /// Name shown on the card.
-    #[schemars(extend("x-widget" = "text"))]
-    pub(crate) name: String,
     /// Service that delivers the notification.
     #[schemars(extend("x-widget" = "select"))]
     pub(crate) channel: ChannelName,
@@ -97,7 +94,6 @@ pub(crate) struct NotifierConfig {
 impl Default for NotifierConfig {
     fn default() -> Self {
         NotifierConfig {
-            name: String::new(),
             channel: ChannelName::Ntfy,
             title: String::new(),
             message: "{{payload}}".to_owned(),

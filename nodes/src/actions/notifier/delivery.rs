@@ -18,7 +18,7 @@ use crate::shared::outbox::{Backoff, Recorded, event_text, outcome_message};
 const BACKOFF: Backoff = Backoff { first_ms: 5_000, longest_ms: 900_000 };
 
 /// How often it is looked for a token that is missing or was refused.
-const LOOK_FOR_TOKEN_MS: i64 = 10_000;
+const LOOK_FOR_TOKEN_MS: i64 = 2_000;
 
 /// Events read at a time.
 const PAGE: usize = 1_000;

@@ -26,7 +26,7 @@ pub(crate) enum ThingKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Convention {
-    /// Readings as JSON on `PREFIX/ID`, such as `{"id":"soil-1","moisture":23.4}`. A valve takes `open`, `closed` or
+    /// Readings as JSON on `PREFIX/ID`, such as `{"moisture":23.4}`. A valve takes `open`, `closed` or
     /// `{"valve":"open","command":"…"}` on `PREFIX/ID/valve/set` and answers `{"valve":"open","command":"…"}` on
     /// `PREFIX/ID/valve`.
     #[default]
@@ -64,9 +64,6 @@ impl Default for ThingConfig {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct SimulatorConfig {
-    /// Name shown on the card.
-    #[schemars(extend("x-widget" = "text"))]
-    pub(crate) name: String,
     /// Connection to the broker on which the things publish.
     #[schemars(extend("x-widget" = "config-node", "x-config-type" = "mqtt-broker"))]
     pub(crate) broker: String,
@@ -93,7 +90,6 @@ impl Default for SimulatorConfig {
     fn default() -> Self {
         let thing = |id: &str, kind| ThingConfig { id: id.to_owned(), kind, ..ThingConfig::default() };
         SimulatorConfig {
-            name: String::new(),
             broker: String::new(),
             things: vec![thing("soil-1", ThingKind::Soil), thing("valve-1", ThingKind::Valve)],
             convention: Convention::Plain,

@@ -73,7 +73,6 @@ impl Speech {
         match self.convention {
             Convention::Plain => {
                 let mut body = Map::new();
-                body.insert("id".to_owned(), thing.id.as_str().into());
                 for reading in thing.readings() {
                     let value = if reading.is_text { Json::from(reading.text) } else { number(&reading.text) };
                     body.insert(reading.property.to_owned(), value);
@@ -162,14 +161,15 @@ fn description(thing: &Thing) -> Json {
     let mut properties = Map::new();
     for reading in thing.readings() {
         let datatype = if reading.is_text { "boolean" } else { "float" };
-        let mut facts = json!({ "datatype": datatype });
+        let mut facts = Map::new();
+        facts.insert("datatype".to_owned(), datatype.into());
         if !reading.unit.is_empty() {
-            facts["unit"] = reading.unit.into();
+            facts.insert("unit".to_owned(), reading.unit.into());
         }
         if reading.property == "valve" {
-            facts["settable"] = true.into();
+            facts.insert("settable".to_owned(), true.into());
         }
-        properties.insert(property(reading.property).to_owned(), facts);
+        properties.insert(property(reading.property).to_owned(), facts.into());
     }
     let node_name = node(thing.kind);
     json!({ "homie": "5.0", "version": 1, "name": thing.id, "nodes": { node_name: { "properties": properties } } })
