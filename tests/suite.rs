@@ -15,6 +15,7 @@ mod kill;
 mod live;
 mod node_red_api;
 mod node_types;
+mod notifications;
 mod restart;
 mod rewire;
 mod spine;

@@ -14,6 +14,7 @@ pub mod http;
 pub mod load;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod notify_lab;
 pub mod port;
 pub mod server;
 pub mod socket;
