@@ -3,7 +3,9 @@
 use tidewire_node_api::NodeDef;
 
 mod change;
+mod rule;
 mod switch;
 
 /// In the order of the palette.
-pub(crate) const NODES: &[NodeDef] = &[NodeDef::of::<switch::Switch>(), NodeDef::of::<change::Change>()];
+pub(crate) const NODES: &[NodeDef] =
+    &[NodeDef::of::<switch::Switch>(), NodeDef::of::<change::Change>(), NodeDef::of::<rule::Rule>()];

@@ -34,11 +34,17 @@ pub(super) enum From {
 
 /// What is searched for.
 enum Search {
-    Fixed(Replacement),
+    Fixed(Box<Replacement>),
     /// Taken from the message; acts by the type it has there.
     Message(Path),
     /// From the environment; fixed at start.
     Environment(Operand),
+}
+
+impl Search {
+    fn fixed(replacement: Replacement) -> Search {
+        Search::Fixed(Box::new(replacement))
+    }
 }
 
 /// One rule.
@@ -232,11 +238,11 @@ impl ChangeText {
         let to = From::parse(&rule.to, to_kind, &at("to"));
         let from = config_text(&rule.from);
         let search = match rule.fromt.as_deref().filter(|kind| !kind.is_empty()).unwrap_or("str") {
-            "str" => Ok(Search::Fixed(Replacement::text(&from))),
-            "num" => Ok(Search::Fixed(Replacement::number(&from))),
-            "bool" => Ok(Search::Fixed(Replacement::boolean(&from))),
+            "str" => Ok(Search::fixed(Replacement::text(&from))),
+            "num" => Ok(Search::fixed(Replacement::number(&from))),
+            "bool" => Ok(Search::fixed(Replacement::boolean(&from))),
             "re" => condition::pattern(&from, false)
-                .map(|pattern| Search::Fixed(Replacement::pattern(pattern)))
+                .map(|pattern| Search::fixed(Replacement::pattern(pattern)))
                 .map_err(|text| Problem::error(at("from"), text)),
             "msg" => message_path(&from, &at("from")).map(Search::Message),
             "env" => Operand::compile(&rule.from, "env", &at("from")).map(Search::Environment),
@@ -253,7 +259,7 @@ impl ChangeText {
         if let Search::Environment(operand) = &mut self.search {
             operand.start(ctx);
             if let Operand::Const(value) = operand {
-                self.search = Search::Fixed(Replacement::of_value(value)?);
+                self.search = Search::fixed(Replacement::of_value(value)?);
             }
         }
         Ok(())

@@ -14,13 +14,13 @@ pub(super) struct Replacement {
 }
 
 enum Search {
-    Text(Finder<'static>),
+    Text(Box<Finder<'static>>),
     Pattern(Regex),
 }
 
 impl Replacement {
     fn literal(exact: Value, text: &str) -> Replacement {
-        Replacement { exact, search: Search::Text(Finder::new(text).into_owned()) }
+        Replacement { exact, search: Search::Text(Box::new(Finder::new(text).into_owned())) }
     }
 
     pub(super) fn text(from: &str) -> Replacement {
