@@ -4,7 +4,7 @@ import { ReactFlow, ReactFlowProvider, ViewportPortal, useOnViewportChange, useR
 import '@xyflow/react/dist/base.css';
 import { useCallback, useEffect, useRef, useState, type DragEvent } from 'react';
 import { addNode } from '../commands/edits';
-import { canEdit, get, run, useEditor } from '../commands/store';
+import { canEdit, get, run, select, useEditor } from '../commands/store';
 import { indexOf } from '../model/document';
 import { rate } from '../model/debugvalue';
 import { splice } from '../model/edit';
@@ -152,6 +152,7 @@ function connectElement(element: HTMLDivElement | null, canvas: HTMLCanvasElemen
   element.addEventListener('pointermove', hover);
   element.addEventListener('dblclick', doubleClick);
   element.addEventListener('contextmenu', contextMenu);
+  element.addEventListener('focusin', focused);
   window.addEventListener('keydown', space);
   window.addEventListener('keyup', space);
   window.addEventListener('tidewire:reveal', reveal);
@@ -165,10 +166,18 @@ function connectElement(element: HTMLDivElement | null, canvas: HTMLCanvasElemen
     element.removeEventListener('pointermove', hover);
     element.removeEventListener('dblclick', doubleClick);
     element.removeEventListener('contextmenu', contextMenu);
+    element.removeEventListener('focusin', focused);
     window.removeEventListener('keydown', space);
     window.removeEventListener('keyup', space);
     window.removeEventListener('tidewire:reveal', reveal);
   };
+}
+
+/** A card reached with the tab key is selected, so that all keys act on it. */
+function focused(event: FocusEvent): void {
+  const card = event.target as HTMLElement;
+  const id = card.dataset.nodeId;
+  if (id && card.matches(':focus-visible')) select([id]);
 }
 
 const hint: { show: (wire: Wire | undefined, x: number, y: number) => void } = { show: () => undefined };

@@ -21,11 +21,23 @@ export function track(
   start: PointerEvent,
   move: (event: PointerEvent) => void,
   end: (event: PointerEvent, cancelled: boolean) => void,
+  autoPan = true,
 ): void {
+  let last = start;
   const onMove = (event: PointerEvent): void => {
-    if (event.pointerId === start.pointerId) move(event);
+    if (event.pointerId !== start.pointerId) return;
+    last = event;
+    move(event);
   };
+  const edge = window.setInterval(() => {
+    if (!autoPan || Math.hypot(last.clientX - start.clientX, last.clientY - start.clientY) < 20) return;
+    const [dx, dy] = edgePull(last);
+    if (!dx && !dy) return;
+    view.panBy(dx, dy);
+    move(last);
+  }, 30);
   const finish = (event: PointerEvent, cancelled: boolean): void => {
+    window.clearInterval(edge);
     window.removeEventListener('pointermove', onMove);
     window.removeEventListener('pointerup', onUp);
     window.removeEventListener('pointercancel', onCancel);
@@ -47,6 +59,16 @@ export function track(
   window.addEventListener('pointerup', onUp);
   window.addEventListener('pointercancel', onCancel);
   window.addEventListener('keydown', onKey, true);
+}
+
+const EDGE = 24;
+
+/** How far the view moves while the pointer is held at the edge of the canvas. */
+function edgePull(event: PointerEvent): [number, number] {
+  const box = view.element?.getBoundingClientRect();
+  if (!box) return [0, 0];
+  const pull = (at: number, low: number, high: number): number => (at < low + EDGE ? 12 : at > high - EDGE ? -12 : 0);
+  return [pull(event.clientX, box.left, box.right), pull(event.clientY, box.top, box.bottom)];
 }
 
 export function pointerDown(event: PointerEvent): void {
@@ -289,6 +311,7 @@ function touchCanvas(event: PointerEvent): void {
       const wire = wireAt(begin);
       select([], wire ? [wireKey(wire)] : []);
     },
+    false,
   );
 }
 

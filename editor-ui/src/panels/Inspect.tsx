@@ -119,7 +119,7 @@ function Setup({ node }: { node: FlowNode }) {
   // Of an unknown type there is one thing to say, and the form says it.
   const general = mine.filter((one) => isKnown(types, node) && !def?.schema.properties?.[pathKey(one.path)]);
   useEffect(() => {
-    const focus = (): void => name.current?.focus();
+    const focus = (): void => (name.current ?? document.querySelector<HTMLElement>('[data-testid="setup"] .input'))?.focus();
     window.addEventListener('tidewire:edit', focus);
     return () => window.removeEventListener('tidewire:edit', focus);
   }, []);
@@ -157,6 +157,7 @@ function Setup({ node }: { node: FlowNode }) {
         <Unknown node={node} />
       )}
       {node.x !== undefined && node.type !== 'comment' && <Wires node={node} edits={edits} />}
+      {node.type !== 'comment' && <Notes node={node} edits={edits} />}
       <Foot node={node} edits={edits} />
     </div>
   );
@@ -184,6 +185,25 @@ function Unknown({ node }: { node: FlowNode }) {
         </div>
       </div>
     </>
+  );
+}
+
+/** What people write about a node; shown under Help. */
+function Notes({ node, edits }: { node: FlowNode; edits: boolean }) {
+  const text = typeof node.info === 'string' ? node.info : '';
+  return (
+    <details className="notes" open={text !== ''}>
+      <summary>Description</summary>
+      <textarea
+        className="input area"
+        aria-label="Description"
+        rows={3}
+        placeholder="What is this node for? Markdown, shown under Help."
+        value={text}
+        readOnly={!edits}
+        onChange={(event) => setProperty(node.id, 'info', event.target.value)}
+      />
+    </details>
   );
 }
 
