@@ -86,6 +86,18 @@ describe('edits', () => {
     expect(store.pending(store.get())).toMatchObject({ moved: ['a', 'b'], changed: [] });
   });
 
+  it('a group keeps enclosing its members', () => {
+    store.select(['a', 'b']);
+    edits.groupSelection();
+    const frame = () => [...store.get().doc.nodes.values()].find((node) => node.type === 'group');
+    const before = frame();
+    edits.move(['b'], 200, 0);
+    expect(frame()?.x).toBe(before?.x);
+    expect(frame()?.w).toBe((before?.w ?? 0) + 200);
+    store.undo();
+    expect(frame()?.w).toBe(before?.w);
+  });
+
   it('a new number of outputs gives the node that many lists of wires', () => {
     edits.setProperties('b', { outputs: 3 });
     expect(wires('b')).toEqual([['c'], [], []]);

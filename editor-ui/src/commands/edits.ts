@@ -1,7 +1,20 @@
 /** The edits a user can make, each one command: they read the selection, change the document and select what is new. */
 
 import { connected, docList, indexOf, newId, type Change } from '../model/document';
-import { cloneNodes, Edits, groupNodes, moveNodes, removeFlow, removeNodes, splice, ungroup, withPatch } from '../model/edit';
+import {
+  cloneNodes,
+  Edits,
+  fitGroups,
+  groupFrame,
+  groupNodes,
+  moveNodes,
+  removeFlow,
+  removeNodes,
+  splice,
+  ungroup,
+  withPatch,
+  type SizeOf,
+} from '../model/edit';
 import { CARD_H, CARD_W, GRID, bounds, cardRect, snap } from '../model/geometry';
 import { freshNode, outputsOf } from '../model/nodetypes';
 import { tidy } from '../model/layout';
@@ -56,8 +69,27 @@ export function cutWires(wires: readonly Wire[]): void {
   rewire(wires, undefined);
 }
 
+let sizeOf: SizeOf = () => ({ w: CARD_W, h: CARD_H });
+
+/** How large cards are is the canvas's knowledge; groups need it to enclose them. */
+export function measureWith(size: SizeOf): void {
+  sizeOf = size;
+}
+
+/** Changes that also keep the groups around moved nodes. */
+function withGroups(changes: readonly Change[]): Change[] {
+  const edits = new Edits(get().doc);
+  for (const change of changes) if (change.after) edits.add(change.after);
+  fitGroups(
+    edits,
+    changes.map((change) => change.id),
+    sizeOf,
+  );
+  return edits.changes();
+}
+
 export function move(ids: Iterable<string>, dx: number, dy: number, merge?: string): void {
-  run('move', moveNodes(get().doc, ids, dx, dy), { merge });
+  run('move', withGroups(moveNodes(get().doc, ids, dx, dy)), { merge });
 }
 
 export function deleteSelection(heal = false): void {
@@ -231,19 +263,16 @@ export function paste(text: string, at?: Point): boolean {
   return ok;
 }
 
-export function groupSelection(size: (node: FlowNode) => { w: number; h: number }): void {
+export function groupSelection(): void {
   const { doc } = get();
   const nodes = selectedNodes().filter((node) => node.x !== undefined);
-  const area = bounds(
-    nodes.map((node) =>
-      node.type === 'group'
-        ? { x: node.x ?? 0, y: node.y ?? 0, w: node.w ?? 0, h: node.h ?? 0 }
-        : cardRect(node, size(node).w, size(node).h),
-    ),
-  );
-  if (!area) return;
-  const frame = { x: area.x - 20, y: area.y - 36, w: area.w + 40, h: area.h + 36 + CARD_H + 8 };
-  run('group', groupNodes(doc, new Set(nodes.map((node) => node.id)), frame));
+  const rects = nodes.map((node) => {
+    if (node.type === 'group') return { x: node.x ?? 0, y: node.y ?? 0, w: node.w ?? 0, h: node.h ?? 0 };
+    const { w, h } = sizeOf(node);
+    return cardRect(node, w, h);
+  });
+  const area = bounds(rects);
+  if (area) run('group', groupNodes(doc, new Set(nodes.map((node) => node.id)), groupFrame(area)));
 }
 
 export function ungroupSelection(): void {
@@ -263,7 +292,7 @@ function place(label: string, places: Map<string, Point>): void {
     const node = doc.nodes.get(id);
     if (node && (node.x !== point.x || node.y !== point.y)) changes.push({ id, before: node, after: withPatch(node, { ...point }) });
   }
-  run(label, changes);
+  run(label, withGroups(changes));
 }
 
 export type Arrangement = 'grid' | 'left' | 'right' | 'top' | 'bottom' | 'middle' | 'centre' | 'horizontal' | 'vertical';

@@ -1,7 +1,8 @@
 /** Pure edits: each takes a document and gives the changes that carry it out, or none when there is nothing to do. */
 
-import { connected, indexOf, newId, wiresOf, type Change, type Doc } from './document';
-import type { FlowNode, Point, Wire } from './types';
+import { indexOf, newId, wiresOf, type Change, type Doc } from './document';
+import { CARD_H, bounds, cardRect } from './geometry';
+import type { FlowNode, Point, Rect, Wire } from './types';
 
 const change = (before: FlowNode, patch: Partial<FlowNode>): Change => ({ id: before.id, before, after: withPatch(before, patch) });
 
@@ -188,6 +189,33 @@ export function groupNodes(doc: Doc, ids: ReadonlySet<string>, frame: { x: numbe
   return edits.changes();
 }
 
+export type SizeOf = (node: FlowNode) => { w: number; h: number };
+
+/** Frames of the groups around moved nodes, so that each still encloses its members. Changes what `edits` holds. */
+export function fitGroups(edits: Edits, moved: Iterable<string>, size: SizeOf): void {
+  const ids = new Set(moved);
+  const queue = [...ids].flatMap((id) => edits.get(id)?.g ?? []);
+  for (let id = queue.shift(); id !== undefined; id = queue.shift()) {
+    const group = edits.get(id);
+    // A group that moves takes its members along and keeps its size.
+    if (!group || ids.has(id)) continue;
+    const area = bounds(members(group).flatMap((member) => frameOf(edits.get(member), size)));
+    if (!area) continue;
+    edits.patch(id, { ...groupFrame(area) });
+    if (group.g) queue.push(group.g);
+  }
+}
+
+function frameOf(node: FlowNode | undefined, size: SizeOf): Rect[] {
+  if (node?.x === undefined || node.y === undefined) return [];
+  if (node.type === 'group') return [{ x: node.x, y: node.y, w: node.w ?? 0, h: node.h ?? 0 }];
+  const { w, h } = size(node);
+  return [cardRect(node, w, h)];
+}
+
+/** Room for the label above and for the live rows below. */
+export const groupFrame = (area: Rect): Rect => ({ x: area.x - 20, y: area.y - 36, w: area.w + 40, h: area.h + 36 + CARD_H });
+
 export function ungroup(doc: Doc, groups: Iterable<string>): Change[] {
   const edits = new Edits(doc);
   for (const id of groups) {
@@ -198,5 +226,3 @@ export function ungroup(doc: Doc, groups: Iterable<string>): Change[] {
   }
   return edits.changes();
 }
-
-export { connected };

@@ -8,6 +8,7 @@ import {
   deleteSelection,
   detachSelection,
   groupSelection,
+  measureWith,
   move,
   movingIds,
   paste,
@@ -150,7 +151,7 @@ const order: Action[] = canvas([
   ['core:distribute-selection-horizontally', 'Distribute horizontally', ['alt-a h'], align('horizontal')],
   ['core:distribute-selection-vertically', 'Distribute vertically', ['alt-a v'], align('vertical')],
   ['core:tidy-up', 'Tidy up', ['alt-shift-t'], tidyUp],
-  ['core:group-selection', 'Group selection', ['ctrl-shift-g'], () => groupSelection((node) => geoOf(node).rect)],
+  ['core:group-selection', 'Group selection', ['ctrl-shift-g'], groupSelection],
   ['core:ungroup-selection', 'Ungroup', ['ctrl-shift-u'], ungroupSelection],
 ]);
 
@@ -178,6 +179,7 @@ const everywhere: Action[] = any([
   ['core:theme-auto', 'Theme of the system', [], () => set({ theme: 'auto' })],
 ]);
 
+measureWith((node) => geoOf(node).rect);
 register([...everywhere, ...edit, ...steps, ...look, ...order]);
 
 const isText = (element: EventTarget | null): boolean =>
