@@ -5,11 +5,26 @@
 
 use super::{Outgoing, PublishOutcome, Qos};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 /// A message of QoS 1 or 2 that the library has.
 struct Entry {
     order: u64,
     message: Outgoing,
+    /// When it is of no use any more: such a message is not sent again, on MQTT 3.1.1 neither.
+    stale_at: Option<Instant>,
+}
+
+impl Entry {
+    fn new(order: u64, message: Outgoing) -> Self {
+        let expiry = message.properties.as_ref().and_then(|properties| properties.message_expiry);
+        let stale_at = expiry.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds.into())));
+        Entry { order, message, stale_at }
+    }
+
+    fn is_stale(&self) -> bool {
+        self.stale_at.is_some_and(|at| at <= Instant::now())
+    }
 }
 
 #[derive(Default)]
@@ -22,7 +37,7 @@ pub(super) struct Outbox {
     unacked: Vec<Option<Entry>>,
     unacked_len: usize,
     /// Under way, answered one by one.
-    tracked: BTreeMap<u64, Outgoing>,
+    tracked: BTreeMap<u64, Entry>,
     next_order: u64,
 }
 
@@ -60,7 +75,7 @@ impl Outbox {
             message.finish(PublishOutcome::Sent);
             return;
         }
-        self.submitted.push_back(Entry { order: self.next_order, message });
+        self.submitted.push_back(Entry::new(self.next_order, message));
         self.next_order += 1;
     }
 
@@ -69,7 +84,7 @@ impl Outbox {
         let order = self.next_order;
         self.next_order += 1;
         if let Some(message) = self.queue.pop_front() {
-            self.tracked.insert(order, message);
+            self.tracked.insert(order, Entry::new(order, message));
         }
         order
     }
@@ -77,10 +92,10 @@ impl Outbox {
     /// The answer to a tracked message. Without a reason the library gave it up: it is queued again, unless a lost
     /// session has seen to that.
     pub(super) fn answered(&mut self, order: u64, reason: Option<u8>) {
-        let Some(message) = self.tracked.remove(&order) else { return };
+        let Some(entry) = self.tracked.remove(&order) else { return };
         match reason {
-            Some(reason) => message.finish(outcome(reason)),
-            None => self.queue.push_front(message),
+            Some(reason) => entry.message.finish(outcome(reason)),
+            None => self.again(entry),
         }
     }
 
@@ -114,11 +129,19 @@ impl Outbox {
     pub(super) fn session_lost(&mut self) {
         let mut again: Vec<Entry> =
             self.unacked.iter_mut().filter_map(Option::take).chain(self.submitted.drain(..)).collect();
-        let tracked = std::mem::take(&mut self.tracked);
-        again.extend(tracked.into_iter().map(|(order, message)| Entry { order, message }));
+        again.extend(std::mem::take(&mut self.tracked).into_values());
         self.unacked_len = 0;
         again.sort_by_key(|entry| entry.order);
         for entry in again.into_iter().rev() {
+            self.again(entry);
+        }
+    }
+
+    /// Puts a message before all others, unless its time is over.
+    fn again(&mut self, entry: Entry) {
+        if entry.is_stale() {
+            entry.message.finish(PublishOutcome::Dropped);
+        } else {
             self.queue.push_front(entry.message);
         }
     }
@@ -138,6 +161,7 @@ fn outcome(reason: u8) -> PublishOutcome {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Properties;
     use super::*;
     use std::sync::{Arc, Mutex};
 
@@ -175,6 +199,22 @@ mod tests {
             seen.lock().map(|s| s.clone()).unwrap_or_default(),
             [("b".into(), PublishOutcome::Acknowledged { reason: 0 })]
         );
+    }
+
+    #[test]
+    fn a_message_whose_time_is_over_is_not_sent_again() {
+        let seen = Arc::default();
+        let mut outbox = Outbox::default();
+        for (topic, expiry) in [("a", Some(0)), ("b", Some(60)), ("c", None)] {
+            let mut message = message(topic, &seen);
+            message.properties = Some(Box::new(Properties { message_expiry: expiry, ..Properties::default() }));
+            outbox.push(message);
+            outbox.submit_front();
+        }
+        outbox.session_lost();
+        assert_eq!(outbox.queue.iter().map(|message| message.topic.to_string()).collect::<Vec<_>>(), ["b", "c"]);
+        let told = seen.lock().map(|seen| seen.clone()).unwrap_or_default();
+        assert_eq!(told, [("a".to_owned(), PublishOutcome::Dropped)]);
     }
 
     #[test]
