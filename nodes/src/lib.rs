@@ -15,3 +15,26 @@ use tidewire_node_api::NodeDef;
 pub fn all() -> Vec<NodeDef> {
     [common::NODES, function::NODES, network::NODES, events::NODES, actions::NODES].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tidewire_model::Severity;
+    use tidewire_node_api::Registry;
+
+    #[test]
+    fn every_type_stands_once_and_its_defaults_fit_its_schema() {
+        let registry = Registry::new(&all()).unwrap();
+        for def in registry.iter() {
+            let name = def.meta.name;
+            let schema = def.schema();
+            let help = schema.get("description").and_then(|text| text.as_str()).unwrap_or_default();
+            assert!(help.starts_with(char::is_uppercase) && help.ends_with('.'), "the help of {name} is no sentence");
+            let problems = registry.check(name, &def.defaults());
+            let errors: Vec<_> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
+            // What only the user can choose may be missing; what is there must fit.
+            assert!(errors.iter().all(|problem| !problem.text.contains("is not of type")), "{name}: {errors:?}");
+        }
+    }
+}

@@ -12,4 +12,6 @@ pub(crate) const NODES: &[NodeDef] =
     &[NodeDef::of::<mqtt_in::MqttIn>(), NodeDef::of::<mqtt_out::MqttOut>(), NodeDef::of::<mqtt_broker::MqttBroker>()];
 
 #[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
 mod testing;

@@ -219,7 +219,10 @@ impl Node for Rule {
             let now = ctx.now_ms();
             let mut alarms = std::mem::take(&mut self.alarms);
             // What was pending under another condition is judged again by this one.
-            alarms.restore(&state.data, ctx, |message| matches!(self.holds(message, now), Ok(Some(true))));
+            alarms.restore(&state.data, ctx, |message| match self.holds(message, now) {
+                Ok(Some(true)) => Some(self.value(message)),
+                _ => None,
+            });
             self.alarms = alarms;
         }
         self.show(ctx);

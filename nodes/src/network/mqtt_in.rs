@@ -87,7 +87,7 @@ impl Default for MqttInConfig {
 struct Live {
     wanted: Wanted,
     /// Dropping it ends the subscription.
-    _seat: Arc<Seat>,
+    seat: Arc<Seat>,
 }
 
 pub(crate) struct MqttIn {
@@ -180,7 +180,7 @@ impl MqttIn {
         let source = Arc::new(Source::new(datatype, link.local, ctx.feed(), self.closing.clone()));
         let seat = Arc::new(link.subscribe(subscription, source.clone()));
         source.seated(&seat);
-        self.live.push(Live { wanted, _seat: seat });
+        self.live.push(Live { wanted, seat });
     }
 
     fn act(&mut self, action: &str, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
@@ -237,6 +237,7 @@ impl Node for MqttIn {
         if !self.config.is_dynamic() && !self.config.topic.is_empty() {
             self.subscribe(self.config.wanted(), ctx);
         }
+        link.succeed(&ctx.facts().id);
         self.watch = Some(link.watch(ctx.feed()));
         ctx.status(link.state().status());
         Ok(())
@@ -272,10 +273,13 @@ impl Node for MqttIn {
         Ok(())
     }
 
-    fn stop(&mut self, reason: StopReason, _ctx: &mut Ctx<'_>) -> Option<State> {
+    fn stop(&mut self, reason: StopReason, ctx: &mut Ctx<'_>) -> Option<State> {
         // What is still under way when the process ends must come again: it is not acknowledged.
         self.closing.set(reason == StopReason::Shutdown);
-        self.live.clear();
+        let seats = self.live.drain(..).map(|live| live.seat).collect();
+        if let (StopReason::Replaced, Some(link)) = (reason, &self.link) {
+            link.leave(ctx.facts().id.clone(), seats);
+        }
         self.watch = None;
         None
     }

@@ -22,15 +22,23 @@ const SOON: Duration = Duration::from_secs(20);
 pub(super) struct Mosquitto {
     process: Child,
     pub(super) port: u16,
+    _folder: tempfile::TempDir,
 }
 
 impl Mosquitto {
     pub(super) fn start() -> Mosquitto {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // By default mosquitto throws messages away when more than 1,000 wait for a client.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mosquitto.conf");
+        let config = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nlog_dest none\npersistence false\n"
+        );
+        std::fs::write(&file, config).unwrap();
         let programs = ["mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
         let start = |program: &&str| {
             let mut command = Command::new(program);
-            command.arg("-p").arg(port.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+            command.arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
         };
         let process = programs.iter().find_map(start).expect("mosquitto is not installed: apt-get install mosquitto");
         let began = Instant::now();
@@ -38,7 +46,7 @@ impl Mosquitto {
             assert!(began.elapsed() < SOON, "mosquitto did not start");
             std::thread::yield_now();
         }
-        Mosquitto { process, port }
+        Mosquitto { process, port, _folder: folder }
     }
 }
 

@@ -238,8 +238,8 @@ impl Alarms {
         serde_json::to_vec(&stored).unwrap_or_default()
     }
 
-    /// Takes over a predecessor's alarms; `holds` says whether a pending one still is.
-    pub(super) fn restore(&mut self, data: &[u8], ctx: &Ctx<'_>, holds: impl Fn(&Message) -> bool) {
+    /// Takes over a predecessor's alarms; `judge` gives the value of a pending one if it still is.
+    pub(super) fn restore(&mut self, data: &[u8], ctx: &Ctx<'_>, judge: impl Fn(&Message) -> Option<Value>) {
         let Ok(stored) = serde_json::from_slice::<Vec<Stored>>(data) else { return };
         for Stored { key, firing, since, fired, message } in stored {
             match (firing, since, message) {
@@ -250,12 +250,9 @@ impl Alarms {
                 (false, Some(since_ms), Some(message)) => {
                     let body = Value::from(message).with_buffers().as_object().cloned().unwrap_or_default();
                     let message = Message::new(ctx.next_id(), body);
-                    if !holds(&message) {
-                        continue;
-                    }
+                    let Some(value) = judge(&message) else { continue };
                     let cooled_ms = fired.map_or(since_ms, |fired| fired + self.timing.cooldown_ms);
                     let due_ms = (since_ms + self.timing.hold_ms).max(cooled_ms);
-                    let value = message.payload().clone();
                     self.pending += 1;
                     let id = self.put(&key, Phase::Pending { since_ms, due_ms, value, message }, fired);
                     ctx.set_timer(id, due_ms.max(ctx.now_ms()));

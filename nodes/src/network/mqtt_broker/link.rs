@@ -5,12 +5,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
+use tidewire_model::NodeId;
 use tidewire_node_api::{Feed, Fill, Shape, Signal, Status};
 
 use crate::network::mqtt::{
     Connection, ConnectionSettings, ConnectionState, Error, Subscriber, Subscription, SubscriptionGuard,
 };
+
+/// How long the subscriptions of a replaced node go on, should its successor not come.
+const SUCCESSION: Duration = Duration::from_secs(2);
 
 /// What the connection is doing, as nodes show it. Reaches them as [`Signal::Own`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +53,8 @@ struct Inner {
     next: u64,
     subscriptions: HashMap<u64, Held>,
     watchers: HashMap<u64, Arc<dyn Feed>>,
+    /// Subscriptions of nodes that are being replaced. They go on into the inbox that the successor takes over.
+    left: HashMap<NodeId, Vec<Arc<Seat>>>,
 }
 
 /// The connection of a broker node.
@@ -199,6 +207,29 @@ impl BrokerLink {
             inner.connection.as_ref().map(|connection| connection.subscribe(subscription.clone(), subscriber.clone()));
         inner.subscriptions.insert(id, Held { subscription, subscriber, guard });
         Seat { link: Arc::downgrade(self), id }
+    }
+}
+
+impl BrokerLink {
+    /// Keeps the subscriptions of a node that is being replaced until its successor has its own, so that a deploy
+    /// loses nothing.
+    pub(crate) fn leave(self: &Arc<Self>, node: NodeId, seats: Vec<Arc<Seat>>) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        self.inner.lock().left.insert(node.clone(), seats);
+        let link = Arc::downgrade(self);
+        runtime.spawn(async move {
+            tokio::time::sleep(SUCCESSION).await;
+            if let Some(link) = link.upgrade() {
+                link.succeed(&node);
+            }
+        });
+    }
+
+    /// The successor of a node has subscribed.
+    pub(crate) fn succeed(&self, node: &NodeId) {
+        // Ending a subscription takes the lock again.
+        let left = self.inner.lock().left.remove(node);
+        drop(left);
     }
 }
 

@@ -1,0 +1,115 @@
+//! MQTT nodes in running flows, with a real broker.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tidewire_engine::log_handle::LogHandle;
+use tidewire_engine::projections::ProjectionService;
+use tidewire_engine::{DeployKind, DeployRequest, Engine, EngineConfig, NoCredentials, SystemClock};
+use tidewire_log::{EventLog, MemoryLog};
+use tidewire_model::flow::FlowDocument;
+use tidewire_node_api::handles::{BoxFuture, HandleError, Http, HttpRequest, HttpResponse};
+use tidewire_node_api::{Registry, Services};
+
+use super::mqtt::{Outgoing, Qos};
+use super::mqtt_broker::tests::link_to;
+use super::testing::{Listener, Mosquitto};
+
+struct NoHttp;
+
+impl Http for NoHttp {
+    fn send(&self, _request: HttpRequest) -> BoxFuture<Result<HttpResponse, HandleError>> {
+        Box::pin(std::future::ready(Err(HandleError::new("no HTTP here"))))
+    }
+}
+
+fn engine() -> Engine {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
+    let runtime = tokio::runtime::Handle::current();
+    let services = Services {
+        log: Arc::new(LogHandle::new(Arc::clone(&log))),
+        projections: Arc::new(ProjectionService::new(log, runtime.clone())),
+        http: Arc::new(NoHttp),
+    };
+    Engine::new(EngineConfig {
+        registry: Arc::new(Registry::new(&crate::all()).unwrap()),
+        services,
+        clock: Arc::new(SystemClock),
+        credentials: Arc::new(NoCredentials),
+        env: Arc::new(|_| None),
+        runtime,
+        safe: false,
+    })
+}
+
+/// mqtt in, a switch on the reading, a change of the topic, mqtt out.
+fn alarm_flow(port: u16, version: u32) -> Json {
+    json!([
+        {"id": "tab", "type": "tab", "label": "test"},
+        {"id": "broker", "type": "mqtt-broker", "broker": "127.0.0.1", "port": port.to_string()},
+        {"id": "in", "type": "mqtt in", "z": "tab", "topic": "bench/in/#", "qos": "1", "datatype": "json",
+            "broker": "broker", "inputs": 0, "version": version, "x": 1, "y": 1, "wires": [["s"]]},
+        {"id": "s", "type": "switch", "z": "tab", "property": "payload.t", "propertyType": "msg",
+            "rules": [{"t": "gt", "v": "30", "vt": "num"}, {"t": "else"}], "checkall": "false", "outputs": 2,
+            "version": version / 3, "x": 1, "y": 1, "wires": [["c"], []]},
+        {"id": "c", "type": "change", "z": "tab", "x": 1, "y": 1, "wires": [["out"]], "rules": [
+            {"t": "change", "p": "topic", "pt": "msg", "from": "bench/in", "fromt": "str", "to": "bench/out", "tot": "str"},
+            {"t": "set", "p": "payload.alert", "pt": "msg", "to": "true", "tot": "bool"}]},
+        {"id": "out", "type": "mqtt out", "z": "tab", "topic": "", "qos": "1", "retain": "false", "broker": "broker",
+            "x": 1, "y": 1, "wires": []}])
+}
+
+async fn deploy(engine: &Engine, flow: Json) {
+    let document = FlowDocument::from_json(flow).unwrap();
+    let (kind, author) = (DeployKind::Nodes, "test".to_owned());
+    let request = DeployRequest { document, kind, expected_rev: None, author, touched: Vec::new() };
+    let deployed = engine.deploy(request).await.unwrap();
+    assert!(deployed.problems.is_empty(), "{:?}", deployed.problems);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readings_pass_a_flow_and_none_is_lost_while_it_is_changed() {
+    const READINGS: u32 = 4_000;
+    let broker = Mosquitto::start();
+    let engine = engine();
+    deploy(&engine, alarm_flow(broker.port, 0)).await;
+    let mut connected = engine.observe();
+    let status = |engine: &Engine| engine.statuses().iter().any(|(id, s)| id.as_str() == "in" && s.text == "connected");
+    while !status(&engine) {
+        tokio::time::timeout(Duration::from_secs(20), connected.recv()).await.unwrap().unwrap();
+    }
+    let link = link_to(broker.port, false);
+    let listener = Listener::new(&link, "bench/out/#");
+    // The flow's own subscription was sent before it said connected; a first reading shows that it is in force.
+    let publish = |n: u32, t: f64| {
+        let payload = json!({"n": n, "t": t}).to_string();
+        let message = Outgoing::new(format!("bench/in/{}", n % 10), payload, Qos::AtLeastOnce);
+        link.connection().unwrap().publish(vec![message]).unwrap();
+    };
+    publish(u32::MAX, 99.0);
+    listener.next();
+    let mut version = 0;
+    for n in 0..READINGS {
+        publish(n, if n % 2 == 0 { 31.0 } else { 12.5 });
+        if n % 200 == 199 {
+            version += 1;
+            deploy(&engine, alarm_flow(broker.port, version)).await;
+        }
+    }
+    let mut seen = vec![0; READINGS as usize];
+    while seen.iter().step_by(2).any(|count| *count == 0) {
+        let message = listener.next();
+        let payload: Json = serde_json::from_slice(&message.payload).unwrap();
+        let n = usize::try_from(payload["n"].as_u64().unwrap()).unwrap();
+        assert_eq!(
+            (payload["alert"].as_bool(), &*message.topic),
+            (Some(true), format!("bench/out/{}", n % 10).as_str())
+        );
+        seen[n] += 1;
+    }
+    assert!(seen.iter().skip(1).step_by(2).all(|count| *count == 0), "what is below the limit does not pass");
+    engine.shutdown(Duration::from_secs(5)).await;
+}
