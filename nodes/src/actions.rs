@@ -6,6 +6,8 @@ mod simulator;
 mod wire;
 
 #[cfg(test)]
+mod demo_tests;
+#[cfg(test)]
 mod device_tests;
 #[cfg(test)]
 mod testing;

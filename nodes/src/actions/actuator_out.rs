@@ -162,7 +162,7 @@ impl ActuatorOut {
             News::Open(position, command) => {
                 self.open.insert(position, *command);
             }
-            News::Known(_) | News::Quiet => {}
+            News::Known | News::Quiet => {}
         }
     }
 

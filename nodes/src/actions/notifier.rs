@@ -299,7 +299,7 @@ impl Notifier {
             News::Open(position, entry) => {
                 self.open.insert(position, *entry);
             }
-            News::Known(_) | News::Quiet => {}
+            News::Known | News::Quiet => {}
         }
         self.pump(ctx);
     }

@@ -53,7 +53,7 @@ pub(crate) enum News<E> {
     /// A new entry, at this position.
     Open(Position, Box<E>),
     /// The same wish was recorded before; whoever recorded it carries it out.
-    Known(Box<E>),
+    Known,
     /// Nothing.
     Quiet,
 }
@@ -192,14 +192,14 @@ impl Outbox {
             Report::Requested(entry, Ok(appended)) => {
                 self.requesting = self.requesting.saturating_sub(1);
                 if appended.deduplicated {
-                    return News::Known(entry);
+                    return News::Known;
                 }
                 self.settled = self.settled.max(appended.last_position);
                 News::Open(appended.first_position, entry)
             }
-            Report::Requested(entry, Err(error)) => {
+            Report::Requested(_, Err(error)) => {
                 self.requesting = self.requesting.saturating_sub(1);
-                if matches!(error, AppendError::DuplicateId { .. }) { News::Known(entry) } else { News::Quiet }
+                if matches!(error, AppendError::DuplicateId { .. }) { News::Known } else { News::Quiet }
             }
             Report::Unrecorded(request, error) => {
                 if error.is_retryable() {
