@@ -1,7 +1,7 @@
 /** The one canvas below the cards: activity on wires, live rows, statuses, and the overview when zoomed out. */
 
 import { get, useEditor } from '../commands/store';
-import { age, number, preview, rate } from '../model/debugvalue';
+import { age, gist, number, rate } from '../model/debugvalue';
 import { alongWire, wirePoints } from '../model/geometry';
 import { roleOf } from '../model/nodetypes';
 import { wireKey, type FlowNode, type Point, type Rect, type Wire } from '../model/types';
@@ -279,7 +279,7 @@ export class Painter {
     if (status) pen.status(status, this.statusColour(status), colours);
     if (!data) return;
     const value = data.last?.value;
-    if (value !== undefined && !status) pen.text(typeof value === 'number' ? number(value) : preview(value, 20), colours.text, true);
+    if (value !== undefined && !status) pen.text(typeof value === 'number' ? number(value) : gist(value, 20), colours.text, true);
     if (data.ring && data.ring.length > 2 && typeof value !== 'string')
       pen.spark(data.ring, colours.role[roleOf(get().types, node)] ?? colours.line, typeof value === 'boolean');
     const perSecond = rate(data.rate);

@@ -2,7 +2,8 @@
 
 import { createContext, useContext, useId, type ReactNode } from 'react';
 import { Icon } from '../kit/icons';
-import { fieldsOf, pathKey, visible, type Field } from '../model/schema';
+import { Inline } from '../kit/Markdown';
+import { fieldsOf, options, pathKey, visible, type Field } from '../model/schema';
 import type { FlowNode, Problem, Schema } from '../model/types';
 import { Code, Json, Markdown } from './code';
 import { ConfigNode } from './config';
@@ -63,6 +64,13 @@ export function Form({ owner, problems, skip = [], compact }: Props) {
   );
 }
 
+/** The unit stands beside a duration, so its text need not say seconds. */
+const hintOf = ({ hint, widget }: Field): string => (widget === 'duration' ? hint.replace(/^Seconds /, 'Time ') : hint);
+
+/** A choice that explains itself takes the place of the general text. */
+const explains = (field: Field, value: unknown): boolean =>
+  field.widget === 'select' && options(field.schema).some((one) => one.value === value && one.hint !== '');
+
 function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; problem?: Problem }) {
   const id = useId();
   const value = owner.get(field.key);
@@ -74,8 +82,8 @@ function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; probl
     invalid: problem !== undefined,
     onChange: (next) => owner.set({ [field.key]: next }),
   };
-  const hint = field.hint && field.hint !== field.label ? field.hint : '';
-  const long = hint.length > 110;
+  const hint = hintOf(field);
+  const long = hint.length > 130 || explains(field, value);
   if (field.widget === 'checkbox') {
     return (
       <div className="field check" data-field={field.key}>
@@ -107,7 +115,11 @@ function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; probl
       </div>
       <Widget {...props} />
       <Finding problem={problem} />
-      {hint && !long && <p className="hint">{hint}</p>}
+      {hint && !long && (
+        <p className="hint">
+          <Inline text={hint} />
+        </p>
+      )}
     </div>
   );
 }

@@ -3,6 +3,7 @@
 import { useEffect, useState } from 'react';
 import { setSecret } from '../commands/edits';
 import { useEditor } from '../commands/store';
+import { Inline } from '../kit/Markdown';
 import { options } from '../model/schema';
 import { api } from '../net/api';
 import { live } from '../net/live';
@@ -40,6 +41,9 @@ export function Text(props: WidgetProps) {
   );
 }
 
+/** A number may come from the environment: `${NAME}`. */
+const ENVIRONMENT = /^\$\{[^}]+\}$/;
+
 /** Keeps what is typed until it is a number, so that "1." can become "1.5". */
 export function NumberInput(props: WidgetProps) {
   const { value, onChange, inputId, owner, field, invalid } = props;
@@ -53,6 +57,7 @@ export function NumberInput(props: WidgetProps) {
       const empty = field.schema.default === undefined || typeof field.schema.default === 'string' ? '' : field.schema.default;
       if (next === '' && value !== empty) onChange(empty);
     } else if (!Number.isNaN(parsed)) onChange(asText ? next.trim() : parsed);
+    else if (ENVIRONMENT.test(next.trim())) onChange(next.trim());
   };
   return (
     <input
@@ -139,7 +144,11 @@ export function Select({ value, onChange, inputId, owner, field, invalid }: Widg
           </option>
         ))}
       </select>
-      {list[at]?.hint && <p className="hint">{list[at].hint}</p>}
+      {list[at]?.hint && (
+        <p className="hint">
+          <Inline text={list[at].hint} />
+        </p>
+      )}
     </>
   );
 }

@@ -102,6 +102,11 @@ function table(lines: string[], key: number): ReactNode {
   );
 }
 
+/** One line with code, bold and links. */
+export function Inline({ text }: { text: string }) {
+  return <>{inline(text)}</>;
+}
+
 function inline(text: string): ReactNode[] {
   return text.split(/(`[^`]+`|\*\*[^*]+\*\*|\[[^\]]+\]\([^)\s]+\))/).map((part, key) => {
     if (part.startsWith('`') && part.length > 2) return <code key={key}>{part.slice(1, -1)}</code>;

@@ -116,6 +116,7 @@ const ALIASES: Record<string, string> = {
   filter: 'filterNode',
   chart: 'projector',
   wave: 'simulator',
+  flask: 'simulator',
   sensor: 'thing',
   command: 'actuator',
   clock: 'delay',

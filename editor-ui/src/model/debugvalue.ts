@@ -123,6 +123,23 @@ export function preview(value: unknown, length = 24): string {
   return short(typeof value === 'object' ? JSON.stringify(value) : String(value), length);
 }
 
+/** An object as a few words: `moisture 20.2 · unit %`. Text that is JSON counts as what it says. */
+export function gist(value: unknown, length = 24): string {
+  let at = value;
+  if (typeof at === 'string' && at.startsWith('{')) {
+    try {
+      at = JSON.parse(at);
+    } catch {
+      return preview(value, length);
+    }
+  }
+  if (!at || typeof at !== 'object' || Array.isArray(at)) return preview(at, length);
+  const words = Object.entries(at).map(
+    ([key, inner]) => `${key} ${typeof inner === 'object' && inner ? brief(inner) : preview(inner, 12)}`,
+  );
+  return short(words.join(' · '), length);
+}
+
 export function number(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   if (Number.isInteger(value)) return Math.abs(value) >= 1e6 ? value.toExponential(3) : String(value);

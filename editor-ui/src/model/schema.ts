@@ -234,9 +234,11 @@ export function checkNode(node: FlowNode, root: Schema): Problem[] {
 
 function limit({ schema, widget }: Field, value: unknown): string {
   if (typeof value === 'number') return numberLimit(schema, value);
-  if (typeof value === 'string' && widget === 'number') {
+  if (typeof value === 'string' && (widget === 'number' || widget === 'duration')) {
     if (value === '') return '';
-    return Number.isNaN(Number(value)) ? 'must be a number' : numberLimit(schema, Number(value));
+    // Where the schema says which texts count as numbers, it knows better.
+    if (schema.pattern ? !safeTest(schema.pattern, value) : Number.isNaN(Number(value))) return 'must be a number';
+    return Number.isNaN(Number(value)) ? '' : numberLimit(schema, Number(value));
   }
   if (typeof value === 'string') {
     if (schema.minLength !== undefined && value.length < schema.minLength)

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { Icon } from '../kit/icons';
 import { Empty, Tree } from '../kit/widgets';
-import { preview } from '../model/debugvalue';
+import { gist, preview } from '../model/debugvalue';
 import { api, type LogEvent } from '../net/api';
 import { live } from '../net/live';
 import { words } from './session';
@@ -92,7 +92,7 @@ function EventRow({ event }: { event: LogEvent }) {
         <span className="event-position">{event.position}</span>
         <span className={`event-type${own ? ' own' : ''}`}>{event.type}</span>
         <span className="event-stream">{event.stream ?? event.subject ?? event.source}</span>
-        <span className="event-data">{preview(event.data, 120)}</span>
+        <span className="event-data">{gist(event.data, 120)}</span>
       </button>
       {open && <EventDetail event={event} />}
     </div>

@@ -6,7 +6,7 @@ import { problemsByNode } from '../commands/store';
 import { Icon, iconFor } from '../kit/icons';
 import { Empty } from '../kit/widgets';
 import { indexOf } from '../model/document';
-import { preview, rate } from '../model/debugvalue';
+import { gist, rate } from '../model/debugvalue';
 import { labelOf, roleOf, typeLabel } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 import { live } from '../net/live';
@@ -76,7 +76,7 @@ function NodeRow({ node, selected, problem }: { node: FlowNode; selected: boolea
   const types = useEditor((state) => state.types);
   const def = types.get(node.type);
   const named = Boolean(node.name?.trim());
-  const value = useLiveText(() => preview(live.nodes.get(node.id)?.last?.value, 18));
+  const value = useLiveText(() => gist(live.nodes.get(node.id)?.last?.value, 20));
   const speed = useLiveText(() => rate(live.nodes.get(node.id)?.rate ?? 0));
   const status = useLiveText(() => {
     const text = live.status.get(node.id)?.text;

@@ -147,8 +147,8 @@ window.addEventListener('beforeunload', (event) => {
 });
 
 live.on('rev', () => {
-  const { rev, deploying } = get();
-  if (!rev || live.rev === rev || deploying) return;
+  const { rev, deploying, page } = get();
+  if (page !== 'editor' || live.rev === rev || deploying) return;
   // Nothing of one's own is lost when there is no draft: follow at once.
   if (diffCount(pending(get())) === 0) void reload();
   else set({ foreignRev: live.rev });
