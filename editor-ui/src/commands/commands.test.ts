@@ -103,6 +103,13 @@ describe('edits', () => {
     expect(wires('b')).toEqual([['c'], [], []]);
   });
 
+  it('a rule more gives a switch an output more', () => {
+    const node: FlowNode = { id: 's', type: 'switch', z: 't', x: 1, y: 1, outputs: 1, rules: [{ t: 'eq' }], wires: [['c']] };
+    store.set({ doc: docFrom([...list, node]), types: typesFrom([type('switch', 1, ['1'])]) });
+    edits.setProperty('s', 'rules', [{ t: 'eq' }, { t: 'else' }]);
+    expect(store.get().doc.nodes.get('s')).toMatchObject({ outputs: 2, wires: [['c'], []] });
+  });
+
   it('moves wires from one target to another in one step', () => {
     edits.rewire([{ from: 'a', port: 0, to: 'b' }], { node: 'c', port: 0, way: 'in' });
     expect(wires('a')).toEqual([['c']]);

@@ -120,7 +120,9 @@ export function setProperties(id: string, patch: Record<string, unknown>, key = 
   const { doc, types } = get();
   const before = doc.nodes.get(id);
   if (!before) return;
-  let after = withPatch(before, patch);
+  // A switch has as many outputs as rules, and its file says so.
+  const rules = before.type === 'switch' && Array.isArray(patch.rules) ? { outputs: patch.rules.length } : {};
+  let after = withPatch(before, { ...patch, ...rules });
   if (before.wires && types.has(before.type)) after = fitWires(after, outputsOf(doc, types, after));
   run(`edit ${key}`, [{ id, before, after }], { merge: `edit:${id}:${key}` });
 }

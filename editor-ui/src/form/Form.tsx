@@ -49,8 +49,10 @@ interface Props {
 
 export function Form({ owner, problems, skip = [], compact }: Props) {
   const all = fieldsOf(owner.root);
-  // The list of properties edits payload and topic where they stand, so they need no field of their own.
-  const covered = all.some((field) => field.widget === 'props') ? ['payload', 'payloadType', 'topic'] : [];
+  // The list of properties edits payload and topic where they stand, and rules decide the outputs: no fields of their own.
+  const covered = all.flatMap((field) =>
+    field.widget === 'props' ? ['payload', 'payloadType', 'topic'] : field.widget === 'rules' ? ['outputs'] : [],
+  );
   const fields = all.filter((field) => !skip.includes(field.key) && !covered.includes(field.key) && visible(field, owner.get));
   return (
     <OwnerContext value={owner}>
@@ -88,10 +90,13 @@ function FieldRow({ owner, field, problem }: { owner: Owner; field: Field; probl
     return (
       <div className="field check" data-field={field.key}>
         <Checkbox {...props} />
-        <label htmlFor={id} title={hint || undefined}>
-          {field.label}
-        </label>
+        <label htmlFor={id}>{field.label}</label>
         <Finding problem={problem} />
+        {hint && (
+          <p className="hint">
+            <Inline text={hint} />
+          </p>
+        )}
       </div>
     );
   }

@@ -41,8 +41,8 @@ export function outputsOf(doc: Doc, types: Types, node: FlowNode): number {
   }
   const def = types.get(node.type);
   if (!def) return wired;
-  if (typeof node.outputs === 'number' || (typeof node.outputs === 'string' && /^\d+$/.test(node.outputs))) return Number(node.outputs);
   if (node.type === 'switch' && Array.isArray(node.rules)) return Math.max(1, node.rules.length);
+  if (typeof node.outputs === 'number' || (typeof node.outputs === 'string' && /^\d+$/.test(node.outputs))) return Number(node.outputs);
   return def.outputs.length;
 }
 
