@@ -15,7 +15,7 @@ pub mod users;
 
 use std::path::Path;
 
-pub use permission::{Permission, Rights, Scope, rights_of};
+pub use permission::{Permission, rights_of};
 pub use principal::{Principal, Who};
 use tidewire_api::account::Role;
 

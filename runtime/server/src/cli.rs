@@ -3,8 +3,15 @@
 //! Exit status: 0 done, 1 what was checked has problems, 2 cannot be done as asked; then one line says why and what
 //! mends it.
 
+mod accounts;
+mod bench;
+mod flows;
+mod gen_schemas;
+mod local;
+mod log;
 mod run;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -24,9 +31,54 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Starts the server (what happens without a command)
-    Run,
+    Run {
+        /// Which part of the work this process does: all
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
+    },
     /// Prints the effective settings as a settings file
     Config,
+    /// Finds problems in flow files; exit status 1 when there are any
+    Check {
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Deploys a flow file
+    Import {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Writes the deployed flows, without secrets
+    Export {
+        /// Write here instead of to standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Looks into the event log
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// Manages users
+    #[command(subcommand)]
+    User(accounts::UserCommand),
+    /// Manages API tokens
+    #[command(subcommand)]
+    Token(accounts::TokenCommand),
+    /// Measures this machine and this program
+    Bench {
+        /// Only figures whose names begin so
+        names: Vec<String>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes JSON Schemas of node types and of the API
+    Gen {
+        #[arg(default_value = "schemas", value_name = "DIR")]
+        folder: PathBuf,
+        /// Only say whether they are up to date
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 /// How a command ends when it does not succeed.
@@ -76,13 +128,26 @@ fn fail(failure: &Failure) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Outcome {
-    let settings = Settings::resolve(cli.options)?;
-    match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run::run(settings),
+    let mut options = cli.options;
+    let command = cli.command.unwrap_or(Command::Run { role: None });
+    if let Command::Run { role: Some(role) } = &command {
+        options.role = Some(role.clone());
+    }
+    let settings = Settings::resolve(options)?;
+    match command {
+        Command::Run { .. } => run::run(settings),
         Command::Config => {
             print!("{}", settings.to_toml());
             Ok(())
         }
+        Command::Check { files } => flows::check(&files),
+        Command::Import { file } => flows::import(&settings, &file),
+        Command::Export { out } => flows::export(&settings, out.as_deref()),
+        Command::Log(command) => log::run(&settings, command),
+        Command::User(command) => accounts::user(&settings, command),
+        Command::Token(command) => accounts::token(&settings, command),
+        Command::Bench { names, json } => bench::run(&names, json),
+        Command::Gen { folder, check } => gen_schemas::run(&folder, check),
     }
 }
 
@@ -93,10 +158,8 @@ fn one_line(error: &clap::Error) -> String {
     let first = lines.next().unwrap_or("the arguments cannot be understood");
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let tip = lines.find_map(|line| line.strip_prefix("tip: "));
-    match tip {
-        Some(tip) => format!("{first}; {tip}"),
-        None => format!("{first}; `tidewire --help` lists what there is"),
-    }
+    let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
+    format!("{first}{tip}; `tidewire --help` lists what there is")
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tidewire_node_api::{Level, NodeFacts, Status};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::{App, Core};
+use crate::auth::principal::{Denied, authorize};
 use crate::auth::{Permission, Principal};
 use crate::web::guard::Caller;
 use crate::wire;
@@ -32,6 +33,7 @@ pub enum Command {
 }
 
 impl Command {
+    #[cfg(test)]
     pub const ALL: [Command; 2] = [Command::Auth, Command::Subscribe];
 
     pub const fn permission(self) -> Permission {
@@ -106,18 +108,23 @@ impl Session {
 
     fn take(&mut self, text: &str) -> Answer {
         let Ok(message) = serde_json::from_str::<Json>(text) else { return Answer::Nothing };
-        if let Some(secret) = message.get("auth").and_then(Json::as_str) {
-            return self.sign_in(secret);
-        }
-        if self.principal.is_none() {
-            return Answer::Refuse;
-        }
-        if let Some(topic) = message.get("subscribe").and_then(Json::as_str) {
-            if self.may(Command::Subscribe.permission()) {
-                self.retained(topic);
+        let text = |key: &str| message.get(key).and_then(Json::as_str);
+        let (command, value) = match (text("auth"), text("subscribe")) {
+            (Some(secret), _) => (Command::Auth, secret),
+            (None, Some(topic)) => (Command::Subscribe, topic),
+            // Messages of plug-ins: nobody here listens.
+            (None, None) if self.principal.is_some() => return Answer::Nothing,
+            (None, None) => return Answer::Refuse,
+        };
+        match (authorize(self.principal.as_ref(), command.permission()), command) {
+            (Err(Denied::Unauthenticated), _) => Answer::Refuse,
+            (Err(Denied::Forbidden(_)), _) => Answer::Nothing,
+            (Ok(()), Command::Auth) => self.sign_in(value),
+            (Ok(()), Command::Subscribe) => {
+                self.retained(value);
+                Answer::Nothing
             }
         }
-        Answer::Nothing
     }
 
     fn sign_in(&mut self, secret: &str) -> Answer {

@@ -57,3 +57,7 @@ async fn page_of_docs(State(app): State<App>) -> axum::response::Html<String> {
 async fn style_of_docs() -> impl axum::response::IntoResponse {
     ([(header::CONTENT_TYPE, "text/css")], docs::STYLE)
 }
+
+#[cfg(test)]
+#[path = "routes/tests.rs"]
+mod tests;

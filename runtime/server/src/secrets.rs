@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::private_file::{PrivateFile, PrivateFileError};
 
-pub use document::{Extracted, extract, is_secret};
+pub use document::{extract, is_secret};
 
 /// Secrets that cannot be used.
 #[derive(Debug, thiserror::Error)]

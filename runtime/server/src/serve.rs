@@ -77,9 +77,6 @@ pub fn read_flow_file(path: &std::path::Path) -> Result<Value, ServeError> {
 /// When it cannot start; nothing is half done then.
 pub fn run(settings: Settings) -> Result<(), ServeError> {
     let file = settings.flows.as_deref().map(read_flow_file).transpose()?;
-    if rustix::process::geteuid().is_root() {
-        tracing::warn!("running as root; a user of its own is safer");
-    }
     let data = DataDir::new(&settings.data_dir);
     let lock = data.lock()?;
     let auth = Auth::open(data.path(), settings.auth, SystemClock.now_ms())?;
@@ -161,6 +158,7 @@ async fn life(
         });
         Arc::new(built.await.map_err(|error| ServeError::System { what: "start", reason: error.to_string() })??)
     };
+    app.has_started("event log");
     let loaded = tokio::select! {
         loaded = core.load(file, demo) => loaded,
         _ = terminate.recv() => return stop(app, core).await,
@@ -185,6 +183,9 @@ fn announce(app: &App, address: std::net::SocketAddr) {
         if address.ip().is_unspecified() { format!("127.0.0.1:{}", address.port()) } else { address.to_string() };
     let place = app.auth.setup.take_text().map(|token| format!("/setup?token={token}"));
     println!("Open: http://{host}{}", place.unwrap_or_default());
+    if rustix::process::geteuid().is_root() {
+        tracing::warn!("running as root; a user of its own is safer");
+    }
     let took = app.started.elapsed();
     tracing::info!(address = %address, took_ms = took.as_millis(), "started");
 }

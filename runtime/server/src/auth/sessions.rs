@@ -102,11 +102,6 @@ impl Sessions {
         Some((name_of(&hash), session.user))
     }
 
-    /// Whether a session, by its name, is still open.
-    pub fn is_open(&self, secret_hash: &str, now: i64) -> bool {
-        self.0.get(secret_hash).is_some_and(|session| !session.is_over(now))
-    }
-
     /// Ends the session of a secret; answers whose it was.
     ///
     /// # Errors

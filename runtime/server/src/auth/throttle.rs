@@ -28,9 +28,14 @@ impl Throttle {
     /// How many seconds to wait.
     pub fn check(&self, account: &str, address: &str, now: i64) -> Result<(), u64> {
         let failures = self.0.lock();
+        let wait_of = |entry: &Failures, free| match wait_ms(entry.count, free) {
+            0 => 0,
+            // A clock that was set back must not lock anybody out for long.
+            wait => (entry.last + wait - now).min(wait),
+        };
         let wait = keys(account, address)
             .iter()
-            .filter_map(|(key, free)| failures.get(key).map(|entry| entry.last + wait_ms(entry.count, *free) - now))
+            .filter_map(|(key, free)| failures.get(key).map(|entry| wait_of(entry, *free)))
             .max()
             .unwrap_or(0);
         if wait <= 0 { Ok(()) } else { Err(u64::try_from(wait).unwrap_or(0).div_ceil(1000)) }

@@ -25,3 +25,17 @@ fn flags_may_stand_before_and_after_the_command() {
     let cli = Cli::try_parse_from(["tidewire", "--safe", "--no-demo", "--auth", "off"]).unwrap();
     assert_eq!(cli.options.safe.as_deref(), Some("true"));
 }
+
+#[test]
+fn the_role_of_a_user_is_not_that_of_the_process() {
+    let cli = Cli::try_parse_from(["tidewire", "user", "add", "anna", "--role", "editor"]).unwrap();
+    assert_eq!(cli.options.role, None);
+    let cli = Cli::try_parse_from(["tidewire", "run", "--role", "all"]).unwrap();
+    assert!(matches!(cli.command, Some(Command::Run { role: Some(_) })));
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    use clap::CommandFactory as _;
+    Cli::command().debug_assert();
+}

@@ -35,6 +35,7 @@ pub enum Command {
 }
 
 impl Command {
+    #[cfg(test)]
     pub const ALL: [Command; 3] = [Command::Watch, Command::Debug, Command::Tail];
 
     pub const fn permission(self) -> Permission {

@@ -44,7 +44,7 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
     /// Which part of the work this process does: all
-    #[arg(long, value_name = "ROLE", env = "TIDEWIRE_ROLE", global = true, hide = true)]
+    #[arg(long, value_name = "ROLE", env = "TIDEWIRE_ROLE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Keep nothing: events in memory, a temporary data folder

@@ -1,0 +1,209 @@
+//! `tidewire log`: look into the event log, check it, rebuild its index.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tidewire_log::EventLog as _;
+
+use super::local::{self, Place, encode};
+use super::{Failure, Outcome};
+use crate::app::{Core, CoreError};
+use crate::settings::{LogKind, Settings};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Prints the last events, and new ones as they come while a server runs
+    Tail {
+        #[command(flatten)]
+        filter: Filter,
+        /// End after the last events instead of waiting for new ones
+        #[arg(long)]
+        no_follow: bool,
+    },
+    /// Prints events as JSON, one a line
+    Read {
+        #[command(flatten)]
+        filter: Filter,
+        /// Only events after this position
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+    },
+    /// Prints how many events and streams there are
+    Stats,
+    /// Reads the whole journal and checks every byte of it
+    Verify,
+    /// Throws the index away and builds it anew from the journal (without a running server)
+    Rebuild,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Filter {
+    /// Only this stream; * stands for any run of characters
+    #[arg(long)]
+    stream: Option<String>,
+    /// Only streams of this category
+    #[arg(long)]
+    category: Option<String>,
+    /// Only these event types
+    #[arg(long = "type")]
+    event_type: Option<String>,
+    /// How many events at most
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+impl Filter {
+    fn query(&self) -> String {
+        let pairs = [("stream", &self.stream), ("category", &self.category), ("type", &self.event_type)];
+        let given = pairs.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
+        given.map(|(name, value)| format!("&{name}={}", encode(value))).collect()
+    }
+
+    fn to_log(&self) -> tidewire_model::query::Filter {
+        let types = self.event_type.as_deref().unwrap_or("").split(',').filter(|name| !name.is_empty());
+        tidewire_model::query::Filter {
+            stream: self.stream.as_deref().map(Into::into),
+            category: self.category.as_deref().map(Into::into),
+            event_types: types.map(Into::into).collect(),
+            ..Default::default()
+        }
+    }
+}
+
+pub(super) fn run(settings: &Settings, command: LogCommand) -> Outcome {
+    match command {
+        LogCommand::Tail { filter, no_follow } => tail(settings, &filter, !no_follow),
+        LogCommand::Read { filter, after } => lines(&read(settings, &filter, Some(after))?),
+        LogCommand::Stats => stats(settings),
+        LogCommand::Verify => verify(settings),
+        LogCommand::Rebuild => rebuild(settings),
+    }
+}
+
+fn lines(events: &[Value]) -> Outcome {
+    for event in events {
+        println!("{event}");
+    }
+    Ok(())
+}
+
+/// Events after a position in order, or the last ones (`None`), oldest first.
+fn read(settings: &Settings, filter: &Filter, after: Option<u64>) -> Result<Vec<Value>, Failure> {
+    let limit = filter.limit;
+    match local::place(settings)? {
+        Place::Server(server) => {
+            let order = after.map_or("order=desc".to_owned(), |after| format!("order=asc&after={after}"));
+            let mut events: Vec<Value> = Vec::new();
+            let mut cursor = String::new();
+            while events.len() < limit {
+                let wanted = (limit - events.len()).min(1_000);
+                let page = server.get(&format!("/api/events?{order}&limit={wanted}{}{cursor}", filter.query()))?;
+                events.extend(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
+                let Some(next) = page.get("next").and_then(Value::as_str) else { break };
+                cursor = format!("&cursor={next}");
+            }
+            if after.is_none() {
+                events.reverse();
+            }
+            Ok(events)
+        }
+        Place::Folder(data, _lock) => local::with_core(&data, async |core| {
+            use tidewire_model::position::Position;
+            use tidewire_model::query::Query;
+            let mut events = Vec::new();
+            let mut query = match after {
+                Some(after) => Query::forwards(filter.to_log(), Position::new(after).next(), limit),
+                None => Query::backwards(filter.to_log(), limit),
+            };
+            loop {
+                query.limit = limit.saturating_sub(events.len()).clamp(1, Query::MAX_LIMIT);
+                let page = core.log.read(query.clone()).await.map_err(CoreError::Log)?;
+                events.extend(page.events.iter().filter_map(|event| serde_json::to_value(&**event).ok()));
+                match page.next.filter(|_| events.len() < limit) {
+                    Some(next) => query.from = next,
+                    None => break,
+                }
+            }
+            if after.is_none() {
+                events.reverse();
+            }
+            Ok(events)
+        }),
+    }
+}
+
+fn tail(settings: &Settings, filter: &Filter, follow: bool) -> Outcome {
+    let events = read(settings, filter, None)?;
+    lines(&events)?;
+    let position = |event: &Value| event.get("position")?.as_str()?.parse::<u64>().ok();
+    let mut last = events.last().and_then(position).unwrap_or(0);
+    while follow {
+        let Place::Server(_) = local::place(settings)? else { return Ok(()) };
+        let new = read(settings, filter, Some(last))?;
+        last = new.last().and_then(position).unwrap_or(last);
+        lines(&new)?;
+        if new.is_empty() {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+    Ok(())
+}
+
+fn stats(settings: &Settings) -> Outcome {
+    let answer = match local::place(settings)? {
+        Place::Server(server) => {
+            let last = server.get("/api/events?order=desc&limit=1")?;
+            let position = last.pointer("/items/0/position").cloned().unwrap_or(json!("0"));
+            let mut streams = 0;
+            let mut cursor = String::new();
+            loop {
+                let page = server.get(&format!("/api/streams?limit=1000{cursor}"))?;
+                streams += page.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+                let Some(next) = page.get("next").and_then(Value::as_str) else { break };
+                cursor = format!("&cursor={}", encode(next));
+            }
+            json!({"events": position.as_str().and_then(|text| text.parse::<u64>().ok()), "streams": streams})
+        }
+        Place::Folder(data, _lock) => local::with_core(&data, async |core| {
+            let streams = core.log.streams(Default::default()).await.map_err(CoreError::Log)?;
+            Ok(json!({"events": core.log.head().get(), "streams": streams.len()}))
+        })?,
+    };
+    local::print(&answer)
+}
+
+fn verify(settings: &Settings) -> Outcome {
+    let data = crate::files::DataDir::new(&settings.data_dir);
+    // Reads only, so it may run beside a server.
+    let verified = tidewire_log::verify(&data.log()).map_err(|error| Failure::usage(error.full_text()))?;
+    println!(
+        "{} events in {} commits, {} segments, {} bytes",
+        verified.events, verified.commits, verified.segments, verified.bytes
+    );
+    for problem in &verified.problems {
+        println!("{problem}");
+    }
+    if verified.problems.is_empty() { Ok(()) } else { Err(Failure { status: 1, text: String::new() }) }
+}
+
+fn rebuild(settings: &Settings) -> Outcome {
+    let Place::Folder(data, _lock) = local::place(settings)? else {
+        return Err(Failure::usage("a server uses this data folder; stop it first, then rebuild the index"));
+    };
+    // Only the index goes; the journal beside it is the log.
+    match std::fs::remove_dir_all(data.log().join("sled")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let events = runtime.block_on(async {
+        let log = Core::open_log(&data, LogKind::Sled)?;
+        log.ready().await.map_err(CoreError::Log)?;
+        let head = log.head();
+        log.close().await;
+        Ok::<_, Failure>(head)
+    })?;
+    println!("index rebuilt: {events} events");
+    Ok(())
+}
