@@ -15,7 +15,8 @@ export interface Region {
   far: boolean;
 }
 
-const MARGIN = 120;
+/** How far beyond the edges cards are built, in px of the screen; less when zoomed out, where each px holds more of them. */
+const margin = (): number => (view.zoom < 0.75 ? 50 : 120);
 /** In the overview of a very large flow only this many nodes report their activity. */
 const MAX_WATCHED = 1000;
 let region: Region = { rect: { x: 0, y: 0, w: 0, h: 0 }, overview: false, far: false };
@@ -28,10 +29,10 @@ const contains = (outer: Rect, inner: Rect): boolean =>
 function refresh(): void {
   const seen = view.visible();
   const overview = view.zoom < OVERVIEW_ZOOM;
-  const fits = contains(region.rect, seen) && region.rect.w < (seen.w + (2 * MARGIN) / view.zoom) * 1.6;
+  const fits = contains(region.rect, seen) && region.rect.w < (seen.w + (2 * margin()) / view.zoom) * 1.6;
   const far = view.zoom < FAR_ZOOM;
   if (fits && overview === region.overview && far === region.far) return;
-  region = { rect: fits ? region.rect : view.visible(MARGIN), overview, far };
+  region = { rect: fits ? region.rect : view.visible(margin()), overview, far };
   watchers.forEach((watcher) => watcher());
 }
 
