@@ -103,6 +103,12 @@ describe('edits', () => {
     expect(wires('b')).toEqual([['c'], [], []]);
   });
 
+  it('the first node of all brings a flow with it', () => {
+    store.set({ doc: docFrom([]), activeFlow: '' });
+    const id = edits.addNode('change', { x: 100, y: 100 });
+    expect(store.get().doc.nodes.get(id ?? '')?.z).toBe(store.get().activeFlow);
+  });
+
   it('a rule more gives a switch an output more', () => {
     const node: FlowNode = { id: 's', type: 'switch', z: 't', x: 1, y: 1, outputs: 1, rules: [{ t: 'eq' }], wires: [['c']] };
     store.set({ doc: docFrom([...list, node]), types: typesFrom([type('switch', 1, ['1'])]) });

@@ -23,6 +23,8 @@ import type { FlowNode, Point, Wire } from '../model/types';
 import { get, openFlow, parseWire, run, select, set, toast, type QuickAdd } from './store';
 
 export function addNode(type: string, at: Point, options: { exact?: boolean } = {}): string | undefined {
+  // The first node of all brings its flow with it.
+  if (!get().doc.nodes.has(get().activeFlow)) addFlow();
   const { types, activeFlow, doc, recent } = get();
   if (!doc.nodes.has(activeFlow)) return undefined;
   const def = types.get(type);

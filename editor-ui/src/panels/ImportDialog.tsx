@@ -2,6 +2,7 @@
 
 import { useMemo, useRef, useState } from 'react';
 import { get, openFlow, run, select, toast, useEditor } from '../commands/store';
+import { addFlow } from '../commands/edits';
 import { Icon } from '../kit/icons';
 import { Modal } from '../kit/widgets';
 import { view } from '../canvas/view';
@@ -107,8 +108,11 @@ export function ImportDialog({ initial, onClose }: { initial: string; onClose: (
 
 /** Adds the nodes and shows them. */
 function bringIn(list: readonly FlowNode[], choices: ReadonlyMap<string, Choice>): boolean {
-  const { doc, activeFlow } = get();
   const nodes = placed(list);
+  const ids = new Set(nodes.map((node) => node.id));
+  const homeless = nodes.some((node) => node.x !== undefined && node.type !== 'group' && !ids.has(node.z ?? ''));
+  if (homeless && !get().activeFlow) addFlow();
+  const { doc, activeFlow } = get();
   const changes = importChanges(doc, nodes, activeFlow || undefined, choices);
   if (!changes.length || !run(`import ${changes.length} nodes`, changes)) return false;
   const tab = changes.find((change) => change.after?.type === 'tab')?.after;

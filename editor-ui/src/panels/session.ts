@@ -52,7 +52,11 @@ function show({ flows, rev }: { flows: FlowNode[]; rev: string }): void {
   });
 }
 
-export const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** An error as a sentence. */
+export function words(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
 
 /** Takes what runs now and drops the own draft. */
 export async function reload(): Promise<void> {
