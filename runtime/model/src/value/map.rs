@@ -11,6 +11,7 @@ const HASHED_FROM: usize = 17;
 
 /// An object's properties.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::box_collection, reason = "both are rare, and every object pays for the size of this struct")]
 pub struct Map {
     /// Names in insertion order.
     named: Vec<(CompactString, Value)>,
