@@ -53,6 +53,8 @@ pub enum CoreError {
     Secrets(#[from] SecretsError),
     #[error("{0}")]
     Credentials(String),
+    #[error("the flows bring secrets along, which who deploys them may not set")]
+    SecretsForbidden,
     #[error("{0}")]
     Other(String),
 }
@@ -64,6 +66,14 @@ pub struct CoreParts {
     /// Where nodes run.
     pub graph: tokio::runtime::Handle,
     pub safe: bool,
+}
+
+/// Who deploys.
+#[derive(Debug, Clone, Copy)]
+pub struct Author<'a> {
+    pub name: &'a str,
+    /// May set and remove secrets.
+    pub sets_secrets: bool,
 }
 
 /// The demo flows, with the address at which the embedded broker really listens.
@@ -133,7 +143,7 @@ impl Core {
         if *self.engine.flows().document == document {
             return Ok(());
         }
-        self.deploy(flows, None, DeployKind::Nodes, None, author).await?;
+        self.deploy(flows, None, DeployKind::Nodes, None, Author { name: author, sets_secrets: true }).await?;
         Ok(())
     }
 
@@ -147,9 +157,13 @@ impl Core {
         credentials: Option<Value>,
         kind: DeployKind,
         expected_rev: Option<String>,
-        author: &str,
+        author: Author<'_>,
     ) -> Result<Deployed, CoreError> {
         let extracted = secrets::extract(&self.registry, flows, credentials).map_err(CoreError::Credentials)?;
+        let sets = |change: &secrets::SecretChange| change.whole || !change.set.is_empty();
+        if !author.sets_secrets && extracted.changes.values().any(sets) {
+            return Err(CoreError::SecretsForbidden);
+        }
         let document = FlowDocument::from_json(extracted.flows)?;
         let _deploying = self.deploying.lock().await;
         let current = self.engine.flows();
@@ -163,7 +177,7 @@ impl Core {
         let kept = if kind == DeployKind::Reload { current.document.clone() } else { Arc::new(document.clone()) };
         let touched = self.secrets.apply(extracted.changes, |node| kept.get(node).is_some())?;
         let touched = touched.iter().map(NodeId::new).collect();
-        let request = DeployRequest { document, kind, expected_rev, author: author.to_owned(), touched };
+        let request = DeployRequest { document, kind, expected_rev, author: author.name.to_owned(), touched };
         match self.engine.deploy(request).await {
             Ok(deployed) => Ok(deployed),
             Err(error) => {

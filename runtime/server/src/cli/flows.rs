@@ -9,7 +9,11 @@ use tidewire_node_api::Registry;
 
 use super::local::{self, Place};
 use super::{Failure, Outcome};
+use crate::app::Author;
 use crate::settings::Settings;
+
+/// Whoever may use the data folder may set its secrets.
+const LOCAL: Author<'static> = Author { name: "local", sets_secrets: true };
 
 fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
@@ -59,7 +63,7 @@ pub(super) fn import(settings: &Settings, file: &Path) -> Outcome {
         }
         Place::Folder(data, _lock) => {
             let deployed = local::with_core(&data, async |core| {
-                Ok(core.deploy(flows, None, DeployKind::Nodes, None, "local").await?)
+                Ok(core.deploy(flows, None, DeployKind::Nodes, None, LOCAL).await?)
             })?;
             println!("imported as revision {}", deployed.rev);
         }

@@ -5,11 +5,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tidewire_api::flows::{CheckAnswer, CheckRequest, DeployAnswer, FlowsAnswer, FlowsState};
-use tidewire_engine::{DeployError, DeployKind, Deployed};
+use tidewire_engine::{DeployKind, Deployed};
 use tidewire_model::Problem;
 use tidewire_model::flow::FlowDocument;
 
-use crate::app::{App, Core, CoreError};
+use crate::app::{App, Author, Core, CoreError};
 use crate::auth::principal::Denied;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
@@ -101,10 +101,9 @@ pub async fn deploy(
     kind: DeployKind,
     rev: Option<String>,
 ) -> ApiResult<DeployAnswer> {
-    if brings_secrets(&flows, credentials.as_ref()) && !actor.may(Permission::SecretsWrite) {
-        return Err(Denied::Forbidden(Permission::SecretsWrite).into());
-    }
-    let Deployed { rev, problems, .. } = core.deploy(flows, credentials, kind, rev, &actor.actor()).await?;
+    let name = actor.actor();
+    let author = Author { name: &name, sets_secrets: actor.may(Permission::SecretsWrite) };
+    let Deployed { rev, problems, .. } = core.deploy(flows, credentials, kind, rev, author).await?;
     let document = core.engine.flows().document;
     let mut all = core.engine.check(&document);
     for problem in problems {
@@ -116,25 +115,16 @@ pub async fn deploy(
     Ok(DeployAnswer { rev, problems: all })
 }
 
-fn brings_secrets(flows: &Value, beside: Option<&Value>) -> bool {
-    let some = |value: &Value| value.as_object().is_some_and(|map| !map.is_empty());
-    beside.is_some_and(some)
-        || flows.as_array().into_iter().flatten().any(|node| node.get("credentials").is_some_and(some))
-}
-
 impl From<CoreError> for ApiError {
     fn from(error: CoreError) -> Self {
         match error {
-            CoreError::Deploy(error) => stale_or_other(error),
+            CoreError::Deploy(error) => error.into(),
             CoreError::Document(error) => error.into(),
+            CoreError::SecretsForbidden => Denied::Forbidden(Permission::SecretsWrite).into(),
             CoreError::Credentials(text) => ApiError::bad_request("invalid_credentials", text),
             other => ApiError::internal(other),
         }
     }
-}
-
-fn stale_or_other(error: DeployError) -> ApiError {
-    error.into()
 }
 
 async fn get_state(State(app): State<App>, core: Running) -> axum::Json<FlowsState> {

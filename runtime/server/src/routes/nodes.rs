@@ -97,7 +97,11 @@ async fn node_types(core: Running) -> axum::Json<List<NodeTypeInfo>> {
 }
 
 fn type_info(def: &NodeDef) -> NodeTypeInfo {
-    let (meta, schema) = (&def.meta, def.schema());
+    let (meta, mut schema) = (&def.meta, def.schema());
+    if let Some(schema) = schema.as_object_mut() {
+        // A type without configuration has no properties; forms want the empty list.
+        schema.entry("properties").or_insert_with(|| json!({}));
+    }
     let help = schema.get("description").and_then(Value::as_str).unwrap_or("").to_owned();
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
     NodeTypeInfo {
