@@ -95,8 +95,18 @@ impl Listener {
         Listener { messages, _seat: seat }
     }
 
+    /// The next message, if one comes within a moment.
+    pub(super) fn soon(&self) -> Option<Incoming> {
+        self.messages.recv_timeout(Duration::from_millis(100)).ok()
+    }
+
+    /// The next message, if one comes at all.
+    pub(super) fn late(&self) -> Option<Incoming> {
+        self.messages.recv_timeout(SOON).ok()
+    }
+
     pub(super) fn next(&self) -> Incoming {
-        self.messages.recv_timeout(SOON).unwrap()
+        self.late().unwrap()
     }
 }
 
