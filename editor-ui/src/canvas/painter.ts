@@ -8,7 +8,7 @@ import { wireKey, type FlowNode, type Point, type Rect, type Wire } from '../mod
 import { live, type NodeLive, type Status, type WireLive } from '../net/live';
 import { RowPen, trace, type Palette } from './pen';
 import { currentRegion, nodesInSight, subscribeRegion, wiresInSight } from './Layer';
-import { drag, placeOf, view, wireEnds } from './view';
+import { placeOf, view, wireEnds } from './view';
 
 const FADE = 5000;
 const DOT_MS = 900;
@@ -27,6 +27,7 @@ export class Painter {
   private frame = 0;
   private ticker = 0;
   private settle = 0;
+  private trailing = 0;
   private scale = 1;
   private dots: Dot[] = [];
   private painted = false;
@@ -80,6 +81,7 @@ export class Painter {
     cancelAnimationFrame(this.frame);
     window.clearTimeout(this.ticker);
     window.clearTimeout(this.settle);
+    window.clearTimeout(this.trailing);
   }
 
   request(): void {
@@ -117,7 +119,7 @@ export class Painter {
 
   private paint(): void {
     const { rect, overview } = currentRegion();
-    const alive = live.nodes.size > 0 || live.status.size > 0;
+    const alive = !overview && hasInk();
     if (!overview && !alive && !this.painted) return;
     this.place(rect);
     const { context } = this;
@@ -326,8 +328,24 @@ export class Painter {
     }
   }
 
-  /** While cards move, so does what is painted for them, if anything is. */
+  /** While cards move, what is painted for them follows a few times a second; the cards themselves never wait for it. */
   moved(): void {
-    if ((this.painted || currentRegion().overview) && drag.ids.size) this.request();
+    if (currentRegion().overview) return this.request();
+    if (!this.painted || this.trailing) return;
+    this.trailing = window.setTimeout(() => {
+      this.trailing = 0;
+      this.request();
+    }, 120);
   }
+}
+
+/** Is there anything to paint for the nodes in sight? A canvas that stays empty costs nothing. */
+function hasInk(): boolean {
+  return nodesInSight().some((node) => {
+    const data = live.nodes.get(node.id);
+    return (
+      live.status.has(node.id) ||
+      (data !== undefined && (data.last !== undefined || data.in > 0 || data.errors > 0 || data.out.some(Boolean)))
+    );
+  });
 }
