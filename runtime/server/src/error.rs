@@ -23,7 +23,7 @@ pub struct ApiError {
     /// What happened and how to mend it.
     pub detail: String,
     /// What is particular to this error.
-    pub more: Map<String, Value>,
+    pub more: Box<Map<String, Value>>,
     /// Seconds after which to try again.
     pub retry_after: Option<u64>,
 }
@@ -32,7 +32,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        ApiError { status, code, detail: detail.into(), more: Map::new(), retry_after: None }
+        ApiError { status, code, detail: detail.into(), more: Box::default(), retry_after: None }
     }
 
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -66,7 +66,7 @@ impl IntoResponse for ApiError {
             code: self.code.to_owned(),
             message: self.detail.clone(),
             detail: self.detail,
-            more: self.more,
+            more: *self.more,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

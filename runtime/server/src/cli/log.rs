@@ -138,7 +138,10 @@ fn tail(settings: &Settings, filter: &Filter, follow: bool) -> Outcome {
     lines(&events)?;
     let position = |event: &Value| event.get("position")?.as_str()?.parse::<u64>().ok();
     let mut last = events.last().and_then(position).unwrap_or(0);
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         let Place::Server(_) = local::place(settings)? else { return Ok(()) };
         let new = read(settings, filter, Some(last))?;
         last = new.last().and_then(position).unwrap_or(last);
@@ -147,7 +150,6 @@ fn tail(settings: &Settings, filter: &Filter, follow: bool) -> Outcome {
             std::thread::sleep(Duration::from_millis(500));
         }
     }
-    Ok(())
 }
 
 fn stats(settings: &Settings) -> Outcome {

@@ -242,7 +242,9 @@ mod tests {
             rate.update(total, 0.25);
         }
         assert!((rate.value - 100.0).abs() < 1.0);
-        (0..40).for_each(|_| drop(rate.update(total, 0.25)));
+        for _ in 0..40 {
+            rate.update(total, 0.25);
+        }
         assert_eq!(rate.update(total, 0.25), 0.0);
     }
 }

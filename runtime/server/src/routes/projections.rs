@@ -181,8 +181,8 @@ fn field(entry: &ProjectionEntry, path: &str) -> Value {
         "position" => entry.position.into(),
         path => {
             let path = path.strip_prefix("value").unwrap_or(path);
-            let parts = path.split('.').filter(|part| !part.is_empty());
-            parts.fold(Some(&entry.value), |value, part| value?.get(part)).cloned().unwrap_or(Value::Null)
+            let mut parts = path.split('.').filter(|part| !part.is_empty());
+            parts.try_fold(&entry.value, |value, part| value.get(part)).cloned().unwrap_or(Value::Null)
         }
     }
 }
