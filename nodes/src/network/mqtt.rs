@@ -27,8 +27,8 @@ mod v5;
 mod tests;
 
 pub use acks::{Ack, AckOutcome};
-pub use connection::{Connection, ConnectionState, PublishFull, Stats, SubscriptionGuard};
-pub use matching::{is_valid_filter, is_valid_topic, matches};
+pub use connection::{Connection, ConnectionState, PublishFull, SubscriptionGuard};
+pub use matching::{is_valid_filter, is_valid_topic};
 pub use message::{Incoming, Outgoing, Properties, PublishOutcome, Qos};
 pub use registry::{RetainHandling, Subscriber, Subscription};
 pub use settings::{ConnectionSettings, Error, OnFailed, Protocol, Will};

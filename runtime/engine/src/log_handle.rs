@@ -1,7 +1,5 @@
 //! The log as nodes see it. Adapts, decides nothing.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tidewire_log::{EventLog, LogError, StoreHealth, Subscription as Following};
@@ -93,7 +91,7 @@ impl LogSubscription {
 }
 
 impl Subscription for LogSubscription {
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Vec<Arc<Event>>, HandleError>> + Send + '_>> {
+    fn next(&mut self) -> tidewire_node_api::handles::NextEvents<'_> {
         Box::pin(async move { self.next_events().await.map_err(|error| handle_error(&error)) })
     }
 }

@@ -456,7 +456,7 @@ impl Log for Nothing {
 impl Subscription for Nothing {
     fn next(
         &mut self,
-    ) -> Pin<Box<dyn Future<Output = Result<Vec<Arc<tidewire_model::event::Event>>, HandleError>> + Send + '_>> {
+    ) -> crate::handles::NextEvents<'_> {
         Box::pin(std::future::pending())
     }
 }

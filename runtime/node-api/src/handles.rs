@@ -58,10 +58,13 @@ pub trait Log: Send + Sync {
     fn head(&self) -> Position;
 }
 
+/// The future of [`Subscription::next`].
+pub type NextEvents<'a> = Pin<Box<dyn Future<Output = Result<Vec<Arc<Event>>, HandleError>> + Send + 'a>>;
+
 /// A running subscription. Dropping it ends it.
 pub trait Subscription: Send {
     /// The next events, at least one, in order. Cancel-safe: events are not lost when the future is dropped.
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Vec<Arc<Event>>, HandleError>> + Send + '_>>;
+    fn next(&mut self) -> NextEvents<'_>;
 }
 
 /// How a read model folds events. Pure.

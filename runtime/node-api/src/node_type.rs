@@ -118,6 +118,8 @@ pub trait NodeType: Node + Sized + 'static {
     fn build(config: Self::Config, env: &BuildEnv) -> Result<Self, BuildError>;
 }
 
+type Build = fn(&Json, &BuildEnv) -> Result<Box<dyn Node>, BuildError>;
+
 /// A node type as data, for the registry.
 #[derive(Clone, Copy)]
 pub struct NodeDef {
@@ -125,7 +127,7 @@ pub struct NodeDef {
     schema: fn() -> Json,
     defaults: fn() -> Json,
     check: fn(&Json) -> Vec<Problem>,
-    build: fn(&Json, &BuildEnv) -> Result<Box<dyn Node>, BuildError>,
+    build: Build,
 }
 
 impl NodeDef {

@@ -1,8 +1,7 @@
 //! Test nodes, a log in memory, and an engine over them.
 
 use std::collections::HashMap;
-use std::future::{Future, pending, ready};
-use std::pin::Pin;
+use std::future::{pending, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -26,8 +25,10 @@ use tidewire_node_api::{
     NodeType, Outcome, Registry, Role, Services, Signal, State, StopReason, Token,
 };
 
+type Numbers = HashMap<(u64, String), Vec<i64>>;
+
 /// Numbers that a sink saw, by engine and node id.
-static SEEN: LazyLock<Mutex<HashMap<(u64, String), Vec<i64>>>> = LazyLock::new(Mutex::default);
+static SEEN: LazyLock<Mutex<Numbers>> = LazyLock::new(Mutex::default);
 static ACKED: LazyLock<Mutex<HashMap<(u64, String), u64>>> = LazyLock::new(Mutex::default);
 static LABS: AtomicU64 = AtomicU64::new(0);
 
@@ -395,7 +396,7 @@ impl Log for TestLog {
 struct NoSubscription;
 
 impl Subscription for NoSubscription {
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Vec<Arc<Event>>, HandleError>> + Send + '_>> {
+    fn next(&mut self) -> tidewire_node_api::handles::NextEvents<'_> {
         Box::pin(pending())
     }
 }
