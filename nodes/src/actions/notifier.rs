@@ -309,6 +309,12 @@ impl Notifier {
         let me = ctx.facts().id.as_str();
         for life in history.open.iter().filter(|life| life.concerns(me)) {
             let Some((position, entry, deferred)) = Entry::of_life(life) else { continue };
+            if let Some((event, data)) = life.requested()
+                && let Some(key) = event_text(&data, "key")
+            {
+                // What waits still holds others of its kind back.
+                self.keys.insert(key.to_owned(), event.time);
+            }
             if let Some(deferred) = deferred {
                 let since = event_number(&deferred, "retryAt").unwrap_or(0);
                 if !matches!(event_text(&deferred, "class"), Some("auth" | "unconfigured")) {

@@ -218,6 +218,15 @@ fn a_key_holds_repetitions_back_for_a_while() {
 }
 
 #[test]
+fn a_key_holds_repetitions_back_over_a_restart() {
+    let world = world();
+    let config = json!({"key": "dry"});
+    drop(world.bench(config.clone()).send(1));
+    let _ = world.bench(config).started_with(None).send(2);
+    assert_eq!(world.log.kinds(), ["requested", "deferred"]);
+}
+
+#[test]
 fn what_is_not_sent_in_time_is_given_up() {
     let world = world();
     let config = json!({"topic": "farm", "ttl": 60});
