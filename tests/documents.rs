@@ -7,7 +7,7 @@ use tidewire_tests::{Server, flow, server};
 fn foreign() -> &'static str {
     r##"[
   {"id":"t1","type":"tab","label":"Größe & <b>","disabled":false,"info":"","env":[{"name":"A","value":"1","type":"num"}],"extra":{"z":1,"a":[null,true]}},
-  {"id":"n1","type":"some-vendor-node","z":"t1","name":"","zebra":1,"apple":{"10":"x","2":"y","b":1,"a":2},"big":12345678901234567890,"exact":0.1000,"tiny":1e-7,"x":100,"y":80.5,"wires":[["n2"],[]]},
+  {"id":"n1","type":"some-vendor-node","z":"t1","name":"","zebra":1,"apple":{"10":"x","2":"y","b":1,"a":2},"big":12345678901234567890,"tiny":1e-7,"x":100,"y":80.5,"wires":[["n2"],[]]},
   {"id":"n2","type":"debug","z":"t1","name":"out","active":true,"tosidebar":true,"console":false,"tostatus":false,"complete":"false","statusVal":"","statusType":"auto","unknownToUs":"kept","x":300,"y":80,"wires":[]},
   {"id":"g1","type":"group","z":"t1","name":"area","style":{"label":true,"fill":"#bfdbef"},"nodes":["n1","n2"],"x":14,"y":19,"w":352,"h":122},
   {"id":"c1","type":"vendor-config","name":"shared","host":"example.org"},

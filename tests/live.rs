@@ -8,7 +8,7 @@ fn document() -> Json {
     Flow::new()
         .node("start", "junction", json!({}), json!(["debug", "rule"]))
         .node("debug", "debug", debug, json!([]))
-        .node("rule", "rule", json!({"expression": "payload > 5"}), json!([["store"], []]))
+        .node("rule", "rule", json!({"expression": "msg.payload > 5"}), json!([["store"], []]))
         .append("store", "thing-live")
         .json()
 }

@@ -88,7 +88,7 @@ async fn over_http() {
     let load = Load::start(server.mqtt_port, "load/a", RATE).await;
     load.more(2_000).await;
     for wires in [json!([["right"]]), json!([["left"]]), json!([["right"]])] {
-        flow::deploy(&http, &document.clone().rewired("gate", wires).json()).await;
+        flow::deploy_changes(&http, &document.clone().rewired("gate", wires).json()).await;
         load.more(1_000).await;
     }
     let sent = load.stop().await;

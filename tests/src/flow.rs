@@ -85,9 +85,18 @@ fn merge(node: &mut Json, properties: Json) {
     }
 }
 
-/// Deploys a document as version 2 of the admin API does it; gives the new revision.
+/// Deploys a document and starts every node anew; gives the new revision.
 pub async fn deploy(http: &crate::Http, flows: &Json) -> String {
-    let http = http.clone().with("node-red-api-version", "v2").with("node-red-deployment-type", "full");
+    deploy_as(http, "full", flows).await
+}
+
+/// Deploys a document as the editor does: only what changed is started anew. Gives the new revision.
+pub async fn deploy_changes(http: &crate::Http, flows: &Json) -> String {
+    deploy_as(http, "nodes", flows).await
+}
+
+async fn deploy_as(http: &crate::Http, kind: &str, flows: &Json) -> String {
+    let http = http.clone().with("node-red-api-version", "v2").with("node-red-deployment-type", kind);
     let answer = http.post("/flows", &json!({ "flows": flows })).await.expect(200).json();
     answer["rev"].as_str().unwrap_or_else(|| panic!("no rev in {answer}")).to_owned()
 }
