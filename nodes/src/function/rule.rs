@@ -38,7 +38,8 @@ pub(crate) struct RuleConfig {
     #[serde(default)]
     #[schemars(extend("x-widget" = "conditions"))]
     conditions: Json,
-    /// Instead of the conditions, one expression that is true or false, such as `msg.payload.t > 30`.
+    /// Instead of the conditions, one expression over `msg`, `payload` and `topic` that is true or false, such as
+    /// `payload.t > 30`.
     #[schemars(extend("x-widget" = "code", "x-language" = "rhai"))]
     expression: String,
     /// Seconds for which the condition must hold before the alarm is raised.
@@ -124,7 +125,7 @@ impl Rule {
                 Ok(None) => Err(vec![Problem::error("/conditions", "give a condition, or an expression")]),
                 Err(problems) => Err(problems),
             },
-            text => Script::compile_expression(text, &["msg"])
+            text => Script::compile_expression(text, &["msg", "payload", "topic"])
                 .map(|script| Condition::Expression(Box::new(script)))
                 .map_err(|error| vec![Problem::error("/expression", error.to_string())]),
         };
@@ -148,11 +149,14 @@ impl Rule {
     fn holds(&self, message: &Message, now_ms: i64) -> Result<Option<bool>, String> {
         match &self.condition {
             Condition::Tree(tree) => Ok(tree.holds(message, now_ms)),
-            Condition::Expression(script) => match script.call(&[message.to_value()]) {
-                Ok(Value::Null | Value::Undefined) => Ok(None),
-                Ok(value) => Ok(Some(value.is_truthy())),
-                Err(error) => Err(error.to_string()),
-            },
+            Condition::Expression(script) => {
+                let topic = message.get("topic").cloned().unwrap_or_default();
+                match script.call(&[message.to_value(), message.payload().clone(), topic]) {
+                    Ok(Value::Null | Value::Undefined) => Ok(None),
+                    Ok(value) => Ok(Some(value.is_truthy())),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
         }
     }
 

@@ -205,7 +205,7 @@ async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &FlowDocument) {
             tracing::warn!(node_id = %id, messages = left.len(), "removed node left messages behind");
         }
         for delivery in left {
-            finish(delivery.token, Outcome::Failed);
+            finish(delivery.token, Outcome::Lost);
         }
         shared.slots.write().remove(&id);
     }

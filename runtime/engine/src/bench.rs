@@ -9,10 +9,11 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use tidewire_model::flow::FlowDocument;
 use tidewire_model::Message;
+use tidewire_model::flow::FlowDocument;
 use tidewire_node_api::{
-    Batch, BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeDef, NodeError, NodeType, Registry, Role, Services,
+    Batch, BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeDef, NodeError, NodeType, Registry, Role,
+    Services,
 };
 use tokio::sync::Notify;
 
@@ -77,8 +78,9 @@ async fn deploy(engine: &Engine, nodes: Json) -> Result<(), crate::DeployError> 
 }
 
 fn chain(length: u64) -> Json {
-    let mut nodes: Vec<Json> =
-        (0..length).map(|i| json!({"id": format!("n{i}"), "type": "pass", "wires": [[format!("n{}", i + 1)]]})).collect();
+    let mut nodes: Vec<Json> = (0..length)
+        .map(|i| json!({"id": format!("n{i}"), "type": "pass", "wires": [[format!("n{}", i + 1)]]}))
+        .collect();
     nodes.push(json!({"id": format!("n{length}"), "type": "end", "wires": []}));
     nodes.into()
 }

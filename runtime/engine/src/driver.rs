@@ -31,6 +31,9 @@ const ACTIVATION: usize = 128;
 /// How long a removed node may go on with what is in its inbox.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Pause before messages are tried again that could not be dealt with now.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Waits between attempts to start a node that fails, doubling from the first to the second.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
@@ -53,11 +56,15 @@ pub struct Driver {
     /// The node starts work for each message rather than for each batch.
     work_per_message: bool,
     failures: u32,
+    /// Messages that are to be tried again, and when. Nothing else is taken before them.
+    held: Batch,
+    try_again: Option<tokio::time::Instant>,
 }
 
 enum Woken {
     Taken(Taken),
     Finished(Vec<Emission>),
+    TryAgain,
 }
 
 impl Driver {
@@ -80,6 +87,8 @@ impl Driver {
             spare: Vec::new(),
             work_per_message: false,
             failures: 0,
+            held: Batch::new(),
+            try_again: None,
         }
     }
 
@@ -115,6 +124,7 @@ impl Driver {
             self.flush().await;
             match self.wake().await {
                 Woken::Finished(emissions) => self.take_emissions(emissions),
+                Woken::TryAgain => self.try_again(),
                 Woken::Taken(Taken::Signal(signal)) => started = self.handle_signal(signal),
                 Woken::Taken(Taken::Messages) => started = self.activate(),
                 Woken::Taken(Taken::Stop(reason)) => break reason,
@@ -125,15 +135,33 @@ impl Driver {
     }
 
     async fn wake(&mut self) -> Woken {
-        let room = self.room();
+        let room = if self.held.is_empty() { self.room() } else { 0 };
+        let pause = self.try_again;
         let Driver { slot, batch, ordered, unordered, .. } = self;
-        poll_fn(|cx| {
+        let woken = poll_fn(|cx| {
             if let Some(emissions) = poll_work(ordered, unordered, cx) {
                 return Poll::Ready(Woken::Finished(emissions));
             }
             slot.inbox.poll_take(batch, room > 0, cx).map(Woken::Taken)
-        })
-        .await
+        });
+        match pause {
+            None => woken.await,
+            Some(at) => tokio::select! {
+                woken = woken => woken,
+                () = tokio::time::sleep_until(at) => Woken::TryAgain,
+            },
+        }
+    }
+
+    /// Puts what is to be tried again before everything else, once nothing is under way any more.
+    fn try_again(&mut self) {
+        if self.ordered.is_empty() && self.unordered.is_empty() {
+            self.try_again = None;
+            self.held.append(&mut self.batch);
+            std::mem::swap(&mut self.held, &mut self.batch);
+        } else {
+            self.try_again = Some(tokio::time::Instant::now() + RETRY);
+        }
     }
 
     /// How many more messages the node may be given at once.
@@ -279,6 +307,10 @@ impl Driver {
             match emission {
                 Emission::Emit { port, message, token } => self.outputs.push(port, message, token),
                 Emission::End { token, outcome } => finish(token, outcome),
+                Emission::Retry { message, token } => {
+                    self.held.push_back(Delivery::new(message, token));
+                    self.try_again.get_or_insert_with(|| tokio::time::Instant::now() + RETRY);
+                }
                 Emission::Error { error, token } => {
                     self.host.report(error);
                     finish(token, Outcome::Failed);
@@ -338,7 +370,7 @@ impl Driver {
     /// so that a late sender follows the new wiring.
     async fn drain(&mut self, reason: StopReason) {
         let until = Instant::now() + DRAIN;
-        while Instant::now() < until {
+        while Instant::now() < until && self.held.is_empty() {
             if self.batch.is_empty() {
                 match reason {
                     StopReason::Removed => match self.slot.inbox.close_if_empty() {
@@ -365,7 +397,8 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.shared.timers.cancel_all(self.host.instance());
-        self.slot.inbox.put_back(&mut self.batch);
+        self.held.append(&mut self.batch);
+        self.slot.inbox.put_back(&mut self.held);
         if self.outputs.pending() > 0 {
             *self.slot.unsent.lock() = Some(std::mem::take(&mut self.outputs));
         }

@@ -259,6 +259,24 @@ async fn a_stuck_node_delays_a_deploy_by_its_deadline_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_are_to_be_tried_again_keep_their_order_and_survive_a_deploy() {
+    let lab = Lab::new();
+    let flow = |version: i64| {
+        json!([
+            {"id": "in", "type": "source", "count": 3_000, "acked": true, "wires": [["a"]]},
+            {"id": "a", "type": "hesitant", "version": version, "wires": [["x"]]},
+            {"id": "x", "type": "sink", "wires": []}])
+    };
+    lab.deploy(flow(0)).await;
+    lab.wait_until("the first ones were refused", || lab.engine.stats().nodes.iter().any(|node| node.received > 0))
+        .await;
+    lab.deploy(flow(1)).await;
+    lab.wait_for("x", 3_000).await;
+    assert_eq!(lab.seen("x"), (0..3_000).collect::<Vec<i64>>());
+    lab.wait_until("all are acknowledged", || lab.acked("in") == 3_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_deploy_restarts_every_node_and_keeps_its_state() {
     let lab = Lab::new();
     let flow = json!([

@@ -54,6 +54,7 @@ pub struct Bench {
     host: BenchHost,
     started: bool,
     emitted: Vec<(usize, Message)>,
+    retried: Vec<Delivery>,
 }
 
 fn lock(world: &Arc<Mutex<World>>) -> MutexGuard<'_, World> {
@@ -100,7 +101,7 @@ impl Bench {
             credentials: HashMap::new(),
             services,
         };
-        Ok(Bench { node, host, started: false, emitted: Vec::new() })
+        Ok(Bench { node, host, started: false, emitted: Vec::new(), retried: Vec::new() })
     }
 
     /// Puts real or recording handles in place.
@@ -264,6 +265,8 @@ impl Bench {
                             token.finish(outcome);
                         }
                     }
+                    // The bench does not wait: a node that asks for a retry is tested with what it got.
+                    Emission::Retry { message, token } => self.retried.push(Delivery::new(message, token)),
                     Emission::Error { error, .. } => lock(&self.host.world).seen.errors.push(error),
                 }
             }
@@ -273,6 +276,11 @@ impl Bench {
     /// Messages sent since the last look, with their ports.
     pub fn take(&mut self) -> Vec<(usize, Message)> {
         std::mem::take(&mut self.emitted)
+    }
+
+    /// Messages the node wants to be given again, since the last look.
+    pub fn take_retried(&mut self) -> Vec<Delivery> {
+        std::mem::take(&mut self.retried)
     }
 
     /// Checks that exactly these payloads left on port 0 since the last look, and nothing on other ports.
@@ -454,9 +462,7 @@ impl Log for Nothing {
 }
 
 impl Subscription for Nothing {
-    fn next(
-        &mut self,
-    ) -> crate::handles::NextEvents<'_> {
+    fn next(&mut self) -> crate::handles::NextEvents<'_> {
         Box::pin(std::future::pending())
     }
 }

@@ -48,6 +48,9 @@ pub enum Emission {
     Emit { port: usize, message: Message, token: Option<Token> },
     /// This branch ends here, well or dropped on purpose.
     End { token: Option<Token>, outcome: Outcome },
+    /// Not now: the message comes again after a pause, before all that came after it. The node is given nothing else
+    /// meanwhile, so what is behind it waits too.
+    Retry { message: Message, token: Option<Token> },
     /// Report this; the branch failed.
     Error { error: NodeError, token: Option<Token> },
 }

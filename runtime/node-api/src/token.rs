@@ -15,6 +15,8 @@ pub enum Outcome {
     Dropped = 1,
     /// Lost to an error.
     Failed = 2,
+    /// Nobody said how it ended: whoever had it was cut off. The source should bring it again.
+    Lost = 3,
 }
 
 /// What a source wants to be told.
@@ -23,7 +25,8 @@ pub trait AckSink: Send + Sync {
     fn complete(&self, id: u64, outcome: Outcome);
 }
 
-/// One branch of a message that its source wants to acknowledge. A token that is merely dropped counts as failed.
+/// One branch of a message that its source wants to acknowledge. A token that is merely dropped counts as lost, never
+/// as done.
 pub struct Token(Option<Arc<Branches>>);
 
 struct Branches {
@@ -65,7 +68,8 @@ impl Branches {
             let outcome = match self.worst.load(Ordering::Relaxed) {
                 0 => Outcome::Done,
                 1 => Outcome::Dropped,
-                _ => Outcome::Failed,
+                2 => Outcome::Failed,
+                _ => Outcome::Lost,
             };
             self.sink.complete(self.id, outcome);
         }
@@ -75,7 +79,7 @@ impl Branches {
 impl Drop for Token {
     fn drop(&mut self) {
         if let Some(branches) = self.0.take() {
-            branches.end(Outcome::Failed);
+            branches.end(Outcome::Lost);
         }
     }
 }
@@ -114,9 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_token_counts_as_failed() {
+    fn a_dropped_token_counts_as_lost() {
         let seen = Arc::new(Seen::default());
         drop(Token::new(seen.clone(), 1));
-        assert_eq!(*seen.0.lock().unwrap(), [(1, Outcome::Failed)]);
+        assert_eq!(*seen.0.lock().unwrap(), [(1, Outcome::Lost)]);
     }
 }

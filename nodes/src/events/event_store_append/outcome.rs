@@ -8,7 +8,7 @@ use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{EventId, StreamName};
 use tidewire_model::message::Provenance;
 use tidewire_model::{Map, Message, Value};
-use tidewire_node_api::{Delivery, Emission, Feed, NodeError, Signal, Token};
+use tidewire_node_api::{Delivery, Emission, Feed, Signal, Token};
 
 const STORED: usize = 0;
 const REJECTED: usize = 1;
@@ -69,10 +69,10 @@ pub(super) fn emissions(
         .map(|pending| match results.next().unwrap_or(Err(AppendError::Closed)) {
             Ok(appended) => stored(pending, appended),
             Err(error) if error.is_retryable() => {
-                let text = error.to_string();
-                trouble = Some(text.clone());
-                let error = NodeError::new(text).with_code(code(&error)).on(pending.message);
-                Emission::Error { error, token: pending.token }
+                // The log does not take anything now. The message waits, and with it what comes after it; a source that
+                // wants an acknowledgement gets none before the event is on disk.
+                trouble = Some(error.to_string());
+                Emission::Retry { message: pending.message, token: pending.token }
             }
             Err(error) => {
                 let delivery = Delivery::new(pending.message, pending.token);

@@ -200,7 +200,7 @@ fn tokens_go_with_what_is_stored_and_fail_with_what_could_be_stored_later() {
     let all = emissions(vec![pending(1), pending(2), pending(3)], results, &watch);
     assert!(seen.0.lock().unwrap().is_empty(), "nothing ends before the emissions are sent");
     assert!(matches!(&all[0], Emission::Emit { port: 0, token: Some(_), .. }));
-    assert!(matches!(&all[1], Emission::Error { token: Some(_), .. }));
+    assert!(matches!(&all[1], Emission::Retry { token: Some(_), .. }));
     assert!(matches!(&all[2], Emission::Emit { port: 1, token: Some(_), .. }));
     drop(all);
     assert_eq!(seen.0.lock().unwrap().len(), 3);

@@ -236,7 +236,7 @@ impl Pump {
         let ended = std::mem::take(&mut *self.outcomes.ended.lock());
         for (number, outcome) in ended {
             let Some(under_way) = self.under_way.get_mut(&number) else { continue };
-            if outcome != Outcome::Failed {
+            if outcome < Outcome::Failed {
                 self.under_way.remove(&number);
             } else if under_way.attempts < ATTEMPTS_MAX {
                 under_way.failed = true;

@@ -12,9 +12,11 @@ pub enum AckOutcome {
     Dropped,
     /// It could not be processed.
     Failed,
+    /// Whoever had it was cut off. It is not acknowledged where the broker can deliver it again.
+    Lost,
 }
 
-/// The right, and duty, to say how the processing of one message ended. One that is merely dropped counts as failed.
+/// The right, and duty, to say how the processing of one message ended. One that is merely dropped counts as lost.
 pub struct Ack {
     shared: Option<Arc<Shared>>,
     epoch: u32,
@@ -48,7 +50,7 @@ impl Ack {
 
 impl Drop for Ack {
     fn drop(&mut self) {
-        self.report(AckOutcome::Failed);
+        self.report(AckOutcome::Lost);
     }
 }
 
@@ -65,6 +67,7 @@ pub(super) struct Slot {
     pub(super) exactly_once: bool,
     waiting: u32,
     failed: bool,
+    lost: bool,
 }
 
 /// Unacknowledged messages of one connection in the order of receipt.
@@ -86,7 +89,7 @@ impl Window {
 
     /// Notes a message that `takers` will complete; returns its index.
     pub(super) fn push(&mut self, packet_id: u16, exactly_once: bool, takers: u32) -> u64 {
-        self.slots.push_back(Slot { packet_id, exactly_once, waiting: takers, failed: false });
+        self.slots.push_back(Slot { packet_id, exactly_once, waiting: takers, failed: false, lost: false });
         self.first + self.slots.len() as u64 - 1
     }
 
@@ -105,12 +108,15 @@ impl Window {
         let Some(slot) = self.slot(completion.index) else { return false };
         slot.waiting = slot.waiting.saturating_sub(1);
         slot.failed |= completion.outcome == AckOutcome::Failed;
-        completion.outcome == AckOutcome::Failed
+        slot.lost |= completion.outcome == AckOutcome::Lost;
+        slot.failed || slot.lost
     }
 
     /// The oldest message if it may be acknowledged; with `failed_too` also when its processing failed.
-    pub(super) fn ready(&self, failed_too: bool) -> Option<Slot> {
-        self.slots.front().copied().filter(|slot| slot.waiting == 0 && (failed_too || !slot.failed))
+    /// With `lost_too` also when it was lost.
+    pub(super) fn ready(&self, failed_too: bool, lost_too: bool) -> Option<Slot> {
+        let may = |slot: &Slot| slot.waiting == 0 && (failed_too || !slot.failed) && (lost_too || !slot.lost);
+        self.slots.front().copied().filter(may)
     }
 
     /// Forgets the oldest message: it has been acknowledged.
@@ -145,11 +151,11 @@ mod tests {
         let mut window = Window::default();
         let (first, second) = (window.push(7, false, 1), window.push(8, false, 1));
         window.complete(done(&window, second));
-        assert!(window.ready(false).is_none(), "the older one is still being processed");
+        assert!(window.ready(false, false).is_none(), "the older one is still being processed");
         window.complete(done(&window, first));
-        assert_eq!(window.ready(false).map(|slot| slot.packet_id), Some(7));
+        assert_eq!(window.ready(false, false).map(|slot| slot.packet_id), Some(7));
         window.pop();
-        assert_eq!(window.ready(false).map(|slot| slot.packet_id), Some(8));
+        assert_eq!(window.ready(false, false).map(|slot| slot.packet_id), Some(8));
     }
 
     #[test]
@@ -157,9 +163,9 @@ mod tests {
         let mut window = Window::default();
         let index = window.push(7, false, 2);
         window.complete(done(&window, index));
-        assert!(window.ready(false).is_none());
+        assert!(window.ready(false, false).is_none());
         window.complete(done(&window, index));
-        assert!(window.ready(false).is_some());
+        assert!(window.ready(false, false).is_some());
     }
 
     #[test]
@@ -167,12 +173,15 @@ mod tests {
         let mut window = Window::default();
         let index = window.push(7, false, 1);
         assert!(window.complete(Completion { outcome: AckOutcome::Failed, ..done(&window, index) }));
-        assert!(window.ready(false).is_none());
-        assert!(window.ready(true).is_some());
+        assert!(window.ready(false, false).is_none());
+        assert!(window.ready(true, false).is_some());
+        assert!(window.complete(Completion { outcome: AckOutcome::Lost, ..done(&window, index) }));
+        assert!(window.ready(true, false).is_none());
+        assert!(window.ready(true, true).is_some());
         let stale = done(&window, 0);
         window.next_epoch();
         window.push(9, false, 1);
         window.complete(stale);
-        assert!(window.ready(true).is_none(), "a completion of the lost connection must not count");
+        assert!(window.ready(true, false).is_none(), "a completion of the lost connection must not count");
     }
 }

@@ -99,20 +99,6 @@ impl Connection {
         self.shared.command(Command::Connect);
     }
 
-    /// The client id that the broker sees.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked by the tests of the client"))]
-    #[must_use]
-    pub fn client_id(&self) -> &str {
-        &self.client_id
-    }
-
-    /// Whether the broker is there right now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked by the tests of the client"))]
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.shared.connected.load(Relaxed)
-    }
-
     /// Subscribes until the guard is dropped.
     #[must_use]
     pub fn subscribe(&self, subscription: Subscription, subscriber: Arc<dyn Subscriber>) -> SubscriptionGuard {
@@ -159,7 +145,10 @@ impl Connection {
     }
 
     /// Sends what is queued, says goodbye, and ends the thread: at most two seconds. Blocks.
-    #[cfg_attr(not(test), expect(dead_code, reason = "connections of nodes end when they are dropped; tests wait for the end"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "connections of nodes end when they are dropped; tests wait for the end")
+    )]
     pub fn close(mut self) {
         self.end();
     }

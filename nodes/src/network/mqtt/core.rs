@@ -256,7 +256,9 @@ impl<S: Sender> Core<S> {
     }
 
     fn on_completion(&mut self, completion: Completion) {
-        if self.window.complete(completion) && !self.acknowledges_failures() {
+        let lost = completion.outcome == AckOutcome::Lost;
+        let acknowledged = if lost { !self.settings.broker_keeps_session() } else { self.acknowledges_failures() };
+        if self.window.complete(completion) && !acknowledged {
             self.interrupt(Interruption::Redeliver);
         }
     }
@@ -269,7 +271,8 @@ impl<S: Sender> Core<S> {
     /// Acknowledges what is complete, oldest first, up to the first message that is not.
     fn acknowledge(&mut self) {
         let failed_too = self.acknowledges_failures();
-        while let Some(slot) = self.window.ready(failed_too) {
+        let lost_too = !self.settings.broker_keeps_session();
+        while let Some(slot) = self.window.ready(failed_too, lost_too) {
             if !self.sender.acknowledge(slot) {
                 return;
             }

@@ -83,8 +83,9 @@ impl AckSink for Answer {
             Outcome::Dropped => ack.complete(AckOutcome::Dropped),
             // Given up because the process ends, not because anything failed: the broker is told nothing, and delivers
             // the message again.
-            Outcome::Failed if self.closing.0.load(Ordering::Acquire) => std::mem::forget(ack),
+            Outcome::Failed | Outcome::Lost if self.closing.0.load(Ordering::Acquire) => std::mem::forget(ack),
             Outcome::Failed => ack.complete(AckOutcome::Failed),
+            Outcome::Lost => ack.complete(AckOutcome::Lost),
         }
     }
 }

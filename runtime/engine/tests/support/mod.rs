@@ -128,6 +128,7 @@ const NODES: &[NodeDef] = &[
     NodeDef::of::<Shy>(),
     NodeDef::of::<Later>(),
     NodeDef::of::<Stuck>(),
+    NodeDef::of::<Hesitant>(),
 ];
 
 /// Configuration of all test nodes.
@@ -272,6 +273,24 @@ impl Node for Later {
     }
 }
 
+/// Wants every message again that comes within the first second and a half of its first one.
+struct Hesitant(Option<i64>);
+node_type!(Hesitant, "hesitant", Pure, |_config| Hesitant(None));
+impl Node for Hesitant {
+    fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        let now = ctx.now_ms();
+        let first = *self.0.get_or_insert(now);
+        let token = ctx.take_token();
+        let emission = if now - first < 1_500 {
+            Emission::Retry { message, token }
+        } else {
+            Emission::Emit { port: 0, message, token }
+        };
+        ctx.spawn_ordered(ready(vec![emission]));
+        Ok(())
+    }
+}
+
 /// Never finishes what it starts.
 struct Stuck;
 node_type!(Stuck, "stuck", Pure, |_config| Stuck);
@@ -328,7 +347,7 @@ struct Acks((u64, String));
 
 impl AckSink for Acks {
     fn complete(&self, _id: u64, outcome: Outcome) {
-        if outcome != Outcome::Failed {
+        if outcome < Outcome::Failed {
             *ACKED.lock().unwrap().entry(self.0.clone()).or_default() += 1;
         }
     }
