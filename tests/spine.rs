@@ -2,9 +2,8 @@
 //! a device with its confirmation, and a notification in the vendor's own form.
 
 use serde_json::{Value as Json, json};
-use tidewire_tests::{Flow, Http, Mosquitto, Mqtt, Server, Vendor, flow, until};
-
-const TOKEN: &str = "o.KnownToVendor";
+use tidewire_tests::notify_lab::{NotifyLab, PUSHBULLET_TOKEN as TOKEN};
+use tidewire_tests::{Flow, Http, Mosquitto, Mqtt, Server, flow, until};
 
 fn document(broker: u16, vendor: &str) -> Flow {
     let append = json!({"stream": "thing-{{payload.id}}", "eventType": "reading-reported"});
@@ -33,7 +32,7 @@ fn document(broker: u16, vendor: &str) -> Flow {
         .node("notify", "notifier", notify, json!([[], []]))
 }
 
-async fn start(server: &Server, broker: u16, vendor: &Vendor) -> Http {
+async fn start(server: &Server, broker: u16, vendor: &NotifyLab) -> Http {
     let http = server.http().with("node-red-api-version", "v2");
     let flows = document(broker, &vendor.url).json();
     let body = json!({"flows": flows, "credentials": {"notify": {"token": TOKEN}}});
@@ -51,7 +50,7 @@ async fn event(http: &Http, event_type: &str) -> Json {
 }
 
 async fn run(server: &Server, broker: u16) {
-    let vendor = Vendor::start(TOKEN).await;
+    let vendor = NotifyLab::start().await;
     let http = start(server, broker, &vendor).await;
     let mut device = Mqtt::connect(broker, "valve").await;
     device.subscribe("garden/valve/set").await;
@@ -89,9 +88,9 @@ async fn run(server: &Server, broker: u16) {
     let push = &requests[0];
     assert_eq!((push.method.as_str(), push.path.as_str()), ("POST", "/v2/pushes"));
     assert_eq!(push.header("access-token"), Some(TOKEN));
-    let guid = push.body["guid"].as_str().unwrap().to_owned();
+    let guid = push.json()["guid"].as_str().unwrap().to_owned();
     assert!(!guid.is_empty());
-    assert_eq!(push.body, json!({"type": "note", "title": "Garden", "body": "Watering bed-1", "guid": guid}));
+    assert_eq!(push.json(), json!({"type": "note", "title": "Garden", "body": "Watering bed-1", "guid": guid}));
     let events = http.get("/api/events").await.text();
     assert!(!events.contains(TOKEN), "no secret in the log");
     assert!(device.pending().is_empty(), "the command was sent once");
@@ -137,7 +136,7 @@ async fn a_command_that_nobody_confirms_fails_in_the_open() {
 #[tokio::test]
 async fn a_refused_notification_shows_the_vendors_words_and_waits() {
     let server = Server::with().start().await;
-    let vendor = Vendor::start(TOKEN).await;
+    let vendor = NotifyLab::start().await;
     let notify = json!({"channel": "pushbullet", "title": "t", "message": "m", "baseUrl": vendor.url});
     let flows = Flow::new().node("notify", "notifier", notify, json!([[], []])).json();
     let http = server.http().with("node-red-api-version", "v2");
@@ -149,6 +148,6 @@ async fn a_refused_notification_shows_the_vendors_words_and_waits() {
 
     http.post("/flows", &deploy(TOKEN)).await.expect(200);
     event(&http, "tidewire.notification.sent").await;
-    let guids: Vec<String> = vendor.requests().iter().map(|request| request.body["guid"].to_string()).collect();
+    let guids: Vec<String> = vendor.requests().iter().map(|request| request.json()["guid"].to_string()).collect();
     assert_eq!(guids.first(), guids.last(), "the same notification, not a new one");
 }

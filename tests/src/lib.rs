@@ -18,7 +18,6 @@ pub mod notify_lab;
 pub mod port;
 pub mod server;
 pub mod socket;
-pub mod vendor;
 pub mod wait;
 
 pub use flow::Flow;
@@ -28,5 +27,4 @@ pub use mosquitto::Mosquitto;
 pub use mqtt::Mqtt;
 pub use server::Server;
 pub use socket::Socket;
-pub use vendor::Vendor;
 pub use wait::{PATIENCE, until, until_within};

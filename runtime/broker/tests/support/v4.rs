@@ -32,11 +32,10 @@ impl V4 {
         let (came, mut incoming) = unbounded_channel();
         let task = tokio::spawn(async move {
             while let Ok(event) = events.poll().await {
-                if let Event::Incoming(packet) = event {
-                    if came.send(packet).is_err() {
+                if let Event::Incoming(packet) = event
+                    && came.send(packet).is_err() {
                         return;
                     }
-                }
             }
         });
         match timeout(SOON, incoming.recv()).await.unwrap() {
