@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -49,6 +50,7 @@ pub struct Server {
     data: PathBuf,
     arguments: Vec<String>,
     output: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
     pub http_port: u16,
     pub mqtt_port: u16,
     /// From the start of the process to its first readiness.
@@ -120,8 +122,8 @@ impl Options {
             arguments.extend(["--flows".to_owned(), path.display().to_string()]);
         }
         let output = Arc::new(Mutex::new(String::new()));
-        let child = spawn(&arguments, folder.path(), &output);
-        Server { child, folder, data, arguments, output, http_port, mqtt_port, startup: Duration::ZERO }
+        let (child, readers) = spawn(&arguments, folder.path(), &output);
+        Server { child, folder, data, arguments, output, readers, http_port, mqtt_port, startup: Duration::ZERO }
     }
 
     /// Starts and waits until it is ready.
@@ -138,11 +140,12 @@ impl Options {
     pub fn start_in_vain(self) -> (ExitStatus, String) {
         let mut server = self.prepare();
         let status = server.wait_exit(PATIENCE);
+        server.readers.drain(..).for_each(|reader| reader.join().unwrap());
         (status, server.output())
     }
 }
 
-fn spawn(arguments: &[String], folder: &Path, output: &Arc<Mutex<String>>) -> Child {
+fn spawn(arguments: &[String], folder: &Path, output: &Arc<Mutex<String>>) -> (Child, Vec<JoinHandle<()>>) {
     let mut child = Command::new(binary())
         .args(arguments)
         .current_dir(folder)
@@ -152,12 +155,11 @@ fn spawn(arguments: &[String], folder: &Path, output: &Arc<Mutex<String>>) -> Ch
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
-    collect(child.stdout.take().unwrap(), output);
-    collect(child.stderr.take().unwrap(), output);
-    child
+    let readers = vec![collect(child.stdout.take().unwrap(), output), collect(child.stderr.take().unwrap(), output)];
+    (child, readers)
 }
 
-fn collect(from: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
+fn collect(from: impl Read + Send + 'static, output: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let output = Arc::clone(output);
     std::thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
@@ -165,7 +167,7 @@ fn collect(from: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
             output.push_str(&line);
             output.push('\n');
         }
-    });
+    })
 }
 
 impl Server {
@@ -249,7 +251,7 @@ impl Server {
             arguments.drain(at..at + 2);
         }
         self.output.lock().unwrap().clear();
-        self.child = spawn(&arguments, self.folder.path(), &self.output);
+        (self.child, self.readers) = spawn(&arguments, self.folder.path(), &self.output);
         self.wait_ready().await;
     }
 
