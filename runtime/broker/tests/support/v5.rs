@@ -36,9 +36,10 @@ impl V5 {
         let task = tokio::spawn(async move {
             while let Ok(event) = events.poll().await {
                 if let Event::Incoming(packet) = event
-                    && came.send(packet).is_err() {
-                        return;
-                    }
+                    && came.send(packet).is_err()
+                {
+                    return;
+                }
             }
         });
         match timeout(SOON, incoming.recv()).await.unwrap() {
