@@ -1,0 +1,46 @@
+/* Made by npm run gen: do not edit. */
+
+/**
+ * One page of a list.
+ */
+export interface List10 {
+items: {
+rev: string
+kind: string
+author: string
+/**
+ * Milliseconds since 1970.
+ */
+time: number
+position: number
+/**
+ * Difference of two flow documents. Every node of either document is in exactly one list, or untouched.
+ */
+diff: {
+added: string[]
+removed: string[]
+/**
+ * Behaves differently now: a property, its flow, its being switched off, or a config node it uses changed.
+ */
+changed: string[]
+/**
+ * Only its outgoing wires changed.
+ */
+rewired: string[]
+/**
+ * Only its looks changed: place, size, label, icon, group, documentation.
+ */
+moved: string[]
+}
+/**
+ * Only when one deploy is asked for.
+ */
+flows?: {
+[k: string]: unknown
+}
+}[]
+/**
+ * Give it back as `cursor` to get the next page; null at the end.
+ */
+next?: (string | null)
+}

@@ -1,0 +1,27 @@
+/* Made by npm run gen: do not edit. */
+
+/**
+ * A node's counters.
+ */
+export interface NodeLive {
+in: number
+out: number[]
+/**
+ * Messages per second, in and out.
+ */
+rate: number
+errors: number
+queue: number
+last?: ({
+value: unknown
+topic?: (string | null)
+/**
+ * Milliseconds since 1970.
+ */
+time: number
+} | null)
+/**
+ * Recent numeric values, oldest first.
+ */
+ring?: (number[] | null)
+}

@@ -1,0 +1,18 @@
+/* Made by npm run gen: do not edit. */
+
+/**
+ * Where one event was stored.
+ */
+export interface StoredEvent {
+id?: (string | null)
+stream: string
+position: number
+/**
+ * Version of the stream after it.
+ */
+version: number
+/**
+ * It had been stored before under the same id.
+ */
+deduplicated: boolean
+}

@@ -1,0 +1,35 @@
+/* Made by npm run gen: do not edit. */
+
+/**
+ * Sends events of the event log as messages.
+ * 
+ * `topic` is the stream, `payload` the data, and `event` the envelope: `id`, `type`, `subject`, `stream`, `time`,
+ * `position`, `version` and what is known of its cause. Events that were in the log before the start are sent first when
+ * *start* says so; they are marked `event.replayed`, and effects such as notifications are withheld for them.
+ * 
+ * With a *durable* name the node goes on after a restart where it stood, whatever *start* says: each event is sent until
+ * the nodes behind have dealt with it (at least once). An event on which they fail is sent three times, then skipped with
+ * an error.
+ */
+export interface EventStoreInConfig {
+/**
+ * Only this stream; `*` stands for anything. Empty: all.
+ */
+stream?: string
+/**
+ * Only streams of this category: what stands before the first `-`, such as `thing`. Empty: all.
+ */
+category?: string
+/**
+ * Only events of these types. Empty: all.
+ */
+eventTypes?: (string[] | string | null)
+/**
+ * `now`, `beginning`, `checkpoint` (where the durable name stands, else the beginning), a position, or a time.
+ */
+start?: (string | number | boolean | null)
+/**
+ * Name under which the node's place in the log is kept. Empty: the place is not kept.
+ */
+durable?: string
+}
