@@ -79,7 +79,10 @@ async fn node_red_clients_get_debug_status_and_deploys() {
     assert_eq!((&data["id"], &data["msg"], &data["format"]), (&json!("debug"), &json!("hello"), &json!("string[5]")));
 
     server.http().post("/debug/debug/disable", &json!({})).await.expect(201);
+    let mut tap = Socket::open(&server, "/api/taps?nodes=debug").await;
     server.http().post("/api/nodes/start/send", &json!({"payload": "unseen"})).await.expect(202);
+    // The switch goes ahead of messages that are still on their way.
+    tap.find("the muted message", |frame| (frame["msg"]["payload"] == "unseen").then_some(())).await;
     server.http().post("/debug/debug/enable", &json!({})).await.expect(200);
     server.http().post("/api/nodes/start/send", &json!({"payload": "seen"})).await.expect(202);
     let data = comms.find("the next debug message", |frame| entries(frame, "debug").into_iter().next()).await;
