@@ -1,4 +1,5 @@
 // Makes TypeScript types from the JSON Schemas in ../schemas: npm run gen. Writes src/gen/*.ts, one file per schema.
+// With --check it writes nothing and fails when a file is not what it would write.
 
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -23,6 +24,8 @@ if (!files.length) {
   console.error(`no JSON Schema in ${from}: write them first with make gen`);
   process.exit(1);
 }
+const check = process.argv.includes('--check');
+const stale = [];
 await mkdir(to, { recursive: true });
 for (const file of files.sort()) {
   const name = basename(file, '.json').replace(/\.schema$/, '');
@@ -32,6 +35,12 @@ for (const file of files.sort()) {
     additionalProperties: false,
     format: false,
   });
-  await writeFile(join(to, `${name.replaceAll(/[^\w.-]+/g, '-')}.ts`), text);
+  const path = join(to, `${name.replaceAll(/[^\w.-]+/g, '-')}.ts`);
+  if (!check) await writeFile(path, text);
+  else if ((await readFile(path, 'utf8').catch(() => '')) !== text) stale.push(basename(path));
+}
+if (stale.length) {
+  console.error(`not up to date: ${stale.join(', ')}; run npm run gen and commit the result`);
+  process.exit(1);
 }
 console.log(`${files.length} files in src/gen`);

@@ -114,7 +114,11 @@ class View {
     if (!area) return this.set(0, 0, 1);
     const small = (this.width - 100) / area.w >= 0.8 && (this.height - 100) / area.h >= 0.8;
     if (small) this.fit(0, 0.8);
-    else this.set(48 - area.x, 48 - area.y, 1);
+    else {
+      // As wide as it goes while cards still show their live row.
+      const zoom = Math.max(0.8, Math.min(1, (this.width - 48) / area.w));
+      this.set(24 - area.x * zoom, 24 - area.y * zoom, zoom);
+    }
   }
 
   /** Brings a node into sight. */
