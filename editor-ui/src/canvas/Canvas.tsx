@@ -121,7 +121,7 @@ function Inner({ onAction, onDropped }: Props) {
       <WireHint />
       <EmptyHint />
       <Controls />
-      {ready === activeFlow && ready !== '' && <span data-testid="canvas-ready" hidden />}
+      {ready === activeFlow && ready !== '' && <span className="ready-mark" data-testid="canvas-ready" aria-hidden="true" />}
     </div>
   );
 }

@@ -66,7 +66,7 @@ export function NodeList() {
         <NodeRow key={node.id} node={node} selected={selection.has(node.id)} problem={marks.get(node.id)?.[0]?.text ?? ''} />
       ))}
       {nodes.length === 0 && <Empty title="An empty flow">Add nodes from the palette below, or import a flow.</Empty>}
-      {painted && <span data-testid="canvas-ready" hidden />}
+      {painted && <span className="ready-mark" data-testid="canvas-ready" aria-hidden="true" />}
     </div>
   );
 }
