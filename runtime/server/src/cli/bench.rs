@@ -47,14 +47,14 @@ fn wanted(names: &[String], group: &[&str]) -> bool {
 fn measure(folder: &std::path::Path, names: &[String]) -> Result<Vec<Value>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut figures = Vec::new();
-    if wanted(names, &["append", "read"]) {
-        for row in runtime.block_on(tidewire_log::bench::run(folder))? {
-            figures.push(serde_json::to_value(row)?);
-        }
-    }
     if wanted(names, &["hop", "fanout", "deploy", "idle"]) {
         for figure in runtime.block_on(engine_figures(folder))? {
             figures.push(serde_json::to_value(figure)?);
+        }
+    }
+    if wanted(names, &["append", "read"]) {
+        for row in runtime.block_on(tidewire_log::bench::run(folder))? {
+            figures.push(serde_json::to_value(row)?);
         }
     }
     Ok(figures)
