@@ -20,7 +20,15 @@ pub(crate) struct MqttBroker {
     settings: ConnectionSettings,
     auto_connect: bool,
     link: Arc<BrokerLink>,
+    /// Messages dropped so far, in and out, as they were told of.
+    told: (u64, u64),
 }
+
+/// How often the node looks whether messages were dropped.
+const LOOK_EVERY_MS: i64 = 10_000;
+
+/// Key of the timer for that.
+const LOOK: u64 = 0;
 
 /// The node tells itself that all nodes of the deploy have started.
 struct AllThere;
@@ -43,7 +51,22 @@ impl NodeType for MqttBroker {
     fn build(config: MqttBrokerConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
         let (settings, version_5) = config.settings().map_err(BuildError)?;
         let link = Arc::new(BrokerLink::new(version_5, config.is_local()));
-        Ok(MqttBroker { settings, auto_connect: config.auto_connect(), link })
+        Ok(MqttBroker { settings, auto_connect: config.auto_connect(), link, told: (0, 0) })
+    }
+}
+
+impl MqttBroker {
+    /// Tells of messages that were dropped since the last look. QoS 0 allows it; silence would not be fair.
+    fn tell_drops(&mut self, ctx: &Ctx<'_>) {
+        let Some((came, went)) = self.link.connection().map(|connection| connection.dropped()) else { return };
+        let (lost_in, lost_out) = (came.saturating_sub(self.told.0), went.saturating_sub(self.told.1));
+        if lost_in > 0 {
+            ctx.warn(format!("{lost_in} messages of QoS 0 were dropped: the flow is slower than they come in"));
+        }
+        if lost_out > 0 {
+            ctx.warn(format!("{lost_out} messages of QoS 0 were dropped: the broker was not there to take them"));
+        }
+        self.told = (came, went);
     }
 }
 
@@ -54,6 +77,8 @@ impl Node for MqttBroker {
         self.link.open(self.settings.clone()).map_err(|error| NodeError::new(error.to_string()))?;
         // A broker delivers what it kept for the session at once: the nodes that want it must have subscribed by then.
         ctx.feed().signal(Signal::Own(Box::new(AllThere)));
+        self.told = (0, 0);
+        ctx.set_timer(LOOK, ctx.now_ms() + LOOK_EVERY_MS);
         Ok(())
     }
 
@@ -62,11 +87,14 @@ impl Node for MqttBroker {
         Ok(())
     }
 
-    fn signal(&mut self, signal: Signal, _ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        if let Signal::Own(own) = signal
-            && own.is::<AllThere>()
-        {
-            self.link.all_there(self.auto_connect);
+    fn signal(&mut self, signal: Signal, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        match signal {
+            Signal::Own(own) if own.is::<AllThere>() => self.link.all_there(self.auto_connect),
+            Signal::Timer(LOOK) => {
+                self.tell_drops(ctx);
+                ctx.set_timer(LOOK, ctx.now_ms() + LOOK_EVERY_MS);
+            }
+            _ => {}
         }
         Ok(())
     }

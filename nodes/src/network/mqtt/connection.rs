@@ -129,6 +129,13 @@ impl Connection {
         }
     }
 
+    /// Messages of QoS 0 that were given up so far: for a slow subscriber, and while the broker was away.
+    #[must_use]
+    pub fn dropped(&self) -> (u64, u64) {
+        let counters = &self.shared.counters;
+        (counters.dropped_in.load(Relaxed), counters.dropped_out.load(Relaxed))
+    }
+
     /// What passed so far.
     #[cfg_attr(not(test), expect(dead_code, reason = "shown nowhere yet; the tests of the client look at it"))]
     #[must_use]
