@@ -41,12 +41,12 @@ pub async fn apply(
     restart: &HashSet<NodeId>,
 ) -> Vec<Problem> {
     let order = start_order(shared, new);
+    let changed: HashSet<&NodeId> = diff.changed.iter().chain(restart).collect();
     let mut starting = Vec::new();
     let mut replaced = Vec::new();
     for node in order.iter().filter_map(|id| new.get(id.as_str())) {
         let existing = shared.slot(node.id().as_str());
-        let touched = diff.changed.contains(node.id()) || restart.contains(node.id());
-        if existing.is_some() && !touched {
+        if existing.is_some() && !changed.contains(node.id()) {
             continue;
         }
         let built = build(shared, node);
@@ -61,19 +61,19 @@ pub async fn apply(
         }
     }
     let problems = starting.iter().filter_map(|node| node.built.problem.clone()).collect();
-    for node in &starting {
-        shared.slots.write().insert(node.slot.facts().id.clone(), node.slot.clone());
-    }
-    let tables = tables(shared, new);
+    let fresh: HashSet<NodeId> = starting.iter().map(|node| node.slot.facts().id.clone()).collect();
+    shared.slots.write().extend(starting.iter().map(|node| (node.slot.facts().id.clone(), node.slot.clone())));
+    let (own, others): (Vec<_>, Vec<_>) =
+        tables(shared, new).into_iter().partition(|(slot, _)| fresh.contains(&slot.facts().id));
     // Sources first, so that whoever waits on a full inbox still finds it being read.
     for (slot, facts) in replaced.into_iter().rev() {
         stop(&slot, StopReason::Replaced, STOP).await;
         slot.set_facts(facts);
     }
-    rewire_slots(shared, tables, |id| starting.iter().any(|node| node.slot.facts().id == *id));
+    rewire(own);
     start(shared, starting);
     // Only now: a new target is running before the first message is led to it.
-    rewire_slots(shared, self::tables(shared, new), |_| true);
+    rewire(others);
     remove(shared, old, new).await;
     problems
 }
@@ -128,10 +128,9 @@ fn tables(shared: &Shared, document: &FlowDocument) -> Vec<(Arc<Slot>, OutTable)
     tables
 }
 
-fn rewire_slots(shared: &Shared, tables: Vec<(Arc<Slot>, OutTable)>, which: impl Fn(&NodeId) -> bool) {
-    let _ = shared;
+fn rewire(tables: Vec<(Arc<Slot>, OutTable)>) {
     for (slot, table) in tables {
-        if which(&slot.facts().id) && !same(&slot.table.load(), &table) {
+        if !same(&slot.table.load(), &table) {
             slot.rewire(table);
         }
     }
@@ -171,7 +170,7 @@ fn start(shared: &Arc<Shared>, starting: Vec<Starting>) {
         .collect();
     // No task runs before all nodes have started: what a node signals to itself while it starts finds the others there.
     for (driver, started) in started {
-        let slot = driver.slot().clone();
+        let slot = driver.slot.clone();
         let task = shared.runtime.spawn(driver.run(started));
         *slot.task.lock() = Some(task);
     }

@@ -43,7 +43,7 @@ pub type Build = Arc<dyn Fn() -> Result<Box<dyn Node>, String> + Send + Sync>;
 /// Everything the task holds. When it goes, in whatever way, what it had taken and not finished goes back to the slot.
 pub struct Driver {
     shared: Arc<Shared>,
-    slot: Arc<Slot>,
+    pub slot: Arc<Slot>,
     host: NodeHost,
     node: Option<Box<dyn Node>>,
     build: Build,
@@ -92,10 +92,6 @@ impl Driver {
         }
     }
 
-    pub fn slot(&self) -> &Arc<Slot> {
-        &self.slot
-    }
-
     /// Shows why the node is only a stand-in.
     pub fn show_problem(&mut self, text: &str) {
         self.failed(text.to_owned());
@@ -103,13 +99,17 @@ impl Driver {
 
     /// Calls `start`, so that a deploy knows at once whether the node came up.
     pub fn start(&mut self) -> Result<(), String> {
-        let state = self.slot.state.lock().take();
-        let result = self.attempt(|node, ctx| node.start(state, ctx));
-        match result {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.failed(error.text)),
-            Err(panic) => Err(self.failed(panic)),
-        }
+        // Kept until a start goes well: one that fails is tried again, with the same state.
+        let state = self.slot.state.lock().clone();
+        let text = match self.attempt(|node, ctx| node.start(state, ctx)) {
+            Ok(Ok(())) => {
+                *self.slot.state.lock() = None;
+                return Ok(());
+            }
+            Ok(Err(error)) => error.text,
+            Err(panic) => panic,
+        };
+        Err(self.failed(text))
     }
 
     /// The task. `started` says whether [`Driver::start`] went well.

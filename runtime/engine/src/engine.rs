@@ -170,7 +170,8 @@ impl Engine {
         let _deploying = self.0.deploying.lock().await;
         let Some(flows) = record::last(self.0.shared.services.log.as_ref()).await? else { return Ok(None) };
         let rev = flows.rev.clone();
-        self.replace(flows, HashSet::new()).await;
+        let diff = FlowDiff::between(&self.flows().document, &flows.document);
+        self.replace(flows, &diff, &HashSet::new()).await;
         Ok(Some(rev))
     }
 
@@ -202,22 +203,22 @@ impl Engine {
         let restart = restarted(request.kind, &document, &diff, request.touched);
         let flows = record::append(&self.0.shared, &current, document, request.kind, &diff, &request.author).await?;
         let rev = flows.rev.clone();
-        let problems = self.replace(flows, restart).await;
+        let problems = self.replace(flows, &diff, &restart).await;
         self.0.shared.observers.tell(Observation::Deployed { rev: rev.clone(), diff: diff.clone() });
         tracing::info!(rev, author = request.author, kind = request.kind.as_str(), "flows deployed");
         Ok(Deployed { rev, diff, problems })
     }
 
-    async fn replace(&self, flows: Flows, restart: HashSet<NodeId>) -> Vec<Problem> {
+    /// Puts other flows in force; `diff` leads to them from those that are.
+    async fn replace(&self, flows: Flows, diff: &FlowDiff, restart: &HashSet<NodeId>) -> Vec<Problem> {
         let old = self.flows().document;
-        let diff = FlowDiff::between(&old, &flows.document);
         self.0.shared.revision.store(flows.number, Ordering::Relaxed);
         let new = flows.document.clone();
         self.0.flows.store(Arc::new(flows));
         if !self.running() {
             return Vec::new();
         }
-        apply::apply(&self.0.shared, &old, &new, &diff, &restart).await
+        apply::apply(&self.0.shared, &old, &new, diff, restart).await
     }
 
     /// The document in force.

@@ -78,6 +78,23 @@ async fn replacing_a_node_under_load_keeps_its_inbox_and_its_state() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_successor_that_starts_at_the_third_attempt_still_gets_the_state() {
+    let lab = Lab::new();
+    let flow = |failures: i64| {
+        json!([
+            {"id": "count", "type": "count", "every": failures, "wires": [["x"]]},
+            {"id": "x", "type": "sink", "wires": []}])
+    };
+    lab.deploy(flow(0)).await;
+    lab.send_numbers("count", 0..3).await;
+    lab.wait_for("x", 3).await;
+    lab.deploy(flow(2)).await;
+    lab.send_numbers("count", 0..1).await;
+    lab.wait_for("x", 4).await;
+    assert_eq!(lab.seen("x"), [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn removing_a_node_works_off_its_inbox_and_follows_the_new_wiring() {
     let lab = Lab::new();
     let through = |middle: &str| {
@@ -168,7 +185,7 @@ async fn a_node_that_cannot_be_built_or_started_does_not_stop_the_others() {
         .deploy(json!([
             {"id": "bad", "type": "count", "version": "not a number", "wires": []},
             {"id": "future", "type": "from the future", "wires": []},
-            {"id": "shy", "type": "shy", "wires": [["x"]]},
+            {"id": "shy", "type": "count", "every": 2, "wires": [["x"]]},
             {"id": "a", "type": "pass", "wires": [["x", "bad", "future", "shy"]]},
             {"id": "x", "type": "sink", "wires": []}]))
         .await;

@@ -125,7 +125,6 @@ const NODES: &[NodeDef] = &[
     NodeDef::of::<Panics>(),
     NodeDef::of::<Gate>(),
     NodeDef::of::<Countdown>(),
-    NodeDef::of::<Shy>(),
     NodeDef::of::<Later>(),
     NodeDef::of::<Stuck>(),
     NodeDef::of::<Hesitant>(),
@@ -181,10 +180,15 @@ impl Node for Sink {
     }
 }
 
-struct Count(i64);
-node_type!(Count, "count", Stateful, |_config| Count(0));
+/// Counts messages, over its restarts; `every` says how often it fails to start first.
+struct Count(i64, i64);
+node_type!(Count, "count", Stateful, |config| Count(0, config.every));
 impl Node for Count {
     fn start(&mut self, state: Option<State>, _ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        self.1 -= 1;
+        if self.1 >= 0 {
+            return Err(NodeError::new("not yet"));
+        }
         if let Some(state) = state {
             self.0 = i64::from_le_bytes(state.data[..].try_into().unwrap());
         }
@@ -240,21 +244,6 @@ impl Node for Countdown {
         let number = message.payload().as_i64().unwrap();
         message.set_payload(number - 1);
         ctx.emit(usize::from(number == 0), message);
-        Ok(())
-    }
-}
-
-/// Starts at the third attempt.
-struct Shy(u32);
-node_type!(Shy, "shy", Pure, |_config| Shy(0));
-impl Node for Shy {
-    fn start(&mut self, _state: Option<State>, _ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        self.0 += 1;
-        if self.0 < 3 { Err(NodeError::new("not yet")) } else { Ok(()) }
-    }
-
-    fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        ctx.emit(0, message);
         Ok(())
     }
 }
