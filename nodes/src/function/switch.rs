@@ -199,7 +199,7 @@ impl Switch {
     fn release(&mut self, held: Vec<Held>, ctx: &mut Ctx<'_>) {
         if !self.repair {
             for Held { message, token } in held {
-                ctx.begin(token);
+                ctx.begin(token, &message);
                 self.route(message, ctx);
                 ctx.end(Ok(()));
             }
@@ -210,7 +210,7 @@ impl Switch {
             held.into_iter().map(|held| (self.matches(&held.message, now_ms), held)).collect();
         let mut numbering = groups::Numbering::new(self.tests.len(), routed.iter().map(|(ports, _)| ports.as_slice()));
         for (ports, Held { message, token }) in routed {
-            ctx.begin(token);
+            ctx.begin(token, &message);
             if ports.is_empty() {
                 ctx.drop_message();
             }

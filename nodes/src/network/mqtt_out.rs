@@ -114,7 +114,7 @@ impl MqttOut {
         ctx: &mut Ctx<'_>,
     ) -> Option<Outgoing> {
         if let Some(action) = message.get("action").and_then(Value::as_str) {
-            ctx.begin(token);
+            ctx.begin(token, message);
             let result = self.act(action, message);
             ctx.end(result);
             return None;
@@ -125,7 +125,7 @@ impl MqttOut {
                 Some(outgoing)
             }
             Err(unfit) => {
-                ctx.begin(token);
+                ctx.begin(token, message);
                 if let Unfit::Topic(topic) = unfit {
                     ctx.warn(format!("Invalid topic specified: {topic}"));
                 }

@@ -91,7 +91,7 @@ impl Operand {
     /// Called when the node starts: environment variables are read now and stay as they are.
     pub(crate) fn start(&mut self, ctx: &Ctx<'_>) {
         if let Operand::Env(text) = self {
-            *self = Operand::Const(Value::from(environment(text, |name| ctx.env(name))));
+            *self = Operand::Const(environment(text, |name| ctx.env(name)));
         }
     }
 
@@ -156,17 +156,22 @@ fn bytes(value: &Json, at: &str) -> Result<Bytes, Problem> {
     }
 }
 
-/// `X` is a variable, `${X}` too, `a${X}b` text with variables; what is not set is empty.
-pub(crate) fn environment(text: &str, get: impl Fn(&str) -> Option<String>) -> String {
+/// `X` is a variable, `${X}` too: its value as it is. `a${X}b` is text with variables. What is not set is empty text.
+pub(crate) fn environment(text: &str, get: impl Fn(&str) -> Option<Value>) -> Value {
+    let unset = || Value::from("");
     if !text.contains("${") {
-        return get(text.trim()).unwrap_or_default();
+        return get(text.trim()).unwrap_or_else(unset);
+    }
+    let whole = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    if let Some(name) = whole.filter(|name| !name.contains("${")) {
+        return get(name).unwrap_or_else(unset);
     }
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, after)) = rest.split_once("${") {
         out.push_str(before);
         match after.split_once('}') {
             Some((name, after)) => {
-                out.push_str(&get(name).unwrap_or_default());
+                out.push_str(&get(name).as_ref().map(|value| super::coerce::text(value).into_owned()).unwrap_or_default());
                 rest = after;
             }
             None => {
@@ -176,7 +181,7 @@ pub(crate) fn environment(text: &str, get: impl Fn(&str) -> Option<String>) -> S
         }
     }
     out.push_str(rest);
-    out
+    Value::from(out)
 }
 
 #[cfg(test)]
@@ -218,11 +223,11 @@ mod tests {
 
     #[test]
     fn environment_variables_stand_alone_or_in_text() {
-        let get = |name: &str| (name == "A").then(|| "1".to_owned());
-        assert_eq!(environment("A", get), "1");
-        assert_eq!(environment("${A}", get), "1");
-        assert_eq!(environment("x${A}y${B}z", get), "x1yz");
-        assert_eq!(environment("B", get), "");
-        assert_eq!(environment("a${A", get), "a${A");
+        let get = |name: &str| (name == "A").then(|| Value::from("1"));
+        assert_eq!(environment("A", get), Value::from("1"));
+        assert_eq!(environment("${A}", get), Value::from("1"));
+        assert_eq!(environment("x${A}y${B}z", get), Value::from("x1yz"));
+        assert_eq!(environment("B", get), Value::from(""));
+        assert_eq!(environment("a${A", get), Value::from("a${A"));
     }
 }

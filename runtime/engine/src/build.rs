@@ -31,6 +31,7 @@ pub fn facts_of(node: &FlowNode) -> NodeFacts {
         type_name: node.type_name().into(),
         name: node.name().into(),
         flow: node.flow().map_or_else(|| NodeId::from("global"), NodeId::from),
+        alias: None,
     }
 }
 

@@ -14,8 +14,7 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tidewire_model::Value;
 use tidewire_node_api::ctx::Spawned;
 use tidewire_node_api::{
-    Batch, Ctx, Delivery, Emission, Host, Kind, Node, NodeError, Outcome, Outputs, Signal, State, Status, StopReason,
-    Work,
+    Batch, Ctx, Delivery, Emission, Host, Kind, Node, NodeError, Outputs, Signal, State, Status, StopReason, Work,
 };
 
 use crate::host::NodeHost;
@@ -129,6 +128,7 @@ impl Driver {
                 Woken::Taken(Taken::Messages) => started = self.activate(),
                 Woken::Taken(Taken::Stop(reason)) => break reason,
             }
+            self.shared.keeper.wait_room().await;
             tokio::task::consume_budget().await;
         };
         self.wind_down(reason).await;
@@ -236,7 +236,7 @@ impl Driver {
 
     fn handle_signal(&mut self, signal: Signal) -> bool {
         let result = self.attempt(|node, ctx| {
-            ctx.begin(None);
+            ctx.begin_signal();
             let result = node.signal(signal, ctx);
             ctx.end(result);
         });
@@ -264,7 +264,7 @@ impl Driver {
 
     fn crashed(&mut self, panic: String) {
         tracing::error!(node_id = %self.host.facts().id, panic, "node panicked, building it anew");
-        self.host.report(NodeError::new(format!("the node crashed and is started again: {panic}")));
+        self.host.report(NodeError::new(format!("the node crashed and is started again: {panic}")), None);
         self.shared.timers.cancel_all(self.host.instance());
         self.node = None;
     }
@@ -311,9 +311,10 @@ impl Driver {
                     self.held.push_back(Delivery::new(message, token));
                     self.try_again.get_or_insert_with(|| tokio::time::Instant::now() + RETRY);
                 }
-                Emission::Error { error, token } => {
-                    self.host.report(error);
-                    finish(token, Outcome::Failed);
+                Emission::Error { error, token } => self.host.report(error, token),
+                Emission::Finish { deferred, outcome } => {
+                    let mut ctx = Ctx::new(&self.host, &mut self.outputs, &mut self.spawned);
+                    ctx.finish(deferred, outcome);
                 }
             }
         }

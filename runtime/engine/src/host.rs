@@ -4,13 +4,20 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tidewire_model::{Map, Value};
-use tidewire_node_api::{DebugEntry, Feed, Host, Level, NodeError, NodeFacts, Services, Status};
+use bytes::Bytes;
+use compact_str::{CompactString, format_compact};
+use tidewire_model::append::StateChange;
+use tidewire_model::{Map, Message, NodeId, Value};
+use tidewire_node_api::{
+    Context, DebugEntry, Delivery, Feed, Host, Level, NodeError, NodeFacts, Outcome, Services, Status, Token,
+};
 
-use crate::inbox::InboxFeed;
+use crate::contexts::NodeContext;
+use crate::inbox::{FEEDBACK_CAPACITY, InboxFeed, Pushed};
 use crate::observe::{Observation, TapDir, TapFrame};
 use crate::shared::Shared;
 use crate::slot::Slot;
+use crate::wiring::finish;
 
 /// See the module.
 pub struct NodeHost {
@@ -38,6 +45,11 @@ impl NodeHost {
             self.shared.observers.tapped(TapFrame { node, dir, port: None, message, handled: false });
         }
     }
+}
+
+/// Key of a node's record in the log.
+pub fn record_key(node: &NodeId, key: &str) -> CompactString {
+    format_compact!("node/{node}/{key}")
 }
 
 /// A log line as taps show it.
@@ -87,10 +99,56 @@ impl Host for NodeHost {
         self.shared.observers.tell(Observation::Status { facts: (*self.facts).clone(), status });
     }
 
-    fn report(&self, error: NodeError) {
+    fn report(&self, error: NodeError, token: Option<Token>) {
         self.slot.counters.errors.fetch_add(1, Ordering::Relaxed);
         self.tap(TapDir::Error, log_value(&self.facts, Level::Error, &error.text));
         self.shared.observers.tell(Observation::Error { facts: (*self.facts).clone(), error, handled: false });
+        finish(token, Outcome::Failed);
+    }
+
+    fn deliver(&self, to: &NodeId, message: Message, token: Option<Token>) -> Result<(), NodeError> {
+        let Some(slot) = self.shared.slot(to.as_str()) else {
+            finish(token, Outcome::Failed);
+            return Err(NodeError::new(format!("there is no node \"{to}\" to send to")).on(message));
+        };
+        let mut deliveries = vec![Delivery::from_source(message, token)];
+        if slot.inbox.push(&mut deliveries, FEEDBACK_CAPACITY) == Pushed::All {
+            return Ok(());
+        }
+        let mut error = NodeError::new(format!("node \"{to}\" takes no more messages"));
+        for delivery in deliveries {
+            finish(delivery.token, Outcome::Failed);
+            error = error.on(delivery.message);
+        }
+        Err(error)
+    }
+
+    fn find_entry(&self, id_or_name: &str) -> Result<NodeId, String> {
+        self.shared.entries.load().find(id_or_name, &self.facts.flow)
+    }
+
+    fn context(&self) -> Arc<dyn Context> {
+        let (node, flow) = (self.facts.id.clone(), self.facts.flow.clone());
+        Arc::new(NodeContext { contexts: self.shared.contexts.clone(), node, flow })
+    }
+
+    fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>) {
+        {
+            let mut kept = self.slot.kept.lock();
+            match value.clone() {
+                Some(value) => kept.insert(key.into(), value),
+                None => kept.remove(key),
+            };
+        }
+        if self.slot.forgetful.load(Ordering::Relaxed) {
+            return finish(token, Outcome::Done);
+        }
+        let key = record_key(&self.facts.id, key);
+        self.shared.keeper.keep(StateChange { key, value }, token);
+    }
+
+    fn kept(&self) -> Vec<(CompactString, Bytes)> {
+        self.slot.kept.lock().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     fn log(&self, level: Level, text: String) {
@@ -124,8 +182,8 @@ impl Host for NodeHost {
         self.shared.slot(id)?.resource.lock().clone()
     }
 
-    fn env(&self, name: &str) -> Option<String> {
-        (self.shared.env)(name)
+    fn env(&self, name: &str) -> Option<Value> {
+        (self.shared.env)(name).map(Value::from)
     }
 
     fn credential(&self, key: &str) -> Option<String> {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tidewire_log::{EventLog, LogError, StoreHealth, Subscription as Following};
-use tidewire_model::append::{AppendError, AppendRequest, Appended};
+use tidewire_log::{Commit, EventLog, LogError, StoreHealth, Subscription as Following};
+use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
 use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start};
-use tidewire_node_api::handles::{BoxFuture, HandleError, Log, Subscription};
+use tidewire_node_api::handles::{BoxFuture, Durable, HandleError, Log, Records, Subscription};
 
 /// Most events that a subscription hands over at a time: enough to make batches pay, little enough to hold in memory.
 const DELIVERY_MAX: usize = 1_024;
@@ -61,6 +61,21 @@ impl Log for LogHandle {
     fn checkpoint(&self, name: &str) -> BoxFuture<Result<Option<Position>, HandleError>> {
         let (log, name) = (Arc::clone(&self.log), name.into());
         Box::pin(async move { log.checkpoint(name).await.map_err(|error| handle_error(&error)) })
+    }
+
+    fn put(&self, changes: Vec<StateChange>) -> BoxFuture<Result<Durable, HandleError>> {
+        let log = Arc::clone(&self.log);
+        let refused = |error: AppendError| HandleError { text: error.to_string(), retryable: error.is_retryable() };
+        Box::pin(async move {
+            let ticket = log.queue(Commit { requests: Vec::new(), state: changes }).await.map_err(refused)?;
+            let durable: Durable = Box::pin(async move { ticket.await.map(drop).map_err(refused) });
+            Ok(durable)
+        })
+    }
+
+    fn records(&self, prefix: &str) -> BoxFuture<Result<Records, HandleError>> {
+        let (log, prefix) = (Arc::clone(&self.log), prefix.into());
+        Box::pin(async move { log.states(prefix).await.map_err(|error| handle_error(&error)) })
     }
 
     fn head(&self) -> Position {

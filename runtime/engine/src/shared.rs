@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use tidewire_model::NodeId;
 use tidewire_node_api::{Registry, Services};
 
 use crate::clock::{Clock, Credentials};
+use crate::contexts::Contexts;
+use crate::entries::Entries;
+use crate::keeper::Keeper;
 use crate::observe::Observers;
 use crate::slot::Slot;
 use crate::timers::Timers;
@@ -26,6 +30,9 @@ pub struct Shared {
     pub runtime: tokio::runtime::Handle,
     pub observers: Observers,
     pub timers: Timers,
+    pub keeper: Keeper,
+    pub contexts: Arc<Contexts>,
+    pub entries: ArcSwap<Entries>,
     pub slots: RwLock<HashMap<NodeId, Arc<Slot>>>,
     /// Number of the revision in force.
     pub revision: AtomicU64,
@@ -46,6 +53,8 @@ impl Shared {
         let seed = u64::try_from(clock.now_ms()).unwrap_or(0);
         Shared {
             timers: Timers::new(clock.clone(), &runtime),
+            keeper: Keeper::new(services.log.clone(), &runtime),
+            contexts: Arc::default(),
             registry,
             services,
             clock,
@@ -53,6 +62,7 @@ impl Shared {
             env,
             runtime,
             observers: Observers::default(),
+            entries: ArcSwap::default(),
             slots: RwLock::default(),
             revision: AtomicU64::new(0),
             // Milliseconds in the upper bits: ids of a later start are larger than all of an earlier one.

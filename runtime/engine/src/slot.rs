@@ -1,10 +1,13 @@
 //! A slot: what lives as long as a node id does, across all instances of the node.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use compact_str::CompactString;
 use parking_lot::Mutex;
 use tidewire_node_api::{Meta, NodeFacts, Outputs, State, Status};
 use tokio::sync::Notify;
@@ -32,6 +35,10 @@ pub struct Slot {
     pub state: Mutex<Option<State>>,
     /// Messages the last instance had made and could not send any more; its successor sends them first.
     pub unsent: Mutex<Option<Outputs>>,
+    /// Records its node keeps, by key; the durable ones are in the log too.
+    pub kept: Mutex<BTreeMap<CompactString, Bytes>>,
+    /// The user wants its state to be forgotten whenever it ends, as Node-RED does.
+    pub forgetful: AtomicBool,
     pub resource: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     pub task: Mutex<Option<JoinHandle<()>>>,
     /// Number of the running instance; timers of earlier ones are ignored.
@@ -54,6 +61,8 @@ impl Slot {
             problem: Mutex::default(),
             state: Mutex::default(),
             unsent: Mutex::default(),
+            kept: Mutex::default(),
+            forgetful: AtomicBool::new(false),
             resource: Mutex::default(),
             task: Mutex::default(),
             instance: AtomicU64::new(0),

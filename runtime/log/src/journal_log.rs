@@ -26,8 +26,8 @@ use crate::store::{Space, Store};
 use crate::values::Values;
 use crate::writer::{Clock, Job, Reply, Writer};
 use crate::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription, lists,
-    reader,
+    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription, Ticket,
+    lists, reader,
 };
 
 /// How many appends may queue; more wait at the door.
@@ -229,11 +229,16 @@ fn let_go(mut store: Arc<Store>) {
 
 impl EventLog for JournalLog {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Appended>, AppendError>> {
+        Box::pin(async move { self.queue(commit).await?.await })
+    }
+
+    fn queue(&self, commit: Commit) -> BoxFuture<'_, Result<Ticket, AppendError>> {
         Box::pin(async move {
             check_state(&commit.state)?;
             let (reply, answer) = oneshot::channel();
             self.send(Vec::new(), commit, Reply::All(reply)).await?;
-            answer.await.unwrap_or(Err(AppendError::Closed))
+            let ticket: Ticket = Box::pin(async move { answer.await.unwrap_or(Err(AppendError::Closed)) });
+            Ok(ticket)
         })
     }
 

@@ -31,7 +31,8 @@ mod writer;
 pub use error::LogError;
 pub use journal_log::{JournalLog, JournalOptions};
 pub use log::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, checkpoint_change, checkpoint_key,
+    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, Ticket, checkpoint_change,
+    checkpoint_key,
 };
 pub use memory::MemoryLog;
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};

@@ -26,6 +26,9 @@ use crate::{LogError, ProjectionStore, Subscription};
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// The answer to a commit that is queued.
+pub type Ticket = BoxFuture<'static, Result<Vec<Appended>, AppendError>>;
+
 /// Events and state that become durable together or not at all.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
@@ -111,6 +114,13 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// Nothing was stored; the error says why and how to mend it.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Appended>, AppendError>>;
+
+    /// As [`EventLog::commit`], in two steps: the first future resolves when the commit is queued, in order with
+    /// everything that is queued later; the second when it is durable.
+    ///
+    /// # Errors
+    /// As [`EventLog::commit`].
+    fn queue(&self, commit: Commit) -> BoxFuture<'_, Result<Ticket, AppendError>>;
 
     /// Stores each request on its own: one that is refused does not stop the others. Order is kept.
     fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>>;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::plan::{IdSource, Planner, Stored, check_state, wall_clock};
 use crate::{
     BoxFuture, Capabilities, Commit, EventLog, Health, LogError, MemoryProjections, ProjectionStore, StoreHealth,
-    StreamList, Subscription,
+    StreamList, Subscription, Ticket,
 };
 
 /// Most events that one read looks at before it answers with what it has.
@@ -203,6 +203,14 @@ impl EventLog for MemoryLog {
             })?
         });
         done(answer)
+    }
+
+    fn queue(&self, commit: Commit) -> BoxFuture<'_, Result<Ticket, AppendError>> {
+        Box::pin(async move {
+            let stored = self.commit(commit).await?;
+            let ticket: Ticket = Box::pin(std::future::ready(Ok(stored)));
+            Ok(ticket)
+        })
     }
 
     fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {

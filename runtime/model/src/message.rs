@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use crate::value::{Map, Path, Value};
@@ -18,6 +19,9 @@ pub struct Provenance {
     pub correlation: Option<String>,
     /// The command it belongs to.
     pub command: Option<String>,
+    /// Identity of the message at its source: the same when the source brings it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<CompactString>,
 }
 
 /// What is to be known about a message besides its properties.

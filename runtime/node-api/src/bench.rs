@@ -1,26 +1,25 @@
 //! A bench to test one node without a runtime: virtual clock, counted ids, recorded effects.
 
+mod host;
+mod nothing;
+
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tidewire_model::{Message, NodeId, Value};
 
+use crate::context::{Context, ContextScope};
 use crate::ctx::{Ctx, Spawned};
 use crate::delivery::{Batch, Delivery, Emission, Outputs};
 use crate::error::NodeError;
-use crate::handles::{
-    At, BoxFuture, Changed, Entry, HandleError, Http, HttpRequest, HttpResponse, Log, ProjectionGuard, ProjectionSpec,
-    Projections, Subscription,
-};
-use crate::host::{DebugEntry, Feed, Host, Level, NodeFacts, Services};
+use crate::host::{DebugEntry, Host, Level, Services};
 use crate::node::{Node, Signal, State, StopReason};
 use crate::node_type::{BuildEnv, NodeDef, NodeType};
 use crate::registry::Registry;
 use crate::status::Status;
+use host::{BenchHost, lock};
 
 /// Everything a node did besides sending messages.
 #[derive(Debug, Default)]
@@ -29,36 +28,20 @@ pub struct Seen {
     pub errors: Vec<NodeError>,
     pub logs: Vec<(Level, String)>,
     pub debug: Vec<DebugEntry>,
-}
-
-struct World {
-    now_ms: i64,
-    next_id: u64,
-    seen: Seen,
-    timers: BTreeMap<(i64, u64), ()>,
-    fed: Batch,
-    signals: Vec<Signal>,
-}
-
-struct BenchHost {
-    facts: NodeFacts,
-    world: Arc<Mutex<World>>,
-    resources: HashMap<String, Arc<dyn Any + Send + Sync>>,
-    credentials: HashMap<String, String>,
-    services: Services,
+    /// Messages whose work ended well, if the bench listens for them.
+    pub completed: Vec<Message>,
+    /// Messages addressed to other nodes.
+    pub delivered: Vec<(NodeId, Message)>,
 }
 
 /// One node under test.
 pub struct Bench {
     node: Box<dyn Node>,
+    build: Box<dyn Fn() -> Result<Box<dyn Node>, String>>,
     host: BenchHost,
     started: bool,
     emitted: Vec<(usize, Message)>,
     retried: Vec<Delivery>,
-}
-
-fn lock(world: &Arc<Mutex<World>>) -> MutexGuard<'_, World> {
-    world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Bench {
@@ -81,27 +64,11 @@ impl Bench {
         let def = NodeDef::of::<T>();
         let registry = Registry::new(&[def])?;
         let env = BuildEnv { id: NodeId::from("bench"), outputs: def.meta.outputs.len() };
-        let node = registry.build(def.meta.name, &config, &env).map_err(|error| error.to_string())?;
-        let facts =
-            NodeFacts { id: "bench".into(), type_name: def.meta.name.into(), name: "".into(), flow: "flow".into() };
-        let world = World {
-            now_ms: 1_700_000_000_000,
-            next_id: 0,
-            seen: Seen::default(),
-            timers: BTreeMap::new(),
-            fed: Batch::new(),
-            signals: Vec::new(),
-        };
-        let nothing = Arc::new(Nothing);
-        let services = Services { log: nothing.clone(), projections: nothing.clone(), http: nothing };
-        let host = BenchHost {
-            facts,
-            world: Arc::new(Mutex::new(world)),
-            resources: HashMap::new(),
-            credentials: HashMap::new(),
-            services,
-        };
-        Ok(Bench { node, host, started: false, emitted: Vec::new(), retried: Vec::new() })
+        let build = move || registry.build(def.meta.name, &config, &env).map_err(|error| error.to_string());
+        let node = build()?;
+        let host = BenchHost::new(def.meta.name);
+        let build = Box::new(build);
+        Ok(Bench { node, build, host, started: false, emitted: Vec::new(), retried: Vec::new() })
     }
 
     /// Puts real or recording handles in place.
@@ -121,6 +88,60 @@ impl Bench {
     #[must_use]
     pub fn with_credential(mut self, key: &str, value: &str) -> Self {
         self.host.credentials.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Makes a runtime setting known, such as `nodeMessageBufferMaxLength`.
+    #[must_use]
+    pub fn with_setting(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.host.settings.insert(name.to_owned(), value.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.host.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Puts a value into the default context store.
+    #[must_use]
+    pub fn with_context(self, scope: ContextScope, key: &str, value: impl Into<Value>) -> Self {
+        assert_eq!(self.host.context().set(scope, None, key, value.into()), Ok(()), "a context key");
+        self
+    }
+
+    /// An entry that [`Ctx::find_entry`] finds under this name.
+    #[must_use]
+    pub fn with_entry(mut self, name: &str, id: &str) -> Self {
+        self.host.entries.insert(name.to_owned(), NodeId::from(id));
+        self
+    }
+
+    /// Listens for the ends of messages, as a complete node does.
+    #[must_use]
+    pub fn with_completions(mut self) -> Self {
+        self.host.completions = true;
+        self
+    }
+
+    /// The node's context, and all others'.
+    pub fn context(&self) -> Arc<dyn Context> {
+        self.host.context()
+    }
+
+    /// As after a crash: a new instance that finds what was kept, and nothing else. Timers are gone.
+    ///
+    /// # Panics
+    /// When the node cannot be built a second time.
+    #[must_use]
+    pub fn crashed(mut self) -> Self {
+        match (self.build)() {
+            Ok(node) => self.node = node,
+            Err(error) => panic!("the node cannot be built again: {error}"),
+        }
+        lock(&self.host.world).timers.clear();
+        self.start(None);
         self
     }
 
@@ -159,6 +180,15 @@ impl Bench {
     pub fn send_message(mut self, message: Message) -> Self {
         self.begin();
         let mut batch = Batch::from([Delivery::new(message, None)]);
+        self.act(|node, ctx| node.process_batch(&mut batch, ctx));
+        self
+    }
+
+    /// Sends a message as a listener, a reply or the node's own source would: to [`Node::receive`].
+    #[must_use]
+    pub fn receive(mut self, message: Message) -> Self {
+        self.begin();
+        let mut batch = Batch::from([Delivery::from_source(message, None)]);
         self.act(|node, ctx| node.process_batch(&mut batch, ctx));
         self
     }
@@ -267,7 +297,11 @@ impl Bench {
                     }
                     // The bench does not wait: a node that asks for a retry is tested with what it got.
                     Emission::Retry { message, token } => self.retried.push(Delivery::new(message, token)),
-                    Emission::Error { error, .. } => lock(&self.host.world).seen.errors.push(error),
+                    Emission::Error { error, token } => self.host.report(error, token),
+                    Emission::Finish { deferred, outcome } => {
+                        let (mut outputs, mut spawned) = (Outputs::default(), Spawned::default());
+                        Ctx::new(&self.host, &mut outputs, &mut spawned).finish(deferred, outcome);
+                    }
                 }
             }
         }
@@ -321,172 +355,5 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(future),
         Err(error) => panic!("no runtime for the bench: {error}"),
-    }
-}
-
-struct BenchFeed(Arc<Mutex<World>>);
-
-impl Feed for BenchFeed {
-    fn feed(&self, deliveries: &mut Batch) -> usize {
-        let count = deliveries.len();
-        lock(&self.0).fed.append(deliveries);
-        count
-    }
-
-    fn room(&self) -> usize {
-        usize::MAX
-    }
-
-    fn wait_room(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn signal(&self, signal: Signal) {
-        lock(&self.0).signals.push(signal);
-    }
-}
-
-impl Host for BenchHost {
-    fn facts(&self) -> &NodeFacts {
-        &self.facts
-    }
-
-    fn now_ms(&self) -> i64 {
-        lock(&self.world).now_ms
-    }
-
-    fn next_id(&self) -> u64 {
-        let mut world = lock(&self.world);
-        world.next_id += 1;
-        world.next_id
-    }
-
-    fn random(&self) -> u64 {
-        // Spread, but the same in every run.
-        self.next_id().wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-
-    fn status(&self, status: Status) {
-        lock(&self.world).seen.statuses.push(status);
-    }
-
-    fn report(&self, error: NodeError) {
-        lock(&self.world).seen.errors.push(error);
-    }
-
-    fn log(&self, level: Level, text: String) {
-        lock(&self.world).seen.logs.push((level, text));
-    }
-
-    fn debug(&self, entry: DebugEntry) {
-        lock(&self.world).seen.debug.push(entry);
-    }
-
-    fn set_timer(&self, key: u64, at_ms: i64) {
-        let mut world = lock(&self.world);
-        world.timers.retain(|(_, other), ()| *other != key);
-        world.timers.insert((at_ms, key), ());
-    }
-
-    fn cancel_timer(&self, key: u64) {
-        lock(&self.world).timers.retain(|(_, other), ()| *other != key);
-    }
-
-    fn feed(&self) -> Arc<dyn Feed> {
-        Arc::new(BenchFeed(self.world.clone()))
-    }
-
-    fn resource(&self, id: &str) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.resources.get(id).cloned()
-    }
-
-    fn env(&self, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn credential(&self, key: &str) -> Option<String> {
-        self.credentials.get(key).cloned()
-    }
-
-    fn revision(&self) -> u64 {
-        1
-    }
-
-    fn services(&self) -> &Services {
-        &self.services
-    }
-}
-
-/// Handles of a bench that was given none: they refuse.
-struct Nothing;
-
-fn refused<T: Send + 'static>() -> BoxFuture<Result<T, HandleError>> {
-    Box::pin(std::future::ready(Err(HandleError::new("this bench has no such handle"))))
-}
-
-impl Log for Nothing {
-    fn append(
-        &self,
-        requests: Vec<tidewire_model::append::AppendRequest>,
-    ) -> BoxFuture<Vec<Result<tidewire_model::append::Appended, tidewire_model::append::AppendError>>> {
-        let refused = requests.iter().map(|_| Err(tidewire_model::append::AppendError::Closed)).collect();
-        Box::pin(std::future::ready(refused))
-    }
-
-    fn read(
-        &self,
-        _query: tidewire_model::query::Query,
-    ) -> BoxFuture<Result<tidewire_model::query::Page, HandleError>> {
-        refused()
-    }
-
-    fn subscribe(
-        &self,
-        _filter: tidewire_model::query::Filter,
-        _start: tidewire_model::query::Start,
-    ) -> Box<dyn Subscription> {
-        Box::new(Nothing)
-    }
-
-    fn save_checkpoint(
-        &self,
-        _name: &str,
-        _position: tidewire_model::position::Position,
-    ) -> BoxFuture<Result<(), HandleError>> {
-        refused()
-    }
-
-    fn head(&self) -> tidewire_model::position::Position {
-        tidewire_model::position::Position::ZERO
-    }
-}
-
-impl Subscription for Nothing {
-    fn next(&mut self) -> crate::handles::NextEvents<'_> {
-        Box::pin(std::future::pending())
-    }
-}
-
-impl Projections for Nothing {
-    fn keep(&self, _spec: ProjectionSpec, _changed: Changed) -> Result<Box<dyn ProjectionGuard>, HandleError> {
-        Err(HandleError::new("this bench has no such handle"))
-    }
-
-    fn get(&self, _name: &str, _key: &str) -> BoxFuture<Result<Option<Entry>, HandleError>> {
-        refused()
-    }
-
-    fn list(&self, _name: &str, _limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
-        refused()
-    }
-
-    fn get_at(&self, _name: &str, _key: &str, _at: At) -> BoxFuture<Result<Option<Entry>, HandleError>> {
-        refused()
-    }
-}
-
-impl Http for Nothing {
-    fn send(&self, _request: HttpRequest) -> BoxFuture<Result<HttpResponse, HandleError>> {
-        refused()
     }
 }

@@ -4,9 +4,12 @@ use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 
-use tidewire_model::{Message, Value};
+use bytes::Bytes;
+use compact_str::CompactString;
+use tidewire_model::{Message, NodeId, Value};
 
-use crate::delivery::{Emission, Outputs, Work};
+use crate::context::Context;
+use crate::delivery::{Deferred, Emission, Outputs, Work};
 use crate::error::NodeError;
 use crate::host::{DebugEntry, Feed, Host, Level, NodeFacts, Services};
 use crate::status::Status;
@@ -29,29 +32,110 @@ pub struct Ctx<'a> {
     token: Option<Token>,
     /// How the current message ends unless an error says otherwise.
     outcome: Outcome,
+    /// The current message, if complete nodes want to hear of its end.
+    completion: Option<Message>,
 }
 
 impl<'a> Ctx<'a> {
     /// Made by the engine for each activation.
     pub fn new(host: &'a dyn Host, outputs: &'a mut Outputs, spawned: &'a mut Spawned) -> Self {
-        Ctx { host, outputs, spawned, token: None, outcome: Outcome::Done }
+        Ctx { host, outputs, spawned, token: None, outcome: Outcome::Done, completion: None }
     }
 
-    /// Starts work on the message that `token` belongs to. Called by the engine and by `process_batch` overrides.
-    pub fn begin(&mut self, token: Option<Token>) {
+    /// Starts work on a message. Called by the engine and by `process_batch` overrides.
+    pub fn begin(&mut self, token: Option<Token>, message: &Message) {
         self.token = token;
         self.outcome = Outcome::Done;
+        self.completion = self.host.wants_completion().then(|| message.clone());
     }
 
-    /// Ends work on the current message: reports its error and ends its branch unless the token was taken.
+    /// Starts work that no message asked for, such as a signal.
+    pub fn begin_signal(&mut self) {
+        self.token = None;
+        self.outcome = Outcome::Done;
+        self.completion = None;
+    }
+
+    /// Ends work on the current message: offers its error to the catch nodes, or tells the complete nodes, and ends its
+    /// branch unless the token was taken.
     pub fn end(&mut self, result: Result<(), NodeError>) {
-        if let Err(error) = result {
-            self.outcome = Outcome::Failed;
-            self.host.report(error);
+        let completion = self.completion.take();
+        match (result, self.token.take()) {
+            (Err(error), token) => self.host.report(error, token),
+            (Ok(()), token) => {
+                if let Some(message) = completion {
+                    self.host.completed(message);
+                }
+                if let Some(token) = token {
+                    token.finish(self.outcome);
+                }
+            }
         }
-        if let Some(token) = self.token.take() {
-            token.finish(self.outcome);
+    }
+
+    /// Puts the end of the current message off: it ends with [`Ctx::finish`], or with [`Emission::Finish`].
+    pub fn defer(&mut self) -> Deferred {
+        Deferred { token: self.token.take(), completion: self.completion.take() }
+    }
+
+    /// Ends a message that was put off. Complete nodes hear of it unless it failed.
+    pub fn finish(&mut self, deferred: Deferred, outcome: Outcome) {
+        if let Some(message) = deferred.completion.filter(|_| outcome < Outcome::Failed) {
+            self.host.completed(message);
         }
+        if let Some(token) = deferred.token {
+            token.finish(outcome);
+        }
+    }
+
+    /// Says that complete nodes are not to hear of the current message (Node-RED's old-style handlers).
+    pub fn never_completes(&mut self) {
+        self.completion = None;
+    }
+
+    /// The current token, to give to [`Ctx::emit_with`] or [`Ctx::keep`] beside others.
+    pub fn split_token(&self) -> Option<Token> {
+        self.token.as_ref().map(Token::split)
+    }
+
+    /// Puts a message into another node's inbox; it arrives there at [`crate::Node::receive`]. It inherits the
+    /// acknowledgement of the current message. Never waits: the way counts as one that closes a loop.
+    ///
+    /// # Errors
+    /// There is no such node, or it has no room; what to tell the user.
+    pub fn deliver(&mut self, to: &NodeId, message: Message) -> Result<(), NodeError> {
+        let token = self.token.as_ref().map(Token::split);
+        self.host.deliver(to, message, token)
+    }
+
+    /// The entry (such as a `link in` node) with this id, or else with this name: one in the same flow if there is
+    /// just one, else the only one on any flow.
+    ///
+    /// # Errors
+    /// None or several, as text.
+    pub fn find_entry(&self, id_or_name: &str) -> Result<NodeId, String> {
+        self.host.find_entry(id_or_name)
+    }
+
+    /// Key-value store of node, flow and whole.
+    pub fn context(&self) -> Arc<dyn Context> {
+        self.host.context()
+    }
+
+    /// Keeps a record of the node through restarts, or removes it. All records of one activation become durable
+    /// together; then `token` ends well. Forgotten at the node's end where the user asked for that.
+    pub fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>) {
+        self.host.keep(key, value, token);
+    }
+
+    /// The records kept so far, by key: to be asked in [`crate::Node::start`].
+    pub fn kept(&self) -> Vec<(CompactString, Bytes)> {
+        self.host.kept()
+    }
+
+    /// A setting of the runtime in Node-RED's words, such as `nodeMessageBufferMaxLength`.
+    pub fn setting(&self, name: &str) -> Option<Value> {
+        self.host.setting(name)
     }
 
     /// Sends a message out of a port (from 0). It inherits the acknowledgement of the current message.
@@ -113,7 +197,7 @@ impl<'a> Ctx<'a> {
 
     /// Reports an error that does not end the current message.
     pub fn error(&self, error: NodeError) {
-        self.host.report(error);
+        self.host.report(error, None);
     }
 
     pub fn warn(&self, text: impl Into<String>) {
@@ -147,7 +231,8 @@ impl<'a> Ctx<'a> {
         self.host.resource(id)?.downcast().ok()
     }
 
-    pub fn env(&self, name: &str) -> Option<String> {
+    /// Value of an environment variable as the node sees it: of its group, flow, subflow instance, or the process.
+    pub fn env(&self, name: &str) -> Option<Value> {
         self.host.env(name)
     }
 

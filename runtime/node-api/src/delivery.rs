@@ -53,6 +53,17 @@ pub enum Emission {
     Retry { message: Message, token: Option<Token> },
     /// Report this; the branch failed.
     Error { error: NodeError, token: Option<Token> },
+    /// Work on a message that was put off with [`crate::Ctx::defer`] ends; see [`crate::Ctx::finish`].
+    Finish { deferred: Deferred, outcome: Outcome },
+}
+
+/// A message whose work outlasts the call that brought it: what is needed to end it well.
+#[derive(Debug, Default)]
+pub struct Deferred {
+    /// Its branch. Whoever takes it out ends it.
+    pub token: Option<Token>,
+    /// The message, if a complete node wants to hear of its end.
+    pub completion: Option<Message>,
 }
 
 /// Asynchronous work of a node. It owns the tokens of the messages it works on.

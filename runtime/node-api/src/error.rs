@@ -1,6 +1,6 @@
 //! What goes wrong in a node.
 
-use tidewire_model::{Message, Problem};
+use tidewire_model::{Message, Problem, Value};
 
 /// An error of a running node: shown at the node, offered to catch nodes with the message it failed on.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -12,11 +12,13 @@ pub struct NodeError {
     pub code: Option<&'static str>,
     /// The message the node failed on.
     pub message: Option<Message>,
+    /// What else `msg.error` carries for catch nodes, such as `cause` or `stack`.
+    pub details: Option<Value>,
 }
 
 impl NodeError {
     pub fn new(text: impl Into<String>) -> Self {
-        NodeError { text: text.into(), code: None, message: None }
+        NodeError { text: text.into(), code: None, message: None, details: None }
     }
 
     /// The same error, about this message.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use tidewire_model::Value;
-use tidewire_model::append::{AppendError, AppendRequest, Appended};
+use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
 use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start};
@@ -34,6 +35,12 @@ impl HandleError {
     }
 }
 
+/// Resolves when what was queued is durable.
+pub type Durable = BoxFuture<Result<(), HandleError>>;
+
+/// Keyed records: values without a position, beside the log.
+pub type Records = Vec<(CompactString, Bytes)>;
+
 /// The event log.
 pub trait Log: Send + Sync {
     /// Appends each request on its own, in order; the future resolves when all are on disk or refused.
@@ -52,6 +59,19 @@ pub trait Log: Send + Sync {
     fn checkpoint(&self, name: &str) -> BoxFuture<Result<Option<Position>, HandleError>> {
         let _ = name;
         Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Puts keyed records beside the log. The outer future resolves when they are queued: from then on they become
+    /// durable no later than anything that is appended afterwards. The inner one resolves when they are durable.
+    fn put(&self, changes: Vec<StateChange>) -> BoxFuture<Result<Durable, HandleError>> {
+        let _ = changes;
+        Box::pin(std::future::ready(Err(HandleError::new("this log keeps no records"))))
+    }
+
+    /// All records whose key begins with `prefix`, by key.
+    fn records(&self, prefix: &str) -> BoxFuture<Result<Records, HandleError>> {
+        let _ = prefix;
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     /// Position of the last event.

@@ -5,14 +5,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use compact_str::CompactString;
-use tidewire_model::{NodeId, Value};
+use tidewire_model::{Message, NodeId, Value};
 
+use crate::context::Context;
 use crate::delivery::Batch;
 use crate::error::NodeError;
 use crate::handles::{Http, Log, Projections};
 use crate::node::Signal;
 use crate::status::Status;
+use crate::token::Token;
 
 /// Who a node is.
 #[derive(Debug, Clone)]
@@ -21,8 +24,10 @@ pub struct NodeFacts {
     pub type_name: CompactString,
     /// The name the user gave, possibly empty.
     pub name: CompactString,
-    /// Id of its flow; `global` for nodes that stand on none.
+    /// Id of its flow, or of its subflow instance; `global` for nodes that stand on none.
     pub flow: NodeId,
+    /// Id in the subflow's definition, for a node within an instance.
+    pub alias: Option<NodeId>,
 }
 
 /// Level of a node's log line, with Node-RED's numbers.
@@ -86,8 +91,45 @@ pub trait Host: Send + Sync {
 
     fn status(&self, status: Status);
 
-    /// Reports an error to the catch nodes, the log and the editor.
-    fn report(&self, error: NodeError);
+    /// Offers an error to the catch nodes that cover the node, and shows it where none takes it. The branch goes on
+    /// there, or has failed.
+    fn report(&self, error: NodeError, token: Option<Token>);
+
+    /// Complete nodes cover this node.
+    fn wants_completion(&self) -> bool {
+        false
+    }
+
+    /// Tells the complete nodes that the work on a message has ended.
+    fn completed(&self, message: Message) {
+        let _ = message;
+    }
+
+    /// See [`crate::Ctx::deliver`].
+    ///
+    /// # Errors
+    /// No such node, or no room there; the token has ended as failed.
+    fn deliver(&self, to: &NodeId, message: Message, token: Option<Token>) -> Result<(), NodeError>;
+
+    /// See [`crate::Ctx::find_entry`].
+    ///
+    /// # Errors
+    /// None or several, as text.
+    fn find_entry(&self, id_or_name: &str) -> Result<NodeId, String>;
+
+    fn context(&self) -> Arc<dyn Context>;
+
+    /// See [`crate::Ctx::keep`].
+    fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>);
+
+    /// See [`crate::Ctx::kept`].
+    fn kept(&self) -> Vec<(CompactString, Bytes)>;
+
+    /// See [`crate::Ctx::setting`].
+    fn setting(&self, name: &str) -> Option<Value> {
+        let _ = name;
+        None
+    }
 
     fn log(&self, level: Level, text: String);
 
@@ -104,7 +146,7 @@ pub trait Host: Send + Sync {
     fn resource(&self, id: &str) -> Option<Arc<dyn Any + Send + Sync>>;
 
     /// Value of an environment variable as the node sees it.
-    fn env(&self, name: &str) -> Option<String>;
+    fn env(&self, name: &str) -> Option<Value>;
 
     /// A stored secret of this node, such as `password`.
     fn credential(&self, key: &str) -> Option<String>;

@@ -4,6 +4,7 @@
 //! handles here, so that a replay can put recorders in their place.
 
 pub mod bench;
+pub mod context;
 pub mod ctx;
 pub mod delivery;
 pub mod error;
@@ -17,8 +18,9 @@ pub mod schema;
 pub mod status;
 pub mod token;
 
+pub use context::{Context, ContextError, ContextScope, ContextValues};
 pub use ctx::Ctx;
-pub use delivery::{Batch, Delivery, Emission, Outputs, Work};
+pub use delivery::{Batch, Deferred, Delivery, Emission, Outputs, Work};
 pub use error::{BuildError, NodeError};
 pub use host::{DebugEntry, Feed, Host, Level, NodeFacts, Services};
 pub use node::{Node, Signal, State, StopReason};

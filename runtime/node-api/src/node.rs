@@ -58,7 +58,8 @@ pub trait Node: Send {
     /// The error goes to the catch nodes, and the message counts as failed.
     fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError>;
 
-    /// Takes one message from the node's own source (see [`crate::Feed`]). Sent on as it is by default.
+    /// Takes one message from the node's own source (see [`crate::Feed`]), or from a node that addressed it
+    /// ([`Ctx::deliver`], [`crate::Listens`]). Sent on as it is by default.
     ///
     /// # Errors
     /// As [`Node::process`].
@@ -70,7 +71,7 @@ pub trait Node: Send {
     /// Takes what has come in together. Nodes whose work is dearer per call than per message override it.
     fn process_batch(&mut self, batch: &mut Batch, ctx: &mut Ctx<'_>) {
         while let Some(delivery) = batch.pop_front() {
-            ctx.begin(delivery.token);
+            ctx.begin(delivery.token, &delivery.message);
             let result = match delivery.origin {
                 Origin::Wire => self.process(delivery.message, ctx),
                 Origin::Source => self.receive(delivery.message, ctx),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use tidewire_model::flow::{Link, Listens};
 use tidewire_model::{NodeId, Problem};
 
 use crate::error::BuildError;
@@ -105,10 +106,27 @@ pub trait NodeType: Node + Sized + 'static {
 
     const META: Meta;
 
+    /// It listens or links: only then is it asked for [`NodeType::listens`] and [`NodeType::link`].
+    const CONNECTS: bool = false;
+
     /// Cross-field rules; the schema has been checked already.
     fn check(config: &Self::Config) -> Vec<Problem> {
         let _ = config;
         Vec::new()
+    }
+
+    /// What the node listens to, if it is one that hears of other nodes' errors, statuses or ends of messages. What it
+    /// hears arrives at [`Node::receive`]: an error or an end as the message in question with `msg.error` or
+    /// `msg.complete`, a status as a message with `msg.status`.
+    fn listens(config: &Self::Config) -> Option<Listens> {
+        let _ = config;
+        None
+    }
+
+    /// The node's links, if it is an end of wires that are not drawn.
+    fn link(config: &Self::Config) -> Option<Link> {
+        let _ = config;
+        None
     }
 
     /// Builds the node: parse, compile. Pure: no I/O, no clock.
@@ -127,6 +145,8 @@ pub struct NodeDef {
     schema: fn() -> Json,
     defaults: fn() -> Json,
     check: fn(&Json) -> Vec<Problem>,
+    listens: fn(&Json) -> Option<Listens>,
+    link: fn(&Json) -> Option<Link>,
     build: Build,
 }
 
@@ -137,6 +157,8 @@ impl NodeDef {
             schema: schema::of::<T::Config>,
             defaults: defaults_of::<T>,
             check: check_of::<T>,
+            listens: |config| if T::CONNECTS { T::listens(&read::<T>(config).ok()?) } else { None },
+            link: |config| if T::CONNECTS { T::link(&read::<T>(config).ok()?) } else { None },
             build: build_of::<T>,
         }
     }
@@ -153,6 +175,16 @@ impl NodeDef {
     /// Findings beyond the schema.
     pub fn check(&self, config: &Json) -> Vec<Problem> {
         (self.check)(config)
+    }
+
+    /// See [`NodeType::listens`]; none for a configuration that cannot be read.
+    pub fn listens(&self, config: &Json) -> Option<Listens> {
+        (self.listens)(config)
+    }
+
+    /// See [`NodeType::link`]; none for a configuration that cannot be read.
+    pub fn link(&self, config: &Json) -> Option<Link> {
+        (self.link)(config)
     }
 
     /// Builds a node from its flow-file properties.

@@ -105,6 +105,7 @@ fn stored(pending: Pending, appended: Appended) -> Emission {
         correlation: Some(first.unwrap_or_else(|| id.to_string())),
         command: before.and_then(|before| before.command.clone()),
         causes: vec![id.to_string()],
+        ingest: None,
     };
     message.set_provenance(Arc::new(provenance));
     Emission::Emit { port: STORED, message, token }

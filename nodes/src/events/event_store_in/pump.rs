@@ -279,7 +279,7 @@ fn message(event: &Event, replayed: bool) -> Message {
     let mut message = Message::new(0, body);
     let id = event.id.to_string();
     let correlation = event.correlation_id.as_ref().map_or_else(|| id.clone(), ToString::to_string);
-    let provenance = Provenance { causes: vec![id], correlation: Some(correlation), command: None };
+    let provenance = Provenance { causes: vec![id], correlation: Some(correlation), command: None, ingest: None };
     message.set_provenance(Arc::new(provenance));
     message.set_flags(Flags { replayed, ..Flags::default() });
     message

@@ -121,6 +121,7 @@ pub(crate) fn outcome_message(
         correlation: cause.correlation.as_ref().map(ToString::to_string),
         command: (property == "command")
             .then(|| outcome.get("id").and_then(Json::as_str).unwrap_or_default().to_owned()),
+        ingest: None,
     }));
     message
 }

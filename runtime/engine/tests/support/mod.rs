@@ -158,7 +158,7 @@ macro_rules! node_type {
 }
 
 fn lab(ctx: &Ctx<'_>) -> u64 {
-    ctx.env("LAB").unwrap().parse().unwrap()
+    ctx.env("LAB").unwrap().as_str().unwrap().parse().unwrap()
 }
 
 struct Pass;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use compact_str::CompactString;
 use tidewire_log::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription,
+    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription, Ticket,
 };
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
@@ -36,6 +36,10 @@ impl EventLog for MeteredLog {
             self.append_seconds.observe(began.elapsed());
             result
         })
+    }
+
+    fn queue(&self, commit: Commit) -> BoxFuture<'_, Result<Ticket, AppendError>> {
+        self.log.queue(commit)
     }
 
     fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
