@@ -38,7 +38,7 @@ pub(crate) struct TestHttp {
 
 /// Both, as services of a bench.
 pub(crate) fn services(log: &Arc<TestLog>, http: &Arc<TestHttp>) -> Services {
-    Services { log: log.clone(), projections: Arc::new(NoProjections), http: http.clone() }
+    Services { log: log.clone(), projections: Arc::new(NoProjections), http: http.clone(), broker: None }
 }
 
 impl TestLog {

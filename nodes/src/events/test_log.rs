@@ -42,6 +42,7 @@ impl TestLog {
             log: Arc::new(LogHandle::new(Arc::clone(&self.log))),
             projections: Arc::new(self.projections.clone()),
             http: Arc::new(NoHttp),
+            broker: None,
         }
     }
 

@@ -33,6 +33,7 @@ fn engine() -> Engine {
         log: Arc::new(LogHandle::new(Arc::clone(&log))),
         projections: Arc::new(ProjectionService::new(log, runtime.clone())),
         http: Arc::new(NoHttp),
+        broker: None,
     };
     Engine::new(EngineConfig {
         registry: Arc::new(Registry::new(&crate::all()).unwrap()),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use tidewire_model::{Message, NodeId, Value};
 
+use crate::broker::LocalBroker;
 use crate::context::Context;
 use crate::delivery::Batch;
 use crate::error::NodeError;
@@ -74,6 +75,8 @@ pub struct Services {
     pub log: Arc<dyn Log>,
     pub projections: Arc<dyn Projections>,
     pub http: Arc<dyn Http>,
+    /// The MQTT broker of this process, if it has one.
+    pub broker: Option<Arc<dyn LocalBroker>>,
 }
 
 /// The engine as one node sees it.

@@ -4,6 +4,7 @@
 //! handles here, so that a replay can put recorders in their place.
 
 pub mod bench;
+pub mod broker;
 pub mod context;
 pub mod ctx;
 pub mod delivery;

@@ -60,7 +60,7 @@ impl Lab {
         let none = Arc::new(TestLog::default());
         let config = EngineConfig {
             registry: Arc::new(Registry::new(NODES).unwrap()),
-            services: Services { log: log.clone(), projections: none.clone(), http: none },
+            services: Services { log: log.clone(), projections: none.clone(), http: none, broker: None },
             clock: Arc::new(SystemClock),
             credentials: Arc::new(NoCredentials),
             // Test nodes learn from it which lab they are in.

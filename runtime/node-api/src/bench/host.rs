@@ -71,7 +71,7 @@ impl BenchHost {
             world: Arc::new(Mutex::new(world)),
             resources: HashMap::new(),
             credentials: HashMap::new(),
-            services: Services { log: nothing.clone(), projections: nothing.clone(), http: nothing },
+            services: Services { log: nothing.clone(), projections: nothing.clone(), http: nothing, broker: None },
             settings: HashMap::new(),
             env: HashMap::new(),
             entries: HashMap::new(),

@@ -105,6 +105,7 @@ impl Core {
             log: Arc::new(LogHandle::new(shared)),
             projections: Arc::new(projections.clone()),
             http: Arc::new(http),
+            broker: None,
         };
         let engine = Engine::new(EngineConfig {
             registry: Arc::clone(&registry),
