@@ -1,13 +1,16 @@
-//! Flow files: the document as Node-RED writes it, its graph, and the difference of two of them.
+//! Flow files: the document as Node-RED writes it, the one that runs, its graph, and the difference of two of them.
 
 mod diff;
 mod document;
+mod expand;
 mod graph;
 mod links;
 mod listening;
+mod scopes;
 
 pub use diff::FlowDiff;
 pub use document::{DocumentError, FlowDocument, FlowNode, NodeKind};
+pub use expand::{Expanded, Part, Place, SUBFLOW_STATUS};
 pub use graph::FlowGraph;
 pub use links::Link;
 pub use listening::{Listens, Scope, What};

@@ -1,6 +1,7 @@
 //! A flow file, read and written without losing a property, an order or an unknown node.
 
 use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
@@ -22,13 +23,19 @@ pub enum NodeKind {
     Node,
 }
 
-/// One entry of a flow file; all its properties are kept as they came.
-#[derive(Debug, Clone, PartialEq)]
+/// One entry of a flow file; all its properties are kept as they came. A clone shares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowNode {
     id: NodeId,
     kind: NodeKind,
-    properties: JsonMap<String, Json>,
+    /// Its type is `subflow:<id>`.
+    instance: bool,
+    /// Invariant: a JSON object.
+    json: Arc<Json>,
 }
+
+/// What [`FlowNode::type_name`] of a subflow's instance begins with.
+pub(super) const INSTANCE: &str = "subflow:";
 
 /// Why text or JSON is no flow file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,11 +48,11 @@ pub enum DocumentError {
     BadNode { index: usize, reason: String },
 }
 
-/// A flow file.
+/// A flow file. A clone shares everything.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FlowDocument {
-    nodes: Vec<FlowNode>,
-    by_id: HashMap<NodeId, usize>,
+    nodes: Arc<Vec<FlowNode>>,
+    by_id: Arc<HashMap<NodeId, usize>>,
 }
 
 impl FlowNode {
@@ -54,17 +61,32 @@ impl FlowNode {
         let Json::Object(properties) = json else { return Err(bad("a node must be a JSON object")) };
         let text = |key: &str| properties.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
         let id = NodeId::new(text("id").ok_or_else(|| bad("the node has no \"id\" (a non-empty text)"))?);
-        let kind = match text("type").ok_or_else(|| bad("the node has no \"type\" (a non-empty text)"))? {
+        let type_name = text("type").ok_or_else(|| bad("the node has no \"type\" (a non-empty text)"))?;
+        let instance = type_name.starts_with(INSTANCE);
+        let kind = match type_name {
             "tab" => NodeKind::Tab,
             "group" => NodeKind::Group,
             "subflow" => NodeKind::Subflow,
             // Node-RED's own test: a config node has no place on a canvas. Wires tell for flows written by hand.
-            _ if properties.contains_key("wires") || (properties.contains_key("x") && properties.contains_key("y")) => {
+            _ if instance
+                || properties.contains_key("wires")
+                || (properties.contains_key("x") && properties.contains_key("y")) =>
+            {
                 NodeKind::Node
             }
             _ => NodeKind::Config,
         };
-        Ok(FlowNode { id, kind, properties })
+        Ok(FlowNode { id, kind, instance, json: Arc::new(Json::Object(properties)) })
+    }
+
+    /// The same entry with another id and other properties, which must agree with it.
+    pub(super) fn changed(&self, id: NodeId, properties: JsonMap<String, Json>) -> Self {
+        FlowNode { id, json: Arc::new(Json::Object(properties)), ..*self }
+    }
+
+    /// An entry that stands in no file.
+    pub(super) fn made(id: NodeId, kind: NodeKind, properties: JsonMap<String, Json>) -> Self {
+        FlowNode { id, kind, instance: false, json: Arc::new(Json::Object(properties)) }
     }
 
     pub fn id(&self) -> &NodeId {
@@ -85,25 +107,30 @@ impl FlowNode {
         if self.kind == NodeKind::Tab { self.text("label") } else { self.text("name") }
     }
 
+    /// For an instance of a subflow: the id of the definition.
+    pub fn definition(&self) -> Option<&str> {
+        if self.instance { self.type_name().strip_prefix(INSTANCE) } else { None }
+    }
+
     /// Id of the flow or subflow it stands on.
     pub fn flow(&self) -> Option<&str> {
-        self.properties.get("z").and_then(Json::as_str).filter(|z| !z.is_empty())
+        self.get("z").and_then(Json::as_str).filter(|z| !z.is_empty())
     }
 
     /// Id of the group it is in.
     pub fn group(&self) -> Option<&str> {
-        self.properties.get("g").and_then(Json::as_str).filter(|g| !g.is_empty())
+        self.get("g").and_then(Json::as_str).filter(|g| !g.is_empty())
     }
 
     /// Switched off by the user (`d` on nodes and groups, `disabled` on tabs).
     pub fn is_disabled(&self) -> bool {
         let flag = if self.kind == NodeKind::Tab { "disabled" } else { "d" };
-        self.properties.get(flag).and_then(Json::as_bool).unwrap_or(false)
+        self.get(flag).and_then(Json::as_bool).unwrap_or(false)
     }
 
     /// Targets per output port. Entries that are no text are left out.
     pub fn wires(&self) -> Vec<Vec<NodeId>> {
-        let ports = self.properties.get("wires").and_then(Json::as_array);
+        let ports = self.get("wires").and_then(Json::as_array);
         ports
             .into_iter()
             .flatten()
@@ -112,15 +139,21 @@ impl FlowNode {
     }
 
     pub fn properties(&self) -> &JsonMap<String, Json> {
-        &self.properties
+        static NONE: LazyLock<JsonMap<String, Json>> = LazyLock::new(JsonMap::new);
+        self.json.as_object().unwrap_or(&NONE)
+    }
+
+    /// The properties as a JSON object, to be held on to without a copy.
+    pub fn json(&self) -> &Arc<Json> {
+        &self.json
     }
 
     pub fn get(&self, key: &str) -> Option<&Json> {
-        self.properties.get(key)
+        self.properties().get(key)
     }
 
     fn text(&self, key: &str) -> &str {
-        self.properties.get(key).and_then(Json::as_str).unwrap_or("")
+        self.get(key).and_then(Json::as_str).unwrap_or("")
     }
 }
 
@@ -153,21 +186,27 @@ impl FlowDocument {
             Json::Bool(_) => return Err(DocumentError::NotFlows("true or false")),
             Json::Null => return Err(DocumentError::NotFlows("null")),
         };
-        let mut document = FlowDocument::default();
+        let mut nodes = Vec::with_capacity(items.len());
+        let mut by_id = HashMap::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
             let node = FlowNode::read(index, item)?;
-            if let Some(first) = document.by_id.insert(node.id.clone(), index) {
+            if let Some(first) = by_id.insert(node.id.clone(), index) {
                 let reason = format!("id \"{}\" is taken by entry {first} already; give one of them a new id", node.id);
                 return Err(DocumentError::BadNode { index, reason });
             }
-            document.nodes.push(node);
+            nodes.push(node);
         }
-        Ok(document)
+        Ok(FlowDocument { nodes: Arc::new(nodes), by_id: Arc::new(by_id) })
+    }
+
+    /// A document of these entries, whose ids must differ; `by_id` says where each stands.
+    pub(super) fn of(nodes: Vec<FlowNode>, by_id: HashMap<NodeId, usize>) -> Self {
+        FlowDocument { nodes: Arc::new(nodes), by_id: Arc::new(by_id) }
     }
 
     /// The bare array, as it was read.
     pub fn to_json(&self) -> Json {
-        Json::Array(self.nodes.iter().map(|node| Json::Object(node.properties.clone())).collect())
+        Json::Array(self.nodes.iter().map(|node| Json::clone(&node.json)).collect())
     }
 
     pub fn nodes(&self) -> &[FlowNode] {
@@ -175,7 +214,12 @@ impl FlowDocument {
     }
 
     pub fn get(&self, id: &str) -> Option<&FlowNode> {
-        self.nodes.get(*self.by_id.get(id)?)
+        self.nodes.get(self.index_of(id)?)
+    }
+
+    /// Where in [`FlowDocument::nodes`] an entry stands.
+    pub fn index_of(&self, id: &str) -> Option<usize> {
+        self.by_id.get(id).copied()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -202,12 +246,15 @@ impl FlowDocument {
     /// Findings that need no knowledge of node types: dangling wires, missing flows. All are warnings; such a file runs.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for node in &self.nodes {
+        for node in self.nodes.iter() {
             if let Some(z) = node.flow().filter(|z| self.get(z).is_none()) {
                 problems.push(
                     Problem::warning("/z", format!("stands on flow \"{z}\", which is not in the file"))
                         .of(node.id.as_str()),
                 );
+            }
+            if node.kind() == NodeKind::Subflow {
+                problems.extend(super::expand::definition_problems(self, node));
             }
             for (port, targets) in node.wires().iter().enumerate() {
                 for target in targets.iter().filter(|target| self.get(target.as_str()).is_none()) {
@@ -222,7 +269,7 @@ impl FlowDocument {
 
 impl Serialize for FlowDocument {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.nodes.iter().map(|node| &node.properties))
+        serializer.collect_seq(self.nodes.iter().map(|node| &node.json))
     }
 }
 
@@ -257,6 +304,10 @@ mod tests {
         assert_eq!(kinds, [NodeKind::Tab, NodeKind::Config, NodeKind::Node, NodeKind::Node]);
         assert!(document.is_disabled(document.get("m").unwrap()));
         assert_eq!(document.problems().len(), 1);
+        let subflow = r#"[{"id":"s","type":"subflow","in":[{"wires":[{"id":"gone"}]}],
+            "out":[{"wires":[{"id":"a","port":0},{"id":"s","port":0}]}]},{"id":"a","type":"x","z":"s","wires":[]}]"#;
+        let paths: Vec<_> = FlowDocument::parse(subflow).unwrap().problems().into_iter().map(|p| p.path).collect();
+        assert_eq!(paths, ["/in/0"]);
     }
 
     #[test]
