@@ -3,6 +3,8 @@
 //! A message is one reference-counted block: fan-out copies a pointer, and a node that writes to a shared message
 //! gets its own copy first. The acknowledgement token travels beside the message, never in it.
 
+mod codec;
+
 use std::sync::{Arc, OnceLock};
 
 use compact_str::CompactString;

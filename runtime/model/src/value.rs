@@ -2,6 +2,7 @@
 //!
 //! It has what JavaScript messages have and JSON lacks (undefined, bytes, dates). JSON exists at the edges only.
 
+pub mod codec;
 mod json;
 mod lazy;
 mod map;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 pub use bytestring::ByteString;
 
+pub use codec::CodecError;
 pub use json::{ParseError, to_json_value, write_json};
 pub use lazy::LazyJson;
 pub use map::Map;
