@@ -7,6 +7,7 @@ pub mod bench;
 mod build;
 mod clock;
 mod contexts;
+pub mod dead_letters;
 mod driver;
 mod engine;
 mod entries;

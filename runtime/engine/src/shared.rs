@@ -11,6 +11,7 @@ use tidewire_node_api::{Registry, Services};
 
 use crate::clock::{Clock, Credentials};
 use crate::contexts::Contexts;
+use crate::dead_letters::DeadLetters;
 use crate::entries::Entries;
 use crate::keeper::Keeper;
 use crate::observe::Observers;
@@ -31,6 +32,7 @@ pub struct Shared {
     pub observers: Observers,
     pub timers: Timers,
     pub keeper: Keeper,
+    pub dead_letters: DeadLetters,
     pub contexts: Arc<Contexts>,
     pub entries: ArcSwap<Entries>,
     pub slots: RwLock<HashMap<NodeId, Arc<Slot>>>,
@@ -54,6 +56,7 @@ impl Shared {
         Shared {
             timers: Timers::new(clock.clone(), &runtime),
             keeper: Keeper::new(services.log.clone(), &runtime),
+            dead_letters: DeadLetters::new(services.log.clone(), clock.clone(), &runtime),
             contexts: Arc::default(),
             registry,
             services,
