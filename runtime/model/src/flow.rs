@@ -2,6 +2,7 @@
 
 mod diff;
 mod document;
+mod env;
 mod expand;
 mod graph;
 mod links;
@@ -10,7 +11,8 @@ mod scopes;
 
 pub use diff::FlowDiff;
 pub use document::{DocumentError, FlowDocument, FlowNode, NodeKind};
+pub use env::{Environment, Outside, Process, substitute};
 pub use expand::{Expanded, Part, Place, SUBFLOW_STATUS};
 pub use graph::FlowGraph;
 pub use links::Link;
-pub use listening::{Listens, Scope, What};
+pub use listening::{Listeners, Listens, Scope, What};

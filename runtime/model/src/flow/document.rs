@@ -138,6 +138,12 @@ impl FlowNode {
             .collect()
     }
 
+    /// Texts among its properties that may be the id of another entry, such as a config node it uses.
+    pub fn references(&self) -> impl Iterator<Item = &str> {
+        let usable = |key: &str| !matches!(key, "id" | "z" | "g" | "type" | "name" | "label" | "info");
+        self.properties().iter().filter(move |(key, _)| usable(key)).filter_map(|(_, value)| value.as_str())
+    }
+
     pub fn properties(&self) -> &JsonMap<String, Json> {
         static NONE: LazyLock<JsonMap<String, Json>> = LazyLock::new(JsonMap::new);
         self.json.as_object().unwrap_or(&NONE)
