@@ -9,12 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tidewire_model::flow::{FlowDiff, FlowDocument, FlowGraph, FlowNode, NodeKind};
+use tidewire_model::flow::{self, Expanded, FlowDiff, FlowDocument, FlowGraph, FlowNode, Link, NodeKind, What};
 use tidewire_model::{NodeId, Problem};
 use tidewire_node_api::{Kind, Outcome, StopReason};
 
 use crate::build::{Built, build, facts_of, is_live};
 use crate::driver::Driver;
+use crate::entries::{Entries, Entry};
+use crate::inbox::Inbox;
+use crate::kept;
+use crate::listeners::Listeners;
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::wiring::{OutTable, Target, finish};
@@ -31,51 +35,94 @@ struct Starting {
     built: Built,
 }
 
-/// Makes `new` the running document. `restart` names nodes that are started anew although they may be untouched.
+/// Makes `new` the running flows. `restart` names nodes that are started anew although they may be untouched.
 /// Returns what is wrong with single nodes.
 pub async fn apply(
     shared: &Arc<Shared>,
-    old: &FlowDocument,
-    new: &FlowDocument,
+    old: &Expanded,
+    new: &Expanded,
     diff: &FlowDiff,
     restart: &HashSet<NodeId>,
 ) -> Vec<Problem> {
-    let order = start_order(shared, new);
+    let order = start_order(shared, new.running());
     let changed: HashSet<&NodeId> = diff.changed.iter().chain(restart).collect();
-    let mut starting = Vec::new();
-    let mut replaced = Vec::new();
-    for node in order.iter().filter_map(|id| new.get(id.as_str())) {
+    let (mut starting, mut replaced, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    for node in order.iter().filter_map(|id| new.running().get(id.as_str())) {
         let existing = shared.slot(node.id().as_str());
         if existing.is_some() && !changed.contains(node.id()) {
             continue;
         }
-        let built = build(shared, node);
-        if let Some(slot) = existing {
-            replaced.push((slot.clone(), facts_of(node)));
-            starting.push(Starting { slot, built });
-        } else {
-            let meta = shared.registry.get(node.type_name()).map(|def| def.meta);
-            let slot = Arc::new(Slot::new(facts_of(node), meta));
-            slot.tapped.store(shared.observers.is_tapped(node.id().as_str()), Ordering::Relaxed);
-            starting.push(Starting { slot, built });
+        let built = build(shared, new, node);
+        problems.extend(built.problem.clone());
+        let slot = existing.unwrap_or_else(|| new_slot(shared, new, node));
+        slot.forgetful.store(forgets(node), Ordering::Relaxed);
+        if slot.task.lock().is_some() {
+            replaced.push((slot.clone(), facts_of(new, node)));
         }
+        starting.push(Starting { slot, built });
     }
-    let problems = starting.iter().filter_map(|node| node.built.problem.clone()).collect();
     let fresh: HashSet<NodeId> = starting.iter().map(|node| node.slot.facts().id.clone()).collect();
     shared.slots.write().extend(starting.iter().map(|node| (node.slot.facts().id.clone(), node.slot.clone())));
     let (own, others): (Vec<_>, Vec<_>) =
-        tables(shared, new).into_iter().partition(|(slot, _)| fresh.contains(&slot.facts().id));
+        tables(shared, new.running()).into_iter().partition(|(slot, _)| fresh.contains(&slot.facts().id));
     // Sources first, so that whoever waits on a full inbox still finds it being read.
     for (slot, facts) in replaced.into_iter().rev() {
         stop(&slot, StopReason::Replaced, STOP).await;
         slot.set_facts(facts);
     }
+    shared.entries.store(Arc::new(entries(shared, new)));
+    listen(shared, new);
     rewire(own);
     start(shared, starting);
     // Only now: a new target is running before the first message is led to it.
     rewire(others);
-    remove(shared, old, new).await;
+    remove(shared, old.running(), new).await;
     problems
+}
+
+fn new_slot(shared: &Shared, flows: &Expanded, node: &FlowNode) -> Arc<Slot> {
+    let meta = shared.registry.get(node.type_name()).map(|def| def.meta);
+    let slot = Arc::new(Slot::new(facts_of(flows, node), meta));
+    slot.tapped.store(shared.observers.is_tapped(node.id().as_str()), Ordering::Relaxed);
+    *slot.kept.lock() = shared.dormant.wake(node.id());
+    slot
+}
+
+/// The user wants the node to forget its state whenever it ends, as Node-RED does.
+fn forgets(node: &FlowNode) -> bool {
+    node.get("forget").and_then(serde_json::Value::as_bool).unwrap_or(false)
+}
+
+/// Tells every slot who hears it.
+fn listen(shared: &Shared, flows: &Expanded) {
+    let heard = flow::Listeners::of(flows, &|node| shared.listens(node));
+    let slots = shared.slots.read();
+    let inboxes = |id: &NodeId, what| -> Vec<Arc<Inbox>> {
+        let listeners = heard.of_node(id.as_str(), what).into_iter();
+        listeners.filter_map(|id| slots.get(&id).map(|slot| slot.inbox.clone())).collect()
+    };
+    for (id, slot) in slots.iter() {
+        let listeners = Listeners {
+            errors: inboxes(id, What::Errors),
+            statuses: inboxes(id, What::Statuses),
+            completions: inboxes(id, What::Completions),
+        };
+        slot.listen(listeners);
+    }
+}
+
+/// What others may address: the ends of links that take messages in.
+fn entries(shared: &Shared, flows: &Expanded) -> Entries {
+    let takes_in = |node: &&FlowNode| matches!(shared.link_of(node), Some(Link::In(_)));
+    let live = flows.running().nodes().iter().filter(|node| is_live(flows.running(), node));
+    Entries::new(
+        live.filter(takes_in)
+            .map(|node| {
+                let facts = facts_of(flows, node);
+                Entry { id: facts.id, name: facts.name.to_string(), flow: facts.flow, inner: facts.alias.is_some() }
+            })
+            .collect(),
+    )
 }
 
 /// Live nodes in the order to start them in: what others use first, then sinks before sources.
@@ -190,8 +237,8 @@ pub async fn stop(slot: &Slot, reason: StopReason, deadline: Duration) {
     let _ = tokio::time::timeout(Duration::from_millis(200), task).await;
 }
 
-async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &FlowDocument) {
-    let gone = |id: &NodeId| new.get(id.as_str()).is_none_or(|node| !is_live(new, node));
+async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &Expanded) {
+    let gone = |id: &NodeId| new.running().get(id.as_str()).is_none_or(|node| !is_live(new.running(), node));
     let mut leaving: Vec<NodeId> = start_order(shared, old).into_iter().filter(|id| gone(id)).collect();
     // Upstream first, so that what they still send is worked off too.
     leaving.reverse();
@@ -203,10 +250,21 @@ async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &FlowDocument) {
             slot.counters.dropped.add(left.len() as u64);
             tracing::warn!(node_id = %id, messages = left.len(), "removed node left messages behind");
         }
-        for delivery in left {
+        // Whoever waits for a message brings it again; the others are kept to be looked at.
+        let (waited_for, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|delivery| delivery.token.is_some());
+        for delivery in waited_for {
             finish(delivery.token, Outcome::Lost);
         }
+        let revision = shared.revision.load(Ordering::Relaxed);
+        shared.dead_letters.removed(&slot.facts(), others.into_iter().map(|delivery| delivery.message), revision);
         shared.slots.write().remove(&id);
+        shared.dormant.put_to_sleep(id, std::mem::take(&mut slot.kept.lock()));
+    }
+    // What is only switched off keeps its records; what is gone from the flows does not.
+    for (node, records) in shared.dormant.take_gone(|id| new.running().get(id.as_str()).is_some()) {
+        for key in records.keys() {
+            shared.keeper.keep(kept::change(&node, key, None), None);
+        }
     }
 }
 

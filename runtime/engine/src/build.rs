@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use tidewire_model::flow::{FlowDocument, FlowNode, NodeKind};
+use tidewire_model::flow::{Expanded, FlowDocument, FlowNode, NodeKind, Part};
 use tidewire_model::{NodeId, Problem};
 use tidewire_node_api::{BuildEnv, Node, NodeFacts};
 
 use crate::driver::Build;
-use crate::inert::{Broken, Inert};
+use crate::inert::{Broken, Inert, Instance, InstanceStatus};
 use crate::shared::Shared;
 
 /// A node that was built, or what stands in for it.
@@ -25,27 +25,34 @@ pub fn is_live(document: &FlowDocument, node: &FlowNode) -> bool {
 }
 
 /// Facts of an entry, for its host.
-pub fn facts_of(node: &FlowNode) -> NodeFacts {
+pub fn facts_of(flows: &Expanded, node: &FlowNode) -> NodeFacts {
     NodeFacts {
         id: node.id().clone(),
         type_name: node.type_name().into(),
         name: node.name().into(),
         flow: node.flow().map_or_else(|| NodeId::from("global"), NodeId::from),
-        alias: None,
+        alias: flows.alias(node.id().as_str()).cloned(),
     }
 }
 
 /// Builds an entry; a node that cannot be built is replaced by one that says so.
-pub fn build(shared: &Arc<Shared>, node: &FlowNode) -> Built {
+pub fn build(shared: &Arc<Shared>, flows: &Expanded, node: &FlowNode) -> Built {
+    match flows.part(node.id().as_str()) {
+        Some(Part::Instance { .. }) => return fixed(|| Box::new(Instance)),
+        Some(Part::Status { instance }) => {
+            let (shared, instance) = (shared.clone(), instance.clone());
+            return fixed(move || Box::new(InstanceStatus::new(&shared, instance.clone())));
+        }
+        Some(Part::Broken(problem)) => {
+            return Built { problem: Some(problem.clone()), ..fixed(|| Box::new(Inert)) };
+        }
+        Some(Part::Entry) | None => {}
+    }
     let type_name = node.type_name().to_owned();
     if shared.registry.get(&type_name).is_none() {
-        let text = if type_name.starts_with("subflow:") {
-            "subflows are not run yet; the node is kept as it is and does nothing".to_owned()
-        } else {
-            format!("node type \"{type_name}\" is not known here; the node is kept as it is and does nothing")
-        };
+        let text = format!("node type \"{type_name}\" is not known here; the node is kept as it is and does nothing");
         let problem = Some(Problem::warning("/type", text).of(node.id().as_str()));
-        return Built { node: Box::new(Inert), build: Arc::new(|| Ok(Box::new(Inert))), problem };
+        return Built { problem, ..fixed(|| Box::new(Inert)) };
     }
     let config = with_env(Json::Object(node.properties().clone()), shared.env.as_ref());
     let declared = config.get("outputs").and_then(|outputs| match outputs {
@@ -64,6 +71,11 @@ pub fn build(shared: &Arc<Shared>, node: &FlowNode) -> Built {
             Built { node: Box::new(Broken { text }), build: again, problem }
         }
     }
+}
+
+/// A node that needs no configuration.
+fn fixed(make: impl Fn() -> Box<dyn Node> + Send + Sync + 'static) -> Built {
+    Built { node: make(), build: Arc::new(move || Ok(make())), problem: None }
 }
 
 /// Replaces every text that is exactly `${NAME}` by the value of that variable, where it has one.

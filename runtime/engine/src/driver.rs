@@ -2,6 +2,8 @@
 //!
 //! Nodes never see channels; panics stay here.
 
+mod ending;
+
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -14,21 +16,17 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tidewire_model::Value;
 use tidewire_node_api::ctx::Spawned;
 use tidewire_node_api::{
-    Batch, Ctx, Delivery, Emission, Host, Kind, Node, NodeError, Outputs, Signal, State, Status, StopReason, Work,
+    Batch, Ctx, Delivery, Emission, Host, Kind, Node, NodeError, Outputs, Signal, Status, StopReason, Work,
 };
 
+use crate::crashes::{Crashes, Panic};
 use crate::host::NodeHost;
 use crate::inbox::Taken;
 use crate::observe::{Observation, TapDir, TapFrame};
+use crate::pace::{ACTIVATION, Pace};
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::wiring::{finish, send};
-
-/// Messages a node works on before others get their turn and its outputs are sent.
-const ACTIVATION: usize = 128;
-
-/// How long a removed node may go on with what is in its inbox.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Pause before messages are tried again that could not be dealt with now.
 const RETRY: Duration = Duration::from_secs(1);
@@ -55,6 +53,8 @@ pub struct Driver {
     /// The node starts work for each message rather than for each batch.
     work_per_message: bool,
     failures: u32,
+    crashes: Crashes,
+    pace: Pace,
     /// Messages that are to be tried again, and when. Nothing else is taken before them.
     held: Batch,
     try_again: Option<tokio::time::Instant>,
@@ -86,6 +86,8 @@ impl Driver {
             spare: Vec::new(),
             work_per_message: false,
             failures: 0,
+            crashes: Crashes::default(),
+            pace: Pace::default(),
             held: Batch::new(),
             try_again: None,
         }
@@ -106,7 +108,7 @@ impl Driver {
                 return Ok(());
             }
             Ok(Err(error)) => error.text,
-            Err(panic) => panic,
+            Err(panic) => panic.text,
         };
         Err(self.failed(text))
     }
@@ -174,7 +176,7 @@ impl Driver {
     /// Lets the node work on what the batch holds, as much as one activation may. False when the node has to be
     /// started again.
     fn activate(&mut self) -> bool {
-        let size = self.room().min(ACTIVATION);
+        let size = self.room().min(self.pace.messages());
         let mut chunk =
             if self.batch.len() <= size { std::mem::take(&mut self.batch) } else { self.batch.drain(..size).collect() };
         let count = chunk.len() as u64;
@@ -187,7 +189,9 @@ impl Driver {
         let result = self.attempt(|node, ctx| node.process_batch(&mut chunk, ctx));
         // A node that starts work for each message is given only as many as may be under way from now on.
         self.work_per_message |= self.ordered.len() + self.unordered.len() > under_way + 1;
-        self.slot.counters.busy_ns.add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.pace.took(count - chunk.len() as u64, took);
+        self.slot.counters.busy_ns.add(took);
         self.slot.counters.received.add(count - chunk.len() as u64);
         if self.batch.is_empty() {
             // The emptied queue goes round: no allocation per activation.
@@ -250,21 +254,26 @@ impl Driver {
     }
 
     /// Runs the node, catches its panic, and collects the work it started.
-    fn attempt<T>(&mut self, run: impl FnOnce(&mut Box<dyn Node>, &mut Ctx<'_>) -> T) -> Result<T, String> {
-        let Some(node) = self.node.as_mut() else { return Err("the node is not there".into()) };
+    fn attempt<T>(&mut self, run: impl FnOnce(&mut Box<dyn Node>, &mut Ctx<'_>) -> T) -> Result<T, Panic> {
+        let Some(node) = self.node.as_mut() else { return Err(Panic::nothing("the node is not there")) };
         let mut ctx = Ctx::new(&self.host, &mut self.outputs, &mut self.spawned);
         let result = catch_unwind(AssertUnwindSafe(|| run(node, &mut ctx)));
+        let result = result.map_err(|panic| Panic::new(panic.as_ref(), ctx.wreck()));
         self.ordered.extend(self.spawned.ordered.drain(..));
         self.unordered.extend(self.spawned.unordered.drain(..));
-        result.map_err(|panic| {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown reason".into())
-        })
+        result
     }
 
-    fn crashed(&mut self, panic: String) {
-        tracing::error!(node_id = %self.host.facts().id, panic, "node panicked, building it anew");
-        self.host.report(NodeError::new(format!("the node crashed and is started again: {panic}")), None);
+    /// The node goes; the message that it crashed on, if it is known, goes where its errors go. If it is not, whoever
+    /// waits for it brings it again, and then it is known.
+    fn crashed(&mut self, panic: Panic) {
+        tracing::error!(node_id = %self.host.facts().id, panic = panic.text, "node panicked, building it anew");
+        self.slot.be_careful();
+        self.crashes.count(self.shared.clock.now_ms());
+        let mut error = NodeError::new(format!("the node crashed and is started again: {}", panic.text));
+        error.message = panic.wreck.completion;
+        let token = panic.wreck.token.filter(|_| error.message.is_some());
+        self.host.report(error, token);
         self.shared.timers.cancel_all(self.host.instance());
         self.node = None;
     }
@@ -282,6 +291,9 @@ impl Driver {
         loop {
             let wait = (BACK_OFF.0 * 2u32.saturating_pow(self.failures.min(9))).min(BACK_OFF.1);
             self.failures = self.failures.saturating_add(1);
+            if let Some(text) = self.crashes.too_many(self.shared.clock.now_ms()) {
+                self.failed(text);
+            }
             tokio::select! {
                 reason = self.slot.inbox.wait_stop() => return Err(reason),
                 () = tokio::time::sleep(wait) => {}
@@ -296,7 +308,12 @@ impl Driver {
                 }
             }
             if self.start().is_ok() {
-                *self.slot.problem.lock() = None;
+                if self.slot.problem.lock().take().is_some() {
+                    self.host.status(Status::default());
+                }
+                if !self.crashes.recent(self.shared.clock.now_ms()) {
+                    self.failures = 0;
+                }
                 return Ok(());
             }
         }
@@ -352,46 +369,6 @@ impl Driver {
             let message = delivery.message.to_value();
             self.shared.observers.tapped(TapFrame { node, dir: TapDir::In, port: None, message, handled: false });
         }
-    }
-
-    async fn wind_down(&mut self, reason: StopReason) {
-        if reason != StopReason::Replaced && self.node.is_some() {
-            self.drain(reason).await;
-        }
-        while let Some(emissions) = self.next_finished().await {
-            self.take_emissions(emissions);
-            self.flush().await;
-        }
-        let state = self.attempt(|node, ctx| node.stop(reason, ctx)).ok().flatten();
-        self.flush().await;
-        self.leave(state);
-    }
-
-    /// Works off what is in the inbox, along the wires as they are. A removed node closes its inbox once it is empty,
-    /// so that a late sender follows the new wiring.
-    async fn drain(&mut self, reason: StopReason) {
-        let until = Instant::now() + DRAIN;
-        while Instant::now() < until && self.held.is_empty() {
-            if self.batch.is_empty() {
-                match reason {
-                    StopReason::Removed => match self.slot.inbox.close_if_empty() {
-                        Ok(()) => return,
-                        Err(batch) => self.batch = batch,
-                    },
-                    _ => self.slot.inbox.take_messages(&mut self.batch),
-                }
-            }
-            if self.batch.is_empty() || !self.work_off().await {
-                return;
-            }
-        }
-    }
-
-    fn leave(&mut self, state: Option<State>) {
-        if state.is_some() {
-            *self.slot.state.lock() = state;
-        }
-        self.node = None;
     }
 }
 

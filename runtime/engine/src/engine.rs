@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tidewire_model::flow::{DocumentError, FlowDiff, FlowDocument, FlowNode};
+use tidewire_model::flow::{DocumentError, Expanded, FlowDiff, FlowDocument, Part};
 use tidewire_model::{Map, Message, NodeId, Problem};
 use tidewire_node_api::{Delivery, Feed, NodeFacts, Registry, Services, Signal, Status, StopReason};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::apply;
 use crate::clock::{Clock, Credentials};
+use crate::deploy::{DeployError, DeployKind, DeployRequest, Deployed};
 use crate::inbox::{CAPACITY, InboxFeed, Pushed};
 use crate::observe::{Observation, Tap};
 use crate::record;
@@ -30,65 +31,6 @@ pub struct EngineConfig {
     pub runtime: tokio::runtime::Handle,
     /// Load flows, but do not start them.
     pub safe: bool,
-}
-
-/// How much of the flows a deploy starts anew, in Node-RED's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeployKind {
-    /// Everything.
-    Full,
-    /// Flows that hold a change.
-    Flows,
-    /// Only changed nodes.
-    Nodes,
-    /// Everything, from what is stored; the document of the request is ignored.
-    Reload,
-}
-
-impl DeployKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DeployKind::Full => "full",
-            DeployKind::Flows => "flows",
-            DeployKind::Nodes => "nodes",
-            DeployKind::Reload => "reload",
-        }
-    }
-}
-
-/// A request to make a document the running one.
-pub struct DeployRequest {
-    pub document: FlowDocument,
-    pub kind: DeployKind,
-    /// The revision the document was made from; another one in force refuses the deploy.
-    pub expected_rev: Option<String>,
-    pub author: String,
-    /// Nodes whose secrets changed; they are started anew.
-    pub touched: Vec<NodeId>,
-}
-
-/// A deploy that was done.
-#[derive(Debug, Clone)]
-pub struct Deployed {
-    pub rev: String,
-    pub diff: FlowDiff,
-    /// Nodes that do not run as they stand; the rest does.
-    pub problems: Vec<Problem>,
-}
-
-/// Why nothing was deployed; what runs was not touched.
-#[derive(Debug, thiserror::Error)]
-pub enum DeployError {
-    #[error("the flows were changed meanwhile (revision {current}); look at the differences and deploy again")]
-    Stale {
-        current: String,
-        /// From what runs to what was to be deployed.
-        diff: Box<FlowDiff>,
-    },
-    #[error("record the deploy in the event log: {0}")]
-    Log(String),
-    #[error("the runtime is shutting down")]
-    Closing,
 }
 
 /// Why the stored flows could not be loaded.
@@ -168,10 +110,12 @@ impl Engine {
     /// When the log cannot be read or what it holds is damaged.
     pub async fn load(&self) -> Result<Option<String>, EngineError> {
         let _deploying = self.0.deploying.lock().await;
+        let log = self.0.shared.services.log.as_ref();
+        self.0.shared.dormant.read(log).await.map_err(|error| EngineError::Log(error.text))?;
         let Some(flows) = record::last(self.0.shared.services.log.as_ref()).await? else { return Ok(None) };
         let rev = flows.rev.clone();
-        let diff = FlowDiff::between(&self.flows().document, &flows.document);
-        self.replace(flows, &diff, &HashSet::new()).await;
+        let expanded = self.expand(&flows.document);
+        self.replace(flows, expanded, &HashSet::new()).await;
         Ok(Some(rev))
     }
 
@@ -200,25 +144,31 @@ impl Engine {
         if request.expected_rev.is_some_and(|expected| expected != current.rev) {
             return Err(DeployError::Stale { current: current.rev.clone(), diff: Box::new(diff) });
         }
-        let restart = restarted(request.kind, &document, &diff, request.touched);
+        let expanded = self.expand(&document);
+        let restart = request.kind.restarted(&self.0.shared.flows.load(), &expanded, request.touched);
         let flows = record::append(&self.0.shared, &current, document, request.kind, &diff, &request.author).await?;
         let rev = flows.rev.clone();
-        let problems = self.replace(flows, &diff, &restart).await;
+        let problems = self.replace(flows, expanded, &restart).await;
         self.0.shared.observers.tell(Observation::Deployed { rev: rev.clone(), diff: diff.clone() });
         tracing::info!(rev, author = request.author, kind = request.kind.as_str(), "flows deployed");
         Ok(Deployed { rev, diff, problems })
     }
 
-    /// Puts other flows in force; `diff` leads to them from those that are.
-    async fn replace(&self, flows: Flows, diff: &FlowDiff, restart: &HashSet<NodeId>) -> Vec<Problem> {
-        let old = self.flows().document;
-        self.0.shared.revision.store(flows.number, Ordering::Relaxed);
-        let new = flows.document.clone();
+    fn expand(&self, document: &FlowDocument) -> Expanded {
+        Expanded::of(document, &|node| self.0.shared.link_of(node))
+    }
+
+    /// Puts other flows in force.
+    async fn replace(&self, flows: Flows, expanded: Expanded, restart: &HashSet<NodeId>) -> Vec<Problem> {
+        let shared = &self.0.shared;
+        shared.revision.store(flows.number, Ordering::Relaxed);
         self.0.flows.store(Arc::new(flows));
+        let old = shared.flows.swap(Arc::new(expanded.clone()));
         if !self.running() {
             return Vec::new();
         }
-        apply::apply(&self.0.shared, &old, &new, diff, restart).await
+        let diff = FlowDiff::between(old.running(), expanded.running());
+        apply::apply(shared, &old, &expanded, &diff, restart).await
     }
 
     /// The document in force.
@@ -271,22 +221,22 @@ impl Engine {
     }
 
     fn slot(&self, node: &str) -> Result<Arc<crate::slot::Slot>, SendError> {
-        self.0.shared.slot(node).ok_or_else(|| match self.flows().document.get(node) {
+        self.0.shared.slot(node).ok_or_else(|| match self.0.shared.flows.load().running().get(node) {
             Some(_) => SendError::Disabled,
             None => SendError::Unknown,
         })
     }
 
     pub fn node(&self, id: &str) -> Option<NodeView> {
-        let flows = self.flows();
-        let node = flows.document.get(id)?;
+        let flows = self.0.shared.flows.load();
+        let node = flows.running().get(id)?;
         let slot = self.0.shared.slot(id);
         Some(NodeView {
-            facts: crate::build::facts_of(node),
+            facts: crate::build::facts_of(&flows, node),
             status: slot.as_ref().map(|slot| slot.status.lock().clone()).unwrap_or_default(),
             problem: slot.as_ref().and_then(|slot| slot.problem.lock().clone()),
-            disabled: flows.document.is_disabled(node),
-            known: self.0.shared.registry.get(node.type_name()).is_some(),
+            disabled: flows.running().is_disabled(node),
+            known: self.0.shared.registry.get(node.type_name()).is_some() || flows.part(id) != Some(Part::Entry),
         })
     }
 
@@ -375,14 +325,15 @@ impl Engine {
             if engine.0.running.swap(running, Ordering::Relaxed) == running {
                 return;
             }
-            let document = engine.flows().document;
+            let shared = &engine.0.shared;
+            let flows = shared.flows.load_full();
             if running {
-                let everything = document.nodes().iter().map(|node| node.id().clone()).collect();
-                let nothing = FlowDocument::default();
-                let diff = FlowDiff::between(&nothing, &document);
-                apply::apply(&engine.0.shared, &nothing, &document, &diff, &everything).await;
+                let everything = flows.running().nodes().iter().map(|node| node.id().clone()).collect();
+                let nothing = Expanded::default();
+                let diff = FlowDiff::between(nothing.running(), flows.running());
+                apply::apply(shared, &nothing, &flows, &diff, &everything).await;
             } else {
-                apply::stop_all(&engine.0.shared, &document, StopReason::Replaced, Duration::from_secs(5)).await;
+                apply::stop_all(shared, flows.running(), StopReason::Replaced, Duration::from_secs(5)).await;
             }
         });
         // The task itself does not panic; a runtime that goes down takes the flows with it anyway.
@@ -393,26 +344,8 @@ impl Engine {
     pub async fn shutdown(&self, deadline: Duration) {
         self.0.closing.store(true, Ordering::Relaxed);
         let _deploying = self.0.deploying.lock().await;
-        let document = self.flows().document;
-        apply::stop_all(&self.0.shared, &document, StopReason::Shutdown, deadline).await;
+        let shared = &self.0.shared;
+        apply::stop_all(shared, shared.flows.load().running(), StopReason::Shutdown, deadline).await;
+        shared.keeper.flush().await;
     }
-}
-
-/// Nodes that a deploy starts anew although they may not have changed.
-fn restarted(kind: DeployKind, document: &FlowDocument, diff: &FlowDiff, touched: Vec<NodeId>) -> HashSet<NodeId> {
-    let mut restart: HashSet<NodeId> = touched.into_iter().collect();
-    match kind {
-        DeployKind::Full | DeployKind::Reload => {
-            restart.extend(document.nodes().iter().map(|node| node.id().clone()));
-        }
-        DeployKind::Flows => {
-            let edited = diff.added.iter().chain(&diff.changed).chain(&diff.rewired).chain(&diff.moved);
-            let flows: HashSet<&str> =
-                edited.filter_map(|id| document.get(id.as_str())).filter_map(FlowNode::flow).collect();
-            let inside = document.nodes().iter().filter(|node| node.flow().is_some_and(|z| flows.contains(z)));
-            restart.extend(inside.map(|node| node.id().clone()));
-        }
-        DeployKind::Nodes => {}
-    }
-    restart
 }

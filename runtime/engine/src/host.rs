@@ -1,19 +1,20 @@
 //! The engine as one instance of a node sees it.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use compact_str::{CompactString, format_compact};
-use tidewire_model::append::StateChange;
+use compact_str::CompactString;
 use tidewire_model::{Map, Message, NodeId, Value};
 use tidewire_node_api::{
-    Context, DebugEntry, Delivery, Feed, Host, Level, NodeError, NodeFacts, Outcome, Services, Status, Token,
+    Context, DebugEntry, Delivery, Feed, Host, Keep, Level, NodeError, NodeFacts, Outcome, Services, Status, Token,
 };
 
 use crate::contexts::NodeContext;
 use crate::inbox::{FEEDBACK_CAPACITY, InboxFeed, Pushed};
+use crate::kept;
+use crate::listeners::Fate;
 use crate::observe::{Observation, TapDir, TapFrame};
 use crate::shared::Shared;
 use crate::slot::Slot;
@@ -39,17 +40,44 @@ impl NodeHost {
         self.instance
     }
 
-    fn tap(&self, dir: TapDir, message: Value) {
+    fn tap(&self, dir: TapDir, message: Value, handled: bool) {
         if self.slot.is_tapped() {
             let node = self.facts.id.clone();
-            self.shared.observers.tapped(TapFrame { node, dir, port: None, message, handled: false });
+            self.shared.observers.tapped(TapFrame { node, dir, port: None, message, handled });
         }
     }
 }
 
-/// Key of a node's record in the log.
-pub fn record_key(node: &NodeId, key: &str) -> CompactString {
-    format_compact!("node/{node}/{key}")
+/// Sets the status of a slot's node, and tells whoever listens.
+pub fn show_status(shared: &Shared, slot: &Slot, status: Status) {
+    let listeners = slot.listeners.load();
+    let same = {
+        let mut shown = slot.status.lock();
+        let same = *shown == status;
+        *shown = status.clone();
+        same
+    };
+    let facts = slot.facts();
+    if !listeners.statuses.is_empty() {
+        listeners.tell_status(&facts, status_value(&status), shared.next_id());
+    }
+    if slot.is_tapped() {
+        let (node, message) = (facts.id.clone(), status_value(&status));
+        shared.observers.tapped(TapFrame { node, dir: TapDir::Status, port: None, message, handled: false });
+    }
+    if same {
+        return;
+    }
+    shared.observers.tell(Observation::Status { facts: (*facts).clone(), status });
+}
+
+/// An error as taps show it.
+fn error_line(facts: &NodeFacts, error: &NodeError) -> Value {
+    let mut line = log_value(facts, Level::Error, &error.text).as_object().cloned().unwrap_or_default();
+    if let Some(code) = error.code {
+        line.insert("key", code);
+    }
+    Value::object(line)
 }
 
 /// A log line as taps show it.
@@ -70,6 +98,36 @@ pub fn status_value(status: &Status) -> Value {
     serde_json::to_value(status).map_or(Value::Null, Value::from)
 }
 
+/// Puts or removes a record of a slot's node; `token` ends well once that is durable.
+fn keep(shared: &Shared, slot: &Slot, key: &str, value: Option<Bytes>, token: Option<Token>) {
+    {
+        let mut kept = slot.kept.lock();
+        match value.clone() {
+            Some(value) => kept.insert(key.into(), value),
+            None => kept.remove(key),
+        };
+    }
+    if slot.forgetful.load(Ordering::Relaxed) {
+        return finish(token, Outcome::Done);
+    }
+    shared.keeper.keep(kept::change(&slot.facts().id, key, value.as_ref()), token);
+}
+
+/// The records of a node for who is not its task. It does not keep the engine alive.
+struct SlotKeep {
+    shared: Weak<Shared>,
+    slot: Arc<Slot>,
+}
+
+impl Keep for SlotKeep {
+    fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>) {
+        match self.shared.upgrade() {
+            Some(shared) => keep(&shared, &self.slot, key, value, token),
+            None => finish(token, Outcome::Lost),
+        }
+    }
+}
+
 impl Host for NodeHost {
     fn facts(&self) -> &NodeFacts {
         &self.facts
@@ -88,22 +146,37 @@ impl Host for NodeHost {
     }
 
     fn status(&self, status: Status) {
-        {
-            let mut shown = self.slot.status.lock();
-            if *shown == status {
-                return;
-            }
-            *shown = status.clone();
-        }
-        self.tap(TapDir::Status, status_value(&status));
-        self.shared.observers.tell(Observation::Status { facts: (*self.facts).clone(), status });
+        show_status(&self.shared, &self.slot, status);
     }
 
     fn report(&self, error: NodeError, token: Option<Token>) {
         self.slot.counters.errors.fetch_add(1, Ordering::Relaxed);
-        self.tap(TapDir::Error, log_value(&self.facts, Level::Error, &error.text));
-        self.shared.observers.tell(Observation::Error { facts: (*self.facts).clone(), error, handled: false });
-        finish(token, Outcome::Failed);
+        let listeners = self.slot.listeners.load();
+        let fate = listeners.fate(&self.facts, &error);
+        let handled = fate == Fate::Heard;
+        self.tap(TapDir::Error, error_line(&self.facts, &error), handled);
+        let seen = error.clone();
+        self.shared.observers.tell(Observation::Error { facts: (*self.facts).clone(), error: seen, handled });
+        if fate == Fate::Looping {
+            self.log(Level::Warn, "Message exceeded maximum number of catches".into());
+        }
+        if handled {
+            listeners.tell_error(&self.facts, error, token);
+        } else {
+            self.shared.dead_letters.report(&self.facts, &error, self.revision());
+            finish(token, Outcome::Failed);
+        }
+    }
+
+    fn wants_message(&self) -> bool {
+        self.slot.names_messages.load(Ordering::Relaxed)
+    }
+
+    fn completed(&self, message: Message) {
+        let listeners = self.slot.listeners.load();
+        if !listeners.completions.is_empty() {
+            listeners.tell_completion(&self.facts, message);
+        }
     }
 
     fn deliver(&self, to: &NodeId, message: Message, token: Option<Token>) -> Result<(), NodeError> {
@@ -133,18 +206,11 @@ impl Host for NodeHost {
     }
 
     fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>) {
-        {
-            let mut kept = self.slot.kept.lock();
-            match value.clone() {
-                Some(value) => kept.insert(key.into(), value),
-                None => kept.remove(key),
-            };
-        }
-        if self.slot.forgetful.load(Ordering::Relaxed) {
-            return finish(token, Outcome::Done);
-        }
-        let key = record_key(&self.facts.id, key);
-        self.shared.keeper.keep(StateChange { key, value }, token);
+        keep(&self.shared, &self.slot, key, value, token);
+    }
+
+    fn keeper(&self) -> Arc<dyn Keep> {
+        Arc::new(SlotKeep { shared: Arc::downgrade(&self.shared), slot: self.slot.clone() })
     }
 
     fn kept(&self) -> Vec<(CompactString, Bytes)> {
@@ -152,7 +218,7 @@ impl Host for NodeHost {
     }
 
     fn log(&self, level: Level, text: String) {
-        self.tap(TapDir::Log, log_value(&self.facts, level, &text));
+        self.tap(TapDir::Log, log_value(&self.facts, level, &text), false);
         match level {
             Level::Error | Level::Warn => {
                 tracing::warn!(node_id = %self.facts.id, node_type = %self.facts.type_name, "{text}");

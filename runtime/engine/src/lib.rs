@@ -7,7 +7,9 @@ pub mod bench;
 mod build;
 mod clock;
 mod contexts;
+mod crashes;
 pub mod dead_letters;
+mod deploy;
 mod driver;
 mod engine;
 mod entries;
@@ -15,8 +17,11 @@ mod host;
 mod inbox;
 mod inert;
 mod keeper;
+mod kept;
+mod listeners;
 pub mod log_handle;
 pub mod observe;
+mod pace;
 pub mod projections;
 mod record;
 mod shared;
@@ -26,9 +31,8 @@ mod timers;
 mod wiring;
 
 pub use clock::{Clock, Credentials, NoCredentials, SystemClock};
-pub use engine::{
-    DeployError, DeployKind, DeployRequest, Deployed, Engine, EngineConfig, EngineError, Flows, NodeView, SendError,
-};
+pub use deploy::{DeployError, DeployKind, DeployRequest, Deployed};
+pub use engine::{Engine, EngineConfig, EngineError, Flows, NodeView, SendError};
 pub use observe::{Observation, Tap, TapDir, TapFrame};
 pub use record::{DEPLOYED, STREAM as DEPLOY_STREAM};
 pub use stats::{Last, NodeStats, Stats, WireStats};

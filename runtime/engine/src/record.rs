@@ -10,7 +10,8 @@ use tidewire_model::flow::{FlowDiff, FlowDocument};
 use tidewire_model::query::{Filter, Query};
 use tidewire_node_api::handles::Log;
 
-use crate::engine::{DeployError, DeployKind, EngineError, Flows};
+use crate::deploy::{DeployError, DeployKind};
+use crate::engine::{EngineError, Flows};
 use crate::shared::Shared;
 
 /// Stream of all deploys.

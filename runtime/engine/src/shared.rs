@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use tidewire_model::NodeId;
+use tidewire_model::flow::{Expanded, FlowNode, Link, Listens};
 use tidewire_node_api::{Registry, Services};
 
 use crate::clock::{Clock, Credentials};
@@ -14,6 +15,7 @@ use crate::contexts::Contexts;
 use crate::dead_letters::DeadLetters;
 use crate::entries::Entries;
 use crate::keeper::Keeper;
+use crate::kept::Dormant;
 use crate::observe::Observers;
 use crate::slot::Slot;
 use crate::timers::Timers;
@@ -35,6 +37,10 @@ pub struct Shared {
     pub dead_letters: DeadLetters,
     pub contexts: Arc<Contexts>,
     pub entries: ArcSwap<Entries>,
+    /// Records of nodes that do not run now.
+    pub dormant: Dormant,
+    /// The flows in force, as they run.
+    pub flows: ArcSwap<Expanded>,
     pub slots: RwLock<HashMap<NodeId, Arc<Slot>>>,
     /// Number of the revision in force.
     pub revision: AtomicU64,
@@ -66,6 +72,8 @@ impl Shared {
             runtime,
             observers: Observers::default(),
             entries: ArcSwap::default(),
+            dormant: Dormant::default(),
+            flows: ArcSwap::default(),
             slots: RwLock::default(),
             revision: AtomicU64::new(0),
             // Milliseconds in the upper bits: ids of a later start are larger than all of an earlier one.
@@ -76,6 +84,18 @@ impl Shared {
 
     pub fn slot(&self, id: &str) -> Option<Arc<Slot>> {
         self.slots.read().get(id).cloned()
+    }
+
+    /// The links of an entry, if its type has some.
+    pub fn link_of(&self, node: &FlowNode) -> Option<Link> {
+        let def = self.registry.get(node.type_name()).filter(|def| def.connects)?;
+        def.link(&serde_json::Value::Object(node.properties().clone()))
+    }
+
+    /// What an entry listens to, if its type does.
+    pub fn listens(&self, node: &FlowNode) -> Option<Listens> {
+        let def = self.registry.get(node.type_name()).filter(|def| def.connects)?;
+        def.listens(&serde_json::Value::Object(node.properties().clone()))
     }
 
     pub fn next_id(&self) -> u64 {

@@ -1,19 +1,18 @@
 //! A slot: what lives as long as a node id does, across all instances of the node.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use compact_str::CompactString;
 use parking_lot::Mutex;
 use tidewire_node_api::{Meta, NodeFacts, Outputs, State, Status};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::inbox::Inbox;
+use crate::kept::Records;
+use crate::listeners::Listeners;
 use crate::stats::{NodeCounters, Recent};
 use crate::wiring::OutTable;
 
@@ -22,6 +21,11 @@ pub struct Slot {
     facts: ArcSwap<NodeFacts>,
     pub inbox: Arc<Inbox>,
     pub table: ArcSwap<OutTable>,
+    /// Who hears of its errors, statuses and ends of messages.
+    pub listeners: ArcSwap<Listeners>,
+    /// The driver is to know which message the node works on: complete nodes hear it, or it has crashed before.
+    pub names_messages: AtomicBool,
+    pub careful: AtomicBool,
     /// Told when `table` was swapped, so that a sender that waits looks again.
     pub table_changed: Notify,
     pub counters: NodeCounters,
@@ -36,7 +40,7 @@ pub struct Slot {
     /// Messages the last instance had made and could not send any more; its successor sends them first.
     pub unsent: Mutex<Option<Outputs>>,
     /// Records its node keeps, by key; the durable ones are in the log too.
-    pub kept: Mutex<BTreeMap<CompactString, Bytes>>,
+    pub kept: Mutex<Records>,
     /// The user wants its state to be forgotten whenever it ends, as Node-RED does.
     pub forgetful: AtomicBool,
     pub resource: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
@@ -53,6 +57,9 @@ impl Slot {
             facts: ArcSwap::from_pointee(facts),
             inbox: Arc::new(Inbox::default()),
             table: ArcSwap::from_pointee(OutTable::default()),
+            listeners: ArcSwap::default(),
+            names_messages: AtomicBool::new(false),
+            careful: AtomicBool::new(false),
             table_changed: Notify::new(),
             counters: NodeCounters::default(),
             recent: Recent::default(),
@@ -83,6 +90,21 @@ impl Slot {
     pub fn rewire(&self, table: OutTable) {
         self.table.store(Arc::new(table));
         self.table_changed.notify_waiters();
+    }
+
+    /// Swaps who hears the node.
+    pub fn listen(&self, listeners: Listeners) {
+        let names = !listeners.completions.is_empty() || self.careful.load(Ordering::Relaxed);
+        if !listeners.is_empty() || !self.listeners.load().is_empty() {
+            self.listeners.store(Arc::new(listeners));
+        }
+        self.names_messages.store(names, Ordering::Relaxed);
+    }
+
+    /// The node has crashed: from now on its messages are known by name.
+    pub fn be_careful(&self) {
+        self.careful.store(true, Ordering::Relaxed);
+        self.names_messages.store(true, Ordering::Relaxed);
     }
 
     pub fn is_tapped(&self) -> bool {

@@ -11,7 +11,7 @@ use tidewire_model::{Message, NodeId, Value};
 use crate::context::Context;
 use crate::delivery::{Deferred, Emission, Outputs, Work};
 use crate::error::NodeError;
-use crate::host::{DebugEntry, Feed, Host, Level, NodeFacts, Services};
+use crate::host::{DebugEntry, Feed, Host, Keep, Level, NodeFacts, Services};
 use crate::status::Status;
 use crate::token::{Outcome, Token};
 
@@ -32,34 +32,38 @@ pub struct Ctx<'a> {
     token: Option<Token>,
     /// How the current message ends unless an error says otherwise.
     outcome: Outcome,
-    /// The current message, if complete nodes want to hear of its end.
-    completion: Option<Message>,
+    /// The current message, if the engine wants to know which it is.
+    current: Option<Message>,
+    /// Complete nodes are to hear of the end of the current message.
+    completes: bool,
 }
 
 impl<'a> Ctx<'a> {
     /// Made by the engine for each activation.
     pub fn new(host: &'a dyn Host, outputs: &'a mut Outputs, spawned: &'a mut Spawned) -> Self {
-        Ctx { host, outputs, spawned, token: None, outcome: Outcome::Done, completion: None }
+        Ctx { host, outputs, spawned, token: None, outcome: Outcome::Done, current: None, completes: false }
     }
 
     /// Starts work on a message. Called by the engine and by `process_batch` overrides.
     pub fn begin(&mut self, token: Option<Token>, message: &Message) {
         self.token = token;
         self.outcome = Outcome::Done;
-        self.completion = self.host.wants_completion().then(|| message.clone());
+        self.current = self.host.wants_message().then(|| message.clone());
+        self.completes = true;
     }
 
     /// Starts work that no message asked for, such as a signal.
     pub fn begin_signal(&mut self) {
         self.token = None;
         self.outcome = Outcome::Done;
-        self.completion = None;
+        self.current = None;
+        self.completes = false;
     }
 
     /// Ends work on the current message: offers its error to the catch nodes, or tells the complete nodes, and ends its
     /// branch unless the token was taken.
     pub fn end(&mut self, result: Result<(), NodeError>) {
-        let completion = self.completion.take();
+        let completion = self.current.take().filter(|_| self.completes);
         match (result, self.token.take()) {
             (Err(error), token) => self.host.report(error, token),
             (Ok(()), token) => {
@@ -75,7 +79,9 @@ impl<'a> Ctx<'a> {
 
     /// Puts the end of the current message off: it ends with [`Ctx::finish`], or with [`Emission::Finish`].
     pub fn defer(&mut self) -> Deferred {
-        Deferred { token: self.token.take(), completion: self.completion.take() }
+        let completion = self.current.clone().filter(|_| self.completes);
+        self.completes = false;
+        Deferred { token: self.token.take(), completion }
     }
 
     /// Ends a message that was put off. Complete nodes hear of it unless it failed.
@@ -90,7 +96,12 @@ impl<'a> Ctx<'a> {
 
     /// Says that complete nodes are not to hear of the current message (Node-RED's old-style handlers).
     pub fn never_completes(&mut self) {
-        self.completion = None;
+        self.completes = false;
+    }
+
+    /// What a node was working on when it panicked, if the engine asked for messages: for the engine.
+    pub fn wreck(&mut self) -> Deferred {
+        Deferred { token: self.token.take(), completion: self.current.take() }
     }
 
     /// The current token, to give to [`Ctx::emit_with`] or [`Ctx::keep`] beside others.
@@ -126,6 +137,11 @@ impl<'a> Ctx<'a> {
     /// together; then `token` ends well. Forgotten at the node's end where the user asked for that.
     pub fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>) {
         self.host.keep(key, value, token);
+    }
+
+    /// The way to the node's records for what outlasts an activation, such as an [`crate::AckSink`].
+    pub fn keeper(&self) -> Arc<dyn Keep> {
+        self.host.keeper()
     }
 
     /// The records kept so far, by key: to be asked in [`crate::Node::start`].

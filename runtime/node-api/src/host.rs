@@ -69,6 +69,12 @@ pub trait Feed: Send + Sync {
     fn signal(&self, signal: Signal);
 }
 
+/// A node's records, from elsewhere than its own task: for what ends when somebody else is done with it.
+pub trait Keep: Send + Sync {
+    /// See [`crate::Ctx::keep`].
+    fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>);
+}
+
 /// Handles to the world. In a replay the engine puts recorders here.
 #[derive(Clone)]
 pub struct Services {
@@ -98,8 +104,8 @@ pub trait Host: Send + Sync {
     /// there, or has failed.
     fn report(&self, error: NodeError, token: Option<Token>);
 
-    /// Complete nodes cover this node.
-    fn wants_completion(&self) -> bool {
+    /// The engine wants to know which message is worked on: complete nodes cover this node, or it has crashed before.
+    fn wants_message(&self) -> bool {
         false
     }
 
@@ -124,6 +130,9 @@ pub trait Host: Send + Sync {
 
     /// See [`crate::Ctx::keep`].
     fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>);
+
+    /// See [`crate::Ctx::keeper`].
+    fn keeper(&self) -> Arc<dyn Keep>;
 
     /// See [`crate::Ctx::kept`].
     fn kept(&self) -> Vec<(CompactString, Bytes)>;

@@ -145,6 +145,8 @@ pub struct NodeDef {
     schema: fn() -> Json,
     defaults: fn() -> Json,
     check: fn(&Json) -> Vec<Problem>,
+    /// It listens or links; see [`NodeType::CONNECTS`].
+    pub connects: bool,
     listens: fn(&Json) -> Option<Listens>,
     link: fn(&Json) -> Option<Link>,
     build: Build,
@@ -157,8 +159,9 @@ impl NodeDef {
             schema: schema::of::<T::Config>,
             defaults: defaults_of::<T>,
             check: check_of::<T>,
-            listens: |config| if T::CONNECTS { T::listens(&read::<T>(config).ok()?) } else { None },
-            link: |config| if T::CONNECTS { T::link(&read::<T>(config).ok()?) } else { None },
+            connects: T::CONNECTS,
+            listens: |config| T::listens(&read::<T>(config).ok()?),
+            link: |config| T::link(&read::<T>(config).ok()?),
             build: build_of::<T>,
         }
     }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use tidewire_model::Problem;
 
 /// Form widgets a schema may name with `x-widget`. The vocabulary is closed: the editor knows these and no others.
-pub const WIDGETS: [&str; 18] = [
+pub const WIDGETS: [&str; 19] = [
     "text",
     "code",
     "number",
@@ -25,6 +25,7 @@ pub const WIDGETS: [&str; 18] = [
     "json",
     "props",
     "markdown",
+    "node-list",
 ];
 
 /// Schema of a config struct: nothing to chase (`$ref` inlined), properties in the author's order.

@@ -96,6 +96,16 @@ impl FlowGraph {
         }
     }
 
+    /// These nodes and all that wires connect with them, in either direction and over any distance.
+    pub fn connected(&self, nodes: &HashSet<NodeId>) -> HashSet<NodeId> {
+        let mut todo: Vec<NodeIndex> = nodes.iter().filter_map(|id| self.index.get(id).copied()).collect();
+        let mut seen: HashSet<NodeIndex> = todo.iter().copied().collect();
+        while let Some(node) = todo.pop() {
+            todo.extend(self.graph.neighbors_undirected(node).filter(|&next| seen.insert(next)));
+        }
+        seen.into_iter().filter_map(|index| self.graph.node_weight(index).cloned()).collect()
+    }
+
     /// Nodes ordered so that targets come before their sources as far as loops allow: the order to start in.
     pub fn sinks_first(&self) -> Vec<NodeId> {
         tarjan_scc(&self.graph)
@@ -128,6 +138,14 @@ mod tests {
     fn a_node_wired_to_itself_is_a_loop_and_a_diamond_is_none() {
         assert_eq!(graph(&[("a", &["a"])]).feedback_wires().len(), 1);
         assert!(graph(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &[])]).feedback_wires().is_empty());
+    }
+
+    #[test]
+    fn what_is_connected_is_found_over_any_distance_and_direction() {
+        let flow = graph(&[("a", &["b"]), ("b", &["c"]), ("x", &["c"]), ("lone", &[])]);
+        let mut found: Vec<_> = flow.connected(&HashSet::from(["c".into()])).into_iter().collect();
+        found.sort();
+        assert_eq!(found, ["a", "b", "c", "x"].map(NodeId::from));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::nothing::Nothing;
 use crate::context::{Context, ContextError, ContextScope, ContextValues};
 use crate::delivery::Batch;
 use crate::error::NodeError;
-use crate::host::{DebugEntry, Feed, Host, Level, NodeFacts, Services};
+use crate::host::{DebugEntry, Feed, Host, Keep, Level, NodeFacts, Services};
 use crate::node::Signal;
 use crate::status::Status;
 use crate::token::{Outcome, Token};
@@ -102,6 +102,23 @@ impl Context for BenchContext {
     }
 }
 
+struct BenchKeep(Arc<Mutex<World>>);
+
+impl Keep for BenchKeep {
+    fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>) {
+        {
+            let mut world = lock(&self.0);
+            match value {
+                Some(value) => world.kept.insert(key.into(), value),
+                None => world.kept.remove(key),
+            };
+        }
+        if let Some(token) = token {
+            token.finish(Outcome::Done);
+        }
+    }
+}
+
 struct BenchFeed(Arc<Mutex<World>>);
 
 impl Feed for BenchFeed {
@@ -155,7 +172,7 @@ impl Host for BenchHost {
         }
     }
 
-    fn wants_completion(&self) -> bool {
+    fn wants_message(&self) -> bool {
         self.completions
     }
 
@@ -180,14 +197,11 @@ impl Host for BenchHost {
     }
 
     fn keep(&self, key: &str, value: Option<Bytes>, token: Option<Token>) {
-        let mut world = lock(&self.world);
-        match value {
-            Some(value) => world.kept.insert(key.into(), value),
-            None => world.kept.remove(key),
-        };
-        if let Some(token) = token {
-            token.finish(Outcome::Done);
-        }
+        BenchKeep(self.world.clone()).keep(key, value, token);
+    }
+
+    fn keeper(&self) -> Arc<dyn Keep> {
+        Arc::new(BenchKeep(self.world.clone()))
     }
 
     fn kept(&self) -> Vec<(CompactString, Bytes)> {
