@@ -2,7 +2,7 @@
 
 import { memo, useEffect, useMemo, useSyncExternalStore, type RefObject } from 'react';
 import { parseWire, pending, problemsByNode, useEditor } from '../commands/store';
-import { indexOf } from '../model/document';
+import { indexOf, linksIn } from '../model/document';
 import { overlaps, wirePath } from '../model/geometry';
 import { wireKey, type FlowNode, type Rect, type Wire } from '../model/types';
 import { Card, GroupFrame } from './Card';
@@ -174,13 +174,7 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
 /** Links between link nodes of the open flow: thin and dashed, as they are no wires. */
 function LinkLines() {
   const { doc, activeFlow } = useEditor.getState();
-  const ends = (indexOf(doc).placed.get(activeFlow) ?? []).filter((node) => node.type === 'link out' || node.type === 'link call');
-  const d = ends.flatMap((node) =>
-    (Array.isArray(node.links) ? (node.links as string[]) : []).flatMap((id) => {
-      const target = doc.nodes.get(id);
-      return target?.z === activeFlow ? [wirePath(portPoint(node, 'out', 0), portPoint(target, 'in', 0))] : [];
-    }),
-  );
+  const d = linksIn(doc, activeFlow).map(({ from, to }) => wirePath(portPoint(from, 'out', 0), portPoint(to, 'in', 0)));
   return d.length ? <path className="wire link" d={d.join('')} /> : null;
 }
 

@@ -129,6 +129,21 @@ export function setProperties(id: string, patch: Record<string, unknown>, key = 
   run(`edit ${key}`, [{ id, before, after }], { merge: `edit:${id}:${key}` });
 }
 
+/** Links two link nodes or takes their link away, at both ends. */
+export function setLinked(id: string, other: string, on: boolean): void {
+  const { doc } = get();
+  const changes = [
+    [id, other],
+    [other, id],
+  ].flatMap(([end, far]) => {
+    const before = doc.nodes.get(end);
+    if (!before) return [];
+    const links = (Array.isArray(before.links) ? (before.links as string[]) : []).filter((link) => link !== far);
+    return [{ id: end, before, after: withPatch(before, { links: on ? [...links, far] : links }) }];
+  });
+  run(on ? 'link' : 'unlink', changes);
+}
+
 /** Gives a node as many lists of wires as it has outputs. */
 function fitWires(node: FlowNode, outputs: number): FlowNode {
   const wires = node.wires ?? [];

@@ -10,6 +10,7 @@ import { ConfigNode } from './config';
 import { Conditions } from './conditions';
 import { Checkbox, Duration, MsgPath, NumberInput, Secret, Select, Text, Topic } from './basic';
 import { ChangeRules, SwitchRules } from './rules';
+import { NodeList } from './nodelist';
 import { List, Props, Rows } from './rows';
 import { TypedField } from './typed';
 
@@ -179,6 +180,8 @@ export function Widget(props: WidgetProps): ReactNode {
       return <List {...props} />;
     case 'json':
       return <Json {...props} />;
+    case 'node-list':
+      return <NodeList {...props} />;
     case 'hidden':
       return null;
   }

@@ -146,6 +146,21 @@ export function wiresOf(node: FlowNode): Wire[] {
   return wires;
 }
 
+const linksOf = (node: FlowNode): unknown[] => (Array.isArray(node.links) ? node.links : []);
+
+/** Whether two link nodes are linked: either end may say so. A call links one way only. */
+export const isLinked = (a: FlowNode, b: FlowNode): boolean =>
+  linksOf(a).includes(b.id) || (a.type !== 'link call' && b.type !== 'link call' && linksOf(b).includes(a.id));
+
+/** The links between nodes of one flow, from the sending end to the receiving one. */
+export function linksIn(doc: Doc, flow: string): { from: FlowNode; to: FlowNode }[] {
+  const nodes = indexOf(doc).placed.get(flow) ?? [];
+  const ins = nodes.filter((node) => node.type === 'link in');
+  const sends = (node: FlowNode): boolean =>
+    (node.type === 'link out' && node.mode !== 'return') || (node.type === 'link call' && node.linkType !== 'dynamic');
+  return nodes.filter(sends).flatMap((from) => ins.filter((to) => isLinked(from, to)).map((to) => ({ from, to })));
+}
+
 /** Nodes that name `id` in any of their properties. */
 export function usersOf(doc: Doc, id: string): FlowNode[] {
   return docList(doc).filter((node) =>

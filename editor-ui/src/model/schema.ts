@@ -23,6 +23,7 @@ export type Widget =
   | 'list'
   | 'change-rules'
   | 'markdown'
+  | 'node-list'
   | 'hidden';
 
 export interface Field {
@@ -55,6 +56,7 @@ const WIDGETS = new Set<string>([
   'list',
   'change-rules',
   'markdown',
+  'node-list',
   'hidden',
 ]);
 

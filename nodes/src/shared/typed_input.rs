@@ -171,7 +171,9 @@ pub(crate) fn environment(text: &str, get: impl Fn(&str) -> Option<Value>) -> Va
         out.push_str(before);
         match after.split_once('}') {
             Some((name, after)) => {
-                out.push_str(&get(name).as_ref().map(|value| super::coerce::text(value).into_owned()).unwrap_or_default());
+                out.push_str(
+                    &get(name).as_ref().map(|value| super::coerce::text(value).into_owned()).unwrap_or_default(),
+                );
                 rest = after;
             }
             None => {
