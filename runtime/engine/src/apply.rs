@@ -21,7 +21,7 @@ use crate::kept;
 use crate::listeners::Listeners;
 use crate::shared::Shared;
 use crate::slot::Slot;
-use crate::wiring::{OutTable, Target, finish};
+use crate::wiring::{self, finish, rewire, tables};
 
 /// How long a replaced node may take to finish what it works on.
 const STOP: Duration = Duration::from_secs(2);
@@ -61,6 +61,7 @@ pub async fn apply(
         }
         starting.push(Starting { slot, built });
     }
+    problems.extend(wiring::problems(new.source()));
     let fresh: HashSet<NodeId> = starting.iter().map(|node| node.slot.facts().id.clone()).collect();
     shared.slots.write().extend(starting.iter().map(|node| (node.slot.facts().id.clone(), node.slot.clone())));
     let (own, others): (Vec<_>, Vec<_>) =
@@ -148,49 +149,6 @@ fn start_order(shared: &Shared, document: &FlowDocument) -> Vec<NodeId> {
         .chain(sources)
         .filter(|id| live.contains(id))
         .collect()
-}
-
-/// Routing tables of all live nodes; wires that were there before keep their counters.
-fn tables(shared: &Shared, document: &FlowDocument) -> Vec<(Arc<Slot>, OutTable)> {
-    let feedback = FlowGraph::of(document).feedback_wires();
-    let loops: HashSet<(&str, usize, &str)> =
-        feedback.iter().map(|wire| (wire.from.as_str(), wire.port, wire.to.as_str())).collect();
-    let slots = shared.slots.read();
-    let mut tables = Vec::with_capacity(slots.len());
-    for node in document.nodes().iter().filter(|node| is_live(document, node)) {
-        let Some(slot) = slots.get(node.id()) else { continue };
-        let before = slot.table.load();
-        let ports = node.wires().into_iter().enumerate().map(|(port, targets)| {
-            let live = |to: &NodeId| document.get(to.as_str()).is_some_and(|target| is_live(document, target));
-            let target = |to: NodeId| {
-                let inbox = slots.get(&to)?.inbox.clone();
-                let counters = before.counters(port, &to).unwrap_or_default();
-                let feedback = loops.contains(&(node.id().as_str(), port, to.as_str()));
-                Some(Target { to, inbox, counters, feedback })
-            };
-            targets.into_iter().filter(live).filter_map(target).collect()
-        });
-        tables.push((slot.clone(), OutTable { ports: ports.collect() }));
-    }
-    tables
-}
-
-fn rewire(tables: Vec<(Arc<Slot>, OutTable)>) {
-    for (slot, table) in tables {
-        if !same(&slot.table.load(), &table) {
-            slot.rewire(table);
-        }
-    }
-}
-
-fn same(old: &OutTable, new: &OutTable) -> bool {
-    let equal = |a: &Target, b: &Target| Arc::ptr_eq(&a.inbox, &b.inbox) && a.feedback == b.feedback;
-    old.ports.len() == new.ports.len()
-        && old
-            .ports
-            .iter()
-            .zip(&new.ports)
-            .all(|(old, new)| old.len() == new.len() && old.iter().zip(new).all(|(a, b)| equal(a, b)))
 }
 
 fn start(shared: &Arc<Shared>, starting: Vec<Starting>) {

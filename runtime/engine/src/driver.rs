@@ -26,7 +26,7 @@ use crate::observe::{Observation, TapDir, TapFrame};
 use crate::pace::{ACTIVATION, Pace};
 use crate::shared::Shared;
 use crate::slot::Slot;
-use crate::wiring::{finish, send};
+use crate::wiring::{Scratch, finish, send};
 
 /// Pause before messages are tried again that could not be dealt with now.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub struct Driver {
     spawned: Spawned,
     ordered: FuturesOrdered<Work>,
     unordered: FuturesUnordered<Work>,
-    spare: Vec<Delivery>,
+    scratch: Scratch,
     /// The node starts work for each message rather than for each batch.
     work_per_message: bool,
     failures: u32,
@@ -83,7 +83,7 @@ impl Driver {
             spawned: Spawned::default(),
             ordered: FuturesOrdered::new(),
             unordered: FuturesUnordered::new(),
-            spare: Vec::new(),
+            scratch: Scratch::default(),
             work_per_message: false,
             failures: 0,
             crashes: Crashes::default(),
@@ -193,6 +193,7 @@ impl Driver {
         self.pace.took(count - chunk.len() as u64, took);
         self.slot.counters.busy_ns.add(took);
         self.slot.counters.received.add(count - chunk.len() as u64);
+        self.slot.counters.add_batch(count);
         if self.batch.is_empty() {
             // The emptied queue goes round: no allocation per activation.
             self.batch = chunk;
@@ -200,6 +201,7 @@ impl Driver {
             chunk.append(&mut self.batch);
             self.batch = chunk;
         }
+        self.slot.inbox.set_pending(self.batch.len());
         match result {
             Ok(()) => true,
             Err(panic) => {
@@ -342,7 +344,7 @@ impl Driver {
         if self.outputs.pending() == 0 {
             return;
         }
-        let Driver { slot, outputs, spare, shared, .. } = self;
+        let Driver { slot, outputs, scratch, shared, host, .. } = self;
         let source = slot.meta.is_some_and(|meta| meta.kind == Kind::Source);
         for (port, deliveries) in outputs.ports_mut().iter_mut().enumerate() {
             if deliveries.is_empty() {
@@ -355,9 +357,11 @@ impl Driver {
                 slot.recent.remember(&last.message, shared.clock.now_ms());
             }
             slot.counters.add_sent(port, deliveries.len() as u64);
-            send(slot, port, deliveries, spare).await;
+            send(&shared.limits, slot, port, deliveries, scratch).await;
         }
         outputs.emptied();
+        scratch.lines.drain(..).for_each(|(level, text)| host.log(level, text));
+        scratch.errors.drain(..).for_each(|(error, token)| host.report(error, token));
     }
 
     fn tap_in(&self, batch: &Batch) {

@@ -8,17 +8,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tidewire_model::flow::{DocumentError, Expanded, FlowDiff, FlowDocument, Part};
 use tidewire_model::{Map, Message, NodeId, Problem};
-use tidewire_node_api::{Delivery, Feed, NodeFacts, Registry, Services, Signal, Status, StopReason};
+use tidewire_node_api::{Delivery, NodeFacts, Registry, Services, Signal, Status, StopReason};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::apply;
 use crate::clock::{Clock, Credentials};
 use crate::deploy::{DeployError, DeployKind, DeployRequest, Deployed};
-use crate::inbox::{CAPACITY, InboxFeed, Pushed};
+use crate::inbox::{Drops, Pushed, Way};
 use crate::observe::{Observation, Tap};
 use crate::record;
 use crate::shared::{Env, Shared};
-use crate::stats::{NodeStats, Stats, WireStats};
+use crate::stats::Stats;
 
 /// What an engine is made of.
 pub struct EngineConfig {
@@ -178,7 +178,9 @@ impl Engine {
 
     /// Findings in a document, without deploying it.
     pub fn check(&self, document: &FlowDocument) -> Vec<Problem> {
-        self.0.shared.registry.check_document(document)
+        let mut problems = self.0.shared.registry.check_document(document);
+        problems.extend(crate::wiring::problems(document));
+        problems
     }
 
     pub fn registry(&self) -> &Arc<Registry> {
@@ -202,9 +204,9 @@ impl Engine {
         let slot = self.slot(node)?;
         let mut deliveries = vec![Delivery::new(message, None)];
         loop {
-            match slot.inbox.push(&mut deliveries, CAPACITY) {
+            match slot.inbox.push(&mut deliveries, Way::SOURCE, &mut Drops::default()) {
                 Pushed::All => return Ok(()),
-                Pushed::Full => slot.inbox.wait_room().await,
+                Pushed::Full => slot.inbox.wait_room(Way::SOURCE).await,
                 Pushed::Closed => return Err(SendError::Closed),
             }
         }
@@ -216,7 +218,7 @@ impl Engine {
     /// No such node, or switched off.
     pub fn signal(&self, node: &str, signal: Signal) -> Result<(), SendError> {
         let slot = self.slot(node)?;
-        InboxFeed(slot.inbox.clone()).signal(signal);
+        slot.inbox.signal(signal);
         Ok(())
     }
 
@@ -283,34 +285,17 @@ impl Engine {
     /// All figures now.
     pub fn stats(&self) -> Stats {
         let slots = self.0.shared.slots.read();
-        let mut stats = Stats::default();
-        for (id, slot) in slots.iter() {
-            let table = slot.table.load();
-            for (port, targets) in table.ports.iter().enumerate() {
-                stats.wires.extend(targets.iter().map(|target| WireStats {
-                    from: id.clone(),
-                    port,
-                    to: target.to.clone(),
-                    total: target.counters.total.get(),
-                    dropped: target.counters.dropped.get(),
-                    blocked_ns: target.counters.blocked_ns.get(),
-                }));
-            }
-            let outputs = table.ports.len().max(slot.meta.map_or(0, |meta| meta.outputs.len()));
-            stats.nodes.push(NodeStats {
-                id: id.clone(),
-                type_name: slot.facts().type_name.to_string(),
-                received: slot.counters.received.get(),
-                sent: slot.counters.sent.iter().take(outputs).map(crate::stats::Counter::get).collect(),
-                errors: slot.counters.errors.load(Ordering::Relaxed),
-                dropped: slot.counters.dropped.get(),
-                busy_ns: slot.counters.busy_ns.get(),
-                queue: slot.inbox.len(),
-                last: slot.recent.last(),
-                recent: slot.recent.numbers(),
-            });
-        }
-        stats
+        Stats::of(slots.iter(), &self.0.shared.limits.budget)
+    }
+
+    /// Bytes that all inboxes together may hold; at 80 % of it sources stop taking in. 256 MiB unless set.
+    pub fn set_inbox_memory(&self, bytes: usize) {
+        self.0.shared.limits.budget.set_limit(bytes);
+    }
+
+    /// Rounds that a message may go in loops before it counts as an error. 10,000 unless set.
+    pub fn set_max_hops(&self, hops: u32) {
+        self.0.shared.limits.max_hops.store(hops, Ordering::Relaxed);
     }
 
     pub fn running(&self) -> bool {

@@ -12,7 +12,7 @@ use tidewire_node_api::{
 };
 
 use crate::contexts::NodeContext;
-use crate::inbox::{FEEDBACK_CAPACITY, InboxFeed, Pushed};
+use crate::inbox::InboxFeed;
 use crate::kept;
 use crate::listeners::Fate;
 use crate::observe::{Observation, TapDir, TapFrame};
@@ -184,16 +184,10 @@ impl Host for NodeHost {
             finish(token, Outcome::Failed);
             return Err(NodeError::new(format!("there is no node \"{to}\" to send to")).on(message));
         };
-        let mut deliveries = vec![Delivery::from_source(message, token)];
-        if slot.inbox.push(&mut deliveries, FEEDBACK_CAPACITY) == Pushed::All {
-            return Ok(());
-        }
-        let mut error = NodeError::new(format!("node \"{to}\" takes no more messages"));
-        for delivery in deliveries {
+        slot.inbox.push_feedback(Delivery::from_source(message, token)).map_err(|delivery| {
             finish(delivery.token, Outcome::Failed);
-            error = error.on(delivery.message);
-        }
-        Err(error)
+            NodeError::new(format!("node \"{to}\" takes no more messages")).on(delivery.message)
+        })
     }
 
     fn find_entry(&self, id_or_name: &str) -> Result<NodeId, String> {

@@ -1,31 +1,42 @@
 //! The inbox of a slot: a bounded queue that outlives the instances of its node.
 //!
 //! The batch is its unit: producers push many deliveries under one lock, the consumer swaps the whole queue out.
-//! It knows nothing of wires or nodes.
+//! Whoever waits, waits in the queue itself, under the same lock: a wake-up cannot be lost. It knows nothing of nodes.
 
-use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+mod budget;
+mod circle;
+mod feed;
+#[cfg(test)]
+mod interleavings;
+mod policy;
+mod queue;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use futures_util::task::AtomicWaker;
-use parking_lot::Mutex;
-use tidewire_node_api::{Batch, Delivery, Feed, Signal, StopReason};
-use tokio::sync::Notify;
+use tidewire_node_api::{Batch, Delivery, Signal, StopReason};
 
-/// Messages an inbox holds before senders wait. Large enough that a burst from one MQTT window fits.
-pub const CAPACITY: usize = 1_024;
+pub use budget::Budget;
+pub use circle::Circle;
+pub use feed::InboxFeed;
+pub use policy::{Amount, Limits, Policy, Way};
+pub use queue::Drops;
 
-/// Messages that may pile up on wires that close a loop, where senders never wait.
-pub const FEEDBACK_CAPACITY: usize = 10_000;
+use budget::register;
+use queue::Queue;
+use sync::Mutex;
 
 /// What became of a push.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pushed {
+    /// Everything went in, or was dropped by the rules of its way.
     All,
-    /// No room; nothing was taken.
+    /// The sender has to wait with what is left.
     Full,
     /// Nobody will ever read here again; nothing was taken.
     Closed,
@@ -39,90 +50,95 @@ pub enum Taken {
     Messages,
 }
 
-#[derive(Default)]
-struct Queue {
-    messages: Batch,
-    signals: VecDeque<Signal>,
-    stop: Option<StopReason>,
-    closed: bool,
-}
-
 /// See the module.
+#[derive(Default)]
 pub struct Inbox {
     queue: Mutex<Queue>,
-    consumer: AtomicWaker,
-    room: Notify,
-    /// Producers waiting for room; `room` is touched only when there are any.
-    waiting: AtomicUsize,
-    /// Length of the queue, for observers.
-    length: AtomicUsize,
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Inbox {
-            queue: Mutex::default(),
-            consumer: AtomicWaker::new(),
-            room: Notify::new(),
-            waiting: AtomicUsize::new(0),
-            length: AtomicUsize::new(0),
-        }
-    }
+    /// Length of what the consumer took and did not begin with, for observers. Written by the consumer.
+    pending: AtomicUsize,
 }
 
 impl Inbox {
-    /// Takes all deliveries if there is any room at all (so the limit may be passed by one batch), or none.
-    pub fn push(&self, deliveries: &mut Vec<Delivery>, capacity: usize) -> Pushed {
+    /// Takes deliveries by the rules of their way; those that gave way are in `drops`.
+    pub fn push(&self, deliveries: &mut Vec<Delivery>, way: Way, drops: &mut Drops) -> Pushed {
         let mut queue = self.queue.lock();
         if queue.closed {
             return Pushed::Closed;
         }
-        if queue.messages.len() >= capacity {
-            return Pushed::Full;
-        }
-        let was_empty = queue.messages.is_empty();
-        queue.messages.extend(deliveries.drain(..));
-        self.length.store(queue.messages.len(), Ordering::Relaxed);
+        queue.push(deliveries, way, drops);
+        let wakes = queue.settle(false);
         drop(queue);
-        if was_empty {
-            self.consumer.wake();
-        }
-        Pushed::All
+        wakes.wake();
+        if deliveries.is_empty() { Pushed::All } else { Pushed::Full }
     }
 
-    /// Resolves when there may be room, or the inbox was closed.
-    pub async fn wait_room(&self) {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _guard = Waiting(&self.waiting);
-        let notified = self.room.notified();
-        tokio::pin!(notified);
-        notified.as_mut().enable();
-        {
-            let queue = self.queue.lock();
-            if queue.closed || queue.messages.len() < CAPACITY {
-                return;
-            }
+    /// Takes one delivery that must not wait, such as an error on its way to a catch node.
+    ///
+    /// # Errors
+    /// No room, or nobody reads here any more: the delivery comes back.
+    pub fn push_feedback(&self, delivery: Delivery) -> Result<(), Delivery> {
+        let (mut deliveries, mut drops) = (vec![delivery], Drops::default());
+        self.push(&mut deliveries, Way::FEEDBACK, &mut drops);
+        match deliveries.pop().or_else(|| drops.no_room.pop()) {
+            Some(delivery) => Err(delivery),
+            None => Ok(()),
         }
-        notified.await;
+    }
+
+    /// Resolves when something may come this way, or the inbox was closed.
+    pub async fn wait_room(&self, way: Way) {
+        poll_fn(|cx| self.poll_room(way, cx)).await;
+    }
+
+    fn poll_room(&self, way: Way, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Poll::Ready(());
+        }
+        if queue.is_full(way) {
+            register(&mut queue.producers, cx.waker());
+            return Poll::Pending;
+        }
+        if let (true, Some(circle)) = (way.entry, &queue.circle)
+            && circle.poll_room(queue.limits, cx).is_pending()
+        {
+            // Also told when the inbox closes or leaves the circle.
+            register(&mut queue.producers, cx.waker());
+            return Poll::Pending;
+        }
+        let budget = queue.budget.clone().filter(|_| way.source);
+        drop(queue);
+        budget.map_or(Poll::Ready(()), |budget| budget.poll_room(cx))
     }
 
     /// Puts back what an instance took and did not finish, ahead of everything else.
     pub fn put_back(&self, batch: &mut Batch) {
-        if batch.is_empty() {
-            return;
-        }
+        self.pending.store(0, Ordering::Relaxed);
         let mut queue = self.queue.lock();
-        batch.append(&mut queue.messages);
-        std::mem::swap(&mut queue.messages, batch);
-        self.length.store(queue.messages.len(), Ordering::Relaxed);
+        queue.put_back(batch);
+        let wakes = queue.settle(false);
         drop(queue);
-        self.consumer.wake();
+        wakes.wake();
     }
 
     /// Asks the instance that runs now to stop.
     pub fn request_stop(&self, reason: StopReason) {
-        self.queue.lock().stop = Some(reason);
-        self.consumer.wake();
+        self.call(|queue| queue.stop = Some(reason));
+    }
+
+    /// Sends a signal, ahead of messages.
+    pub fn signal(&self, signal: Signal) {
+        self.call(|queue| queue.signals.push_back(signal));
+    }
+
+    fn call(&self, change: impl FnOnce(&mut Queue)) {
+        let mut queue = self.queue.lock();
+        change(&mut queue);
+        let consumer = queue.consumer.take();
+        drop(queue);
+        if let Some(waker) = consumer {
+            waker.wake();
+        }
     }
 
     /// Forgets a stop request and signals meant for the last instance.
@@ -135,191 +151,138 @@ impl Inbox {
     /// Waits for a signal, a stop request or messages, in this order of precedence. Messages are only taken when
     /// `accept` is true; they go into `batch`, unless it still holds some.
     pub fn poll_take(&self, batch: &mut Batch, accept: bool, cx: &mut Context<'_>) -> Poll<Taken> {
-        if let Some(taken) = self.try_take(batch, accept) {
-            return Poll::Ready(taken);
-        }
-        self.consumer.register(cx.waker());
-        // Once more: something may have come before the waker was in place.
-        self.try_take(batch, accept).map_or(Poll::Pending, Poll::Ready)
-    }
-
-    fn try_take(&self, batch: &mut Batch, accept: bool) -> Option<Taken> {
         let mut queue = self.queue.lock();
-        if let Some(signal) = queue.signals.pop_front() {
-            return Some(Taken::Signal(signal));
+        // What was taken before is finished with.
+        let finished = batch.is_empty() && queue.taken.messages > 0;
+        if finished {
+            queue.taken = Amount::default();
         }
-        if let Some(reason) = queue.stop {
-            return Some(Taken::Stop(reason));
+        let had_some = !batch.is_empty();
+        let taken = take(&mut queue, batch, accept);
+        let emptied = !had_some && matches!(taken, Some(Taken::Messages));
+        if taken.is_none() {
+            queue.hungry = accept;
+            if !queue.consumer.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                queue.consumer = Some(cx.waker().clone());
+            }
         }
-        if accept && !batch.is_empty() {
-            return Some(Taken::Messages);
+        if finished || emptied {
+            let wakes = queue.settle(emptied);
+            drop(queue);
+            wakes.wake();
         }
-        if !accept || queue.messages.is_empty() {
-            return None;
-        }
-        std::mem::swap(&mut queue.messages, batch);
-        self.length.store(0, Ordering::Relaxed);
-        drop(queue);
-        self.free();
-        Some(Taken::Messages)
+        taken.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Takes what is there, stop request or not: for draining a removed node.
+    /// Takes what is there, stop request or not: for draining a removed node. `batch` is empty.
     pub fn take_messages(&self, batch: &mut Batch) {
         let mut queue = self.queue.lock();
-        batch.append(&mut queue.messages);
-        self.length.store(0, Ordering::Relaxed);
+        queue.taken = Amount::default();
+        queue.take(batch);
+        let wakes = queue.settle(true);
         drop(queue);
-        self.free();
+        wakes.wake();
     }
 
     /// Closes the inbox if it is empty; else gives what is in it. Senders then follow the new wiring.
     pub fn close_if_empty(&self) -> Result<(), Batch> {
         let mut queue = self.queue.lock();
-        if !queue.messages.is_empty() {
-            self.length.store(0, Ordering::Relaxed);
-            return Err(std::mem::take(&mut queue.messages));
-        }
-        queue.closed = true;
+        queue.taken = Amount::default();
+        let mut batch = Batch::new();
+        queue.closed = queue.messages.is_empty();
+        queue.take(&mut batch);
+        let wakes = queue.settle(true);
         drop(queue);
-        self.room.notify_waiters();
-        Ok(())
+        wakes.wake();
+        if batch.is_empty() { Ok(()) } else { Err(batch) }
     }
 
     /// Closes the inbox whatever is in it, and gives that.
     pub fn close(&self) -> Batch {
         let mut queue = self.queue.lock();
         queue.closed = true;
-        self.length.store(0, Ordering::Relaxed);
-        let left = std::mem::take(&mut queue.messages);
+        let mut left = Batch::new();
+        queue.take(&mut left);
+        queue.taken = Amount::default();
+        let wakes = queue.settle(true);
         drop(queue);
-        self.room.notify_waiters();
+        wakes.wake();
         left
     }
 
-    fn free(&self) {
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.room.notify_waiters();
+    /// Gives the inbox its limits, its place in a loop, and the memory it shares with others.
+    pub fn configure(&self, limits: Limits, circle: Option<Arc<Circle>>, budget: &Arc<Budget>) {
+        let mut queue = self.queue.lock();
+        queue.limits = limits;
+        let left = queue.join(circle, budget);
+        let wakes = queue.settle(true);
+        drop(queue);
+        left.wake();
+        wakes.wake();
+    }
+
+    /// The consumer tells how many of the messages it took it has not begun with.
+    pub fn set_pending(&self, messages: usize) {
+        self.pending.store(messages, Ordering::Relaxed);
+    }
+
+    /// What waits in front of the node.
+    pub fn amount(&self) -> Amount {
+        let Amount { messages, bytes } = self.queue.lock().amount();
+        Amount { messages: messages + self.pending.load(Ordering::Relaxed), bytes }
+    }
+
+    /// Messages that may come from outside now.
+    pub fn room(&self) -> usize {
+        let queue = self.queue.lock();
+        if queue.is_full(Way::SOURCE) || queue.budget.as_ref().is_some_and(|budget| budget.sources_wait()) {
+            return 0;
         }
+        let circle = queue.circle.as_ref().map_or(usize::MAX, |circle| circle.room(queue.limits));
+        circle.min(queue.limits.messages.saturating_sub(queue.messages.len()))
     }
 
-    /// Number of messages waiting.
-    pub fn len(&self) -> usize {
-        self.length.load(Ordering::Relaxed)
+    /// Messages beyond the limits, from wires that close a loop.
+    pub fn overflow(&self) -> usize {
+        let queue = self.queue.lock();
+        queue.messages.len().saturating_sub(queue.limits.messages)
     }
 
-    /// Waits until there is something to take; for tests and for a failed node that waits to be started again.
+    /// Calls `look` for each message that waits, with the number of its wire and its weight.
+    pub fn look(&self, mut look: impl FnMut(u32, usize)) {
+        let queue = self.queue.lock();
+        queue.messages.iter().for_each(|delivery| look(delivery.wire, delivery.message.weight()));
+    }
+
+    /// Waits for a stop request: for a failed node that waits to be started again.
     pub async fn wait_stop(&self) -> StopReason {
         poll_fn(|cx| {
-            let stop = self.queue.lock().stop;
-            if let Some(reason) = stop {
-                return Poll::Ready(reason);
+            let mut queue = self.queue.lock();
+            queue.hungry = false;
+            let stop = queue.stop;
+            if stop.is_none() {
+                queue.consumer = Some(cx.waker().clone());
             }
-            self.consumer.register(cx.waker());
-            self.queue.lock().stop.map_or(Poll::Pending, Poll::Ready)
+            stop.map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+fn take(queue: &mut Queue, batch: &mut Batch, accept: bool) -> Option<Taken> {
+    if let Some(signal) = queue.signals.pop_front() {
+        return Some(Taken::Signal(signal));
     }
-}
-
-/// The feed that connections of a node hold.
-pub struct InboxFeed(pub Arc<Inbox>);
-
-impl Feed for InboxFeed {
-    fn feed(&self, deliveries: &mut Batch) -> usize {
-        let mut queue = self.0.queue.lock();
-        if queue.closed {
-            return 0;
-        }
-        let count = CAPACITY.saturating_sub(queue.messages.len()).min(deliveries.len());
-        if count == 0 {
-            return 0;
-        }
-        let was_empty = queue.messages.is_empty();
-        queue.messages.extend(deliveries.drain(..count));
-        self.0.length.store(queue.messages.len(), Ordering::Relaxed);
-        drop(queue);
-        if was_empty {
-            self.0.consumer.wake();
-        }
-        count
+    if let Some(reason) = queue.stop {
+        return Some(Taken::Stop(reason));
     }
-
-    fn room(&self) -> usize {
-        CAPACITY.saturating_sub(self.0.len())
+    if accept && !batch.is_empty() {
+        // The consumer goes on with what it has; nothing new was taken.
+        return Some(Taken::Messages);
     }
-
-    fn wait_room(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let inbox = self.0.clone();
-        Box::pin(async move { inbox.wait_room().await })
+    if !accept || queue.messages.is_empty() {
+        return None;
     }
-
-    fn signal(&self, signal: Signal) {
-        self.0.queue.lock().signals.push_back(signal);
-        self.0.consumer.wake();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use tidewire_model::Message;
-
-    fn deliveries(ids: std::ops::Range<u64>) -> Vec<Delivery> {
-        ids.map(|id| Delivery::new(Message::with_payload(id, 0), None)).collect()
-    }
-
-    async fn take(inbox: &Inbox) -> Vec<u64> {
-        let mut batch = Batch::new();
-        poll_fn(|cx| inbox.poll_take(&mut batch, true, cx)).await;
-        batch.iter().map(|delivery| delivery.message.id()).collect()
-    }
-
-    #[tokio::test]
-    async fn what_is_put_back_comes_first() {
-        let inbox = Inbox::default();
-        inbox.push(&mut deliveries(3..5), CAPACITY);
-        inbox.put_back(&mut deliveries(1..3).into());
-        assert_eq!(take(&inbox).await, [1, 2, 3, 4]);
-    }
-
-    #[tokio::test]
-    async fn a_waiting_producer_goes_on_when_the_queue_is_taken() {
-        let inbox = Arc::new(Inbox::default());
-        inbox.push(&mut deliveries(0..CAPACITY as u64), CAPACITY);
-        let mut more = deliveries(5_000..5_001);
-        assert_eq!(inbox.push(&mut more, CAPACITY), Pushed::Full);
-        let producer = tokio::spawn({
-            let inbox = inbox.clone();
-            async move {
-                while inbox.push(&mut more, CAPACITY) == Pushed::Full {
-                    inbox.wait_room().await;
-                }
-            }
-        });
-        tokio::task::yield_now().await;
-        assert_eq!(take(&inbox).await.len(), CAPACITY);
-        producer.await.unwrap();
-        assert_eq!(take(&inbox).await, [5_000]);
-    }
-
-    #[test]
-    fn a_closed_inbox_takes_nothing_and_an_inbox_with_messages_does_not_close() {
-        let inbox = Inbox::default();
-        inbox.push(&mut deliveries(0..2), CAPACITY);
-        assert_eq!(inbox.close_if_empty().unwrap_err().len(), 2);
-        assert!(inbox.close_if_empty().is_ok());
-        let mut late = deliveries(2..3);
-        assert_eq!(inbox.push(&mut late, CAPACITY), Pushed::Closed);
-        assert_eq!(late.len(), 1);
-    }
+    queue.take(batch);
+    Some(Taken::Messages)
 }

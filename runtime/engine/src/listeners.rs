@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidewire_model::{Map, Message, Value};
 use tidewire_node_api::{Delivery, NodeError, NodeFacts, Outcome, Token};
 
-use crate::inbox::{FEEDBACK_CAPACITY, Inbox, Pushed};
+use crate::inbox::Inbox;
 use crate::wiring::finish;
 
 /// How often a node may fail on the same message before nobody is told any more: a loop through a catch node.
@@ -111,11 +111,9 @@ fn tell(inboxes: &[Arc<Inbox>], message: &Message, token: Option<Token>) {
     for inbox in inboxes {
         let mut copy = message.clone();
         copy.add_hop();
-        let mut delivery = vec![Delivery::from_source(copy, token.as_ref().map(Token::split))];
-        if inbox.push(&mut delivery, FEEDBACK_CAPACITY) != Pushed::All {
-            for delivery in delivery {
-                finish(delivery.token, Outcome::Failed);
-            }
+        let delivery = Delivery::from_source(copy, token.as_ref().map(Token::split));
+        if let Err(delivery) = inbox.push_feedback(delivery) {
+            finish(delivery.token, Outcome::Failed);
         }
     }
     finish(token, Outcome::Done);

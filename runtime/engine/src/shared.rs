@@ -19,6 +19,7 @@ use crate::kept::Dormant;
 use crate::observe::Observers;
 use crate::slot::Slot;
 use crate::timers::Timers;
+use crate::wiring::GraphLimits;
 
 /// Environment variables as nodes see them.
 pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -35,6 +36,7 @@ pub struct Shared {
     pub timers: Timers,
     pub keeper: Keeper,
     pub dead_letters: DeadLetters,
+    pub limits: GraphLimits,
     pub contexts: Arc<Contexts>,
     pub entries: ArcSwap<Entries>,
     /// Records of nodes that do not run now.
@@ -64,6 +66,7 @@ impl Shared {
             keeper: Keeper::new(services.log.clone(), &runtime),
             dead_letters: DeadLetters::new(services.log.clone(), clock.clone(), &runtime),
             contexts: Arc::default(),
+            limits: GraphLimits::default(),
             registry,
             services,
             clock,

@@ -5,11 +5,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidewire_node_api::{Feed, Signal};
+use tidewire_node_api::Signal;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::inbox::{Inbox, InboxFeed};
+use crate::inbox::Inbox;
 
 /// Owner of a timer: the number of a node instance.
 pub type Instance = u64;
@@ -101,7 +101,7 @@ fn fire_due(schedule: &Weak<Mutex<Schedule>>, clock: &dyn Clock) -> Option<Durat
         guard.by_key.remove(&(instance, key));
         drop(guard);
         if let Some(inbox) = inbox.upgrade() {
-            InboxFeed(inbox).signal(Signal::Timer(key));
+            inbox.signal(Signal::Timer(key));
         }
     }
 }

@@ -1,14 +1,19 @@
 //! Routing: where the messages of a node's outputs go. Tables are swapped as a whole.
 
+mod send;
+mod tables;
+
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tidewire_model::NodeId;
-use tidewire_node_api::{Delivery, Outcome, Token};
+use tidewire_node_api::{Outcome, Token};
 
-use crate::inbox::{CAPACITY, FEEDBACK_CAPACITY, Inbox, Pushed};
-use crate::slot::Slot;
+use crate::inbox::{Budget, Inbox, Policy, Way};
 use crate::stats::WireCounters;
+
+pub use send::{Scratch, send};
+pub use tables::{problems, rewire, tables};
 
 /// One wire as its sender sees it.
 #[derive(Clone)]
@@ -18,6 +23,16 @@ pub struct Target {
     pub counters: Arc<WireCounters>,
     /// Closes a loop: the sender never waits on it.
     pub feedback: bool,
+    /// Leads into a loop from outside: the sender waits while the loop holds too much.
+    pub entry: bool,
+    pub policy: Policy,
+}
+
+impl Target {
+    fn way(&self) -> Way {
+        let Target { policy, feedback, entry, .. } = *self;
+        Way { wire: self.counters.number, policy, feedback, entry, source: false }
+    }
 }
 
 /// Targets per output port.
@@ -35,98 +50,32 @@ impl OutTable {
     pub fn counters(&self, port: usize, to: &NodeId) -> Option<Arc<WireCounters>> {
         self.targets(port).iter().find(|target| target.to == *to).map(|target| target.counters.clone())
     }
-}
 
-/// Sends what a node emitted on one port. Waits where a target is full, and follows the wiring when it changes
-/// meanwhile. Invariant: every message goes to its old targets or to the new ones, never to nobody.
-pub async fn send(slot: &Slot, port: usize, deliveries: &mut Vec<Delivery>, spare: &mut Vec<Delivery>) {
-    let table = slot.table.load_full();
-    let targets = table.targets(port);
-    let Some((last, others)) = targets.split_last() else {
-        for delivery in deliveries.drain(..) {
-            finish(delivery.token, Outcome::Done);
-        }
-        return;
-    };
-    for target in others {
-        spare.clear();
-        spare.extend(
-            deliveries
-                .iter()
-                .map(|delivery| Delivery::new(delivery.message.clone(), delivery.token.as_ref().map(Token::split))),
-        );
-        push(slot, port, &table, target, spare).await;
-    }
-    push(slot, port, &table, last, deliveries).await;
-}
-
-async fn push(slot: &Slot, port: usize, table: &Arc<OutTable>, target: &Target, deliveries: &mut Vec<Delivery>) {
-    if target.feedback {
-        for delivery in deliveries.iter_mut() {
-            delivery.message.add_hop();
-        }
-    }
-    let capacity = if target.feedback { FEEDBACK_CAPACITY } else { CAPACITY };
-    let count = deliveries.len() as u64;
-    loop {
-        match target.inbox.push(deliveries, capacity) {
-            Pushed::All => {
-                target.counters.total.add(count);
-                return;
-            }
-            Pushed::Full if target.feedback => {
-                target.counters.dropped.add(count);
-                drop_all(deliveries, Outcome::Failed);
-                return;
-            }
-            Pushed::Full => {
-                let since = Instant::now();
-                // Armed before the look at the table, so that a swap in between is not missed.
-                let changed = slot.table_changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if still_wired(slot, port, target) {
-                    tokio::select! {
-                        () = target.inbox.wait_room() => {}
-                        () = changed => {}
-                    }
-                }
-                target.counters.blocked_ns.add(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX));
-                if still_wired(slot, port, target) {
-                    continue;
-                }
-            }
-            Pushed::Closed => {}
-        }
-        return follow_new_wiring(slot, port, table, deliveries).await;
+    fn leads_to(&self, port: usize, inbox: &Arc<Inbox>) -> bool {
+        self.targets(port).iter().any(|target| Arc::ptr_eq(&target.inbox, inbox))
     }
 }
 
-fn still_wired(slot: &Slot, port: usize, target: &Target) -> bool {
-    slot.table.load().targets(port).iter().any(|other| Arc::ptr_eq(&other.inbox, &target.inbox))
+/// Limits that hold for all flows together.
+pub struct GraphLimits {
+    /// Memory of all inboxes.
+    pub budget: Arc<Budget>,
+    /// Times a message may go round in loops.
+    pub max_hops: AtomicU32,
 }
 
-/// The target is gone: the messages go where the new wiring leads and the old one did not.
-async fn follow_new_wiring(slot: &Slot, port: usize, old: &Arc<OutTable>, deliveries: &mut Vec<Delivery>) {
-    let new = slot.table.load_full();
-    let known = |target: &&Target| !old.targets(port).iter().any(|other| Arc::ptr_eq(&other.inbox, &target.inbox));
-    let added: Vec<Target> = new.targets(port).iter().filter(known).cloned().collect();
-    let Some((last, others)) = added.split_last() else {
-        return drop_all(deliveries, Outcome::Dropped);
-    };
-    for target in others {
-        let mut copies = deliveries
-            .iter()
-            .map(|delivery| Delivery::new(delivery.message.clone(), delivery.token.as_ref().map(Token::split)))
-            .collect();
-        Box::pin(push(slot, port, &new, target, &mut copies)).await;
+/// Rounds after which a message counts as caught in a loop.
+const MAX_HOPS: u32 = 10_000;
+
+impl Default for GraphLimits {
+    fn default() -> Self {
+        GraphLimits { budget: Arc::default(), max_hops: AtomicU32::new(MAX_HOPS) }
     }
-    Box::pin(push(slot, port, &new, last, deliveries)).await;
 }
 
-fn drop_all(deliveries: &mut Vec<Delivery>, outcome: Outcome) {
-    for delivery in deliveries.drain(..) {
-        finish(delivery.token, outcome);
+impl GraphLimits {
+    fn max_hops(&self) -> u32 {
+        self.max_hops.load(Ordering::Relaxed)
     }
 }
 

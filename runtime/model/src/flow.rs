@@ -13,6 +13,6 @@ pub use diff::FlowDiff;
 pub use document::{DocumentError, FlowDocument, FlowNode, NodeKind};
 pub use env::{Environment, Outside, Process, substitute};
 pub use expand::{Expanded, Part, Place, SUBFLOW_STATUS};
-pub use graph::FlowGraph;
+pub use graph::{FlowGraph, Loops, Wire};
 pub use links::Link;
 pub use listening::{Listeners, Listens, Scope, What};

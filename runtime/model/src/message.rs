@@ -5,6 +5,7 @@
 
 mod codec;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use compact_str::CompactString;
@@ -49,6 +50,8 @@ struct Inner {
     hops: u32,
     flags: Flags,
     provenance: Option<Arc<Provenance>>,
+    /// Rough size, 0 while nobody asked since the last change.
+    weight: AtomicU32,
     /// All properties but `_msgid`, unless a node set that one itself.
     body: Map,
 }
@@ -61,12 +64,16 @@ impl Clone for Inner {
             hops: self.hops,
             flags: self.flags,
             provenance: self.provenance.clone(),
+            weight: AtomicU32::new(self.weight.load(Ordering::Relaxed)),
             body: self.body.clone(),
         }
     }
 }
 
 const MSGID: &str = "_msgid";
+
+/// Parts of a value that are looked at for its weight: enough to be about right, few enough for every hop.
+const LOOKS: usize = 64;
 
 impl Message {
     /// A message with the given identity and properties. An `_msgid` property in `body` takes precedence over `id`.
@@ -77,6 +84,7 @@ impl Message {
             hops: 0,
             flags: Flags::default(),
             provenance: None,
+            weight: AtomicU32::new(0),
             body,
         }))
     }
@@ -98,6 +106,7 @@ impl Message {
         let inner = Arc::make_mut(&mut self.0);
         inner.id = id;
         inner.id_text = OnceLock::new();
+        *inner.weight.get_mut() = 0;
         inner.body.remove(MSGID);
     }
 
@@ -107,7 +116,9 @@ impl Message {
 
     /// The properties for writing; copied first if the message is shared.
     pub fn body_mut(&mut self) -> &mut Map {
-        &mut Arc::make_mut(&mut self.0).body
+        let inner = Arc::make_mut(&mut self.0);
+        *inner.weight.get_mut() = 0;
+        &mut inner.body
     }
 
     /// A property of the message itself.
@@ -192,6 +203,7 @@ impl Message {
             hops: self.0.hops,
             flags: self.0.flags,
             provenance: self.0.provenance.clone(),
+            weight: AtomicU32::new(0),
             body,
         }))
     }
@@ -206,9 +218,20 @@ impl Message {
         Value::object(map)
     }
 
-    /// Rough size in memory, in bytes.
+    /// Rough size in memory, in bytes. Remembered until the message changes.
     pub fn weight(&self) -> usize {
-        96 + self.0.body.iter().map(|(key, value)| key.len() + value.weight()).sum::<usize>()
+        match self.0.weight.load(Ordering::Relaxed) {
+            0 => self.find_weight(),
+            weight => weight as usize,
+        }
+    }
+
+    #[cold]
+    fn find_weight(&self) -> usize {
+        let parts = self.0.body.iter().map(|(key, value)| key.len() + value.weight_of(LOOKS));
+        let weight = 96 + parts.sum::<usize>();
+        self.0.weight.store(u32::try_from(weight).unwrap_or(u32::MAX), Ordering::Relaxed);
+        weight
     }
 }
 
@@ -224,6 +247,18 @@ mod tests {
         assert_eq!(first.topic(), None);
         assert_eq!(second.topic(), Some("a"));
         assert_eq!(first.msgid(), second.msgid());
+    }
+
+    #[test]
+    fn the_weight_follows_changes_and_is_about_right_for_large_values() {
+        let mut message = Message::with_payload(1, "x".repeat(1_000));
+        let (before, copy) = (message.weight(), message.clone());
+        assert!((1_000..1_300).contains(&before));
+        message.set("more", "y".repeat(500));
+        assert!(message.weight() >= before + 500);
+        assert_eq!(copy.weight(), before);
+        let numbers = Value::array((0..10_000).map(Value::from).collect());
+        assert!((300_000..500_000).contains(&numbers.weight()));
     }
 
     #[test]

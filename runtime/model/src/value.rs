@@ -211,15 +211,33 @@ impl Value {
 
     /// Rough size in memory, in bytes, for budgets; counts shared parts in full and does not parse lazy JSON.
     pub fn weight(&self) -> usize {
+        self.weight_of(usize::MAX)
+    }
+
+    /// The same from a look at no more than about `looks` parts of it, for large lists an estimate.
+    pub fn weight_of(&self, looks: usize) -> usize {
         40 + match self {
             Value::String(s) => s.len(),
             Value::Bytes(b) => b.len(),
             Value::Json(lazy) => lazy.bytes().len(),
-            Value::Array(items) => items.iter().map(Value::weight).sum(),
-            Value::Object(map) => map.iter().map(|(key, value)| key.len() + value.weight()).sum(),
+            Value::Array(items) => estimate(items.len(), looks, items.iter(), Value::weight_of),
+            Value::Object(map) => {
+                estimate(map.len(), looks, map.iter(), |(key, value), looks| key.len() + value.weight_of(looks))
+            }
             _ => 0,
         }
     }
+}
+
+/// The weight of `len` parts, seen from the first ones of them.
+fn estimate<T>(len: usize, looks: usize, parts: impl Iterator<Item = T>, weight: impl Fn(T, usize) -> usize) -> usize {
+    let seen = len.min(looks.max(1));
+    if seen == 0 {
+        return 0;
+    }
+    let each = if looks == usize::MAX { looks } else { looks / seen };
+    let sum: usize = parts.take(seen).map(|part| weight(part, each)).sum();
+    if seen == len { sum } else { sum / seen * len }
 }
 
 fn text_to_number(text: &str) -> f64 {

@@ -156,14 +156,9 @@ pub enum LinkNotice {
         answer: Result<Qos, u8>,
     },
     /// Reason codes as MQTT 5 has them; below 0x80 the broker took over.
-    Published {
-        id: u64,
-        reason: u8,
-    },
+    Published { id: u64, reason: u8 },
     /// The link is over.
-    Closed {
-        reason: String,
-    },
+    Closed { reason: String },
 }
 
 /// The broker within this process.

@@ -24,17 +24,19 @@ pub struct Delivery {
     pub message: Message,
     pub token: Option<Token>,
     pub origin: Origin,
+    /// Number of the wire it came over, for the engine; 0 for none.
+    pub wire: u32,
 }
 
 impl Delivery {
     /// A delivery over a wire.
     pub fn new(message: Message, token: Option<Token>) -> Self {
-        Delivery { message, token, origin: Origin::Wire }
+        Delivery { message, token, origin: Origin::Wire, wire: 0 }
     }
 
     /// A delivery from the node's own source.
     pub fn from_source(message: Message, token: Option<Token>) -> Self {
-        Delivery { message, token, origin: Origin::Source }
+        Delivery { message, token, origin: Origin::Source, wire: 0 }
     }
 }
 

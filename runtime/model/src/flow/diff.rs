@@ -146,7 +146,8 @@ fn compare(old: &FlowNode, new: &FlowNode) -> Change {
             continue;
         }
         match key.as_str() {
-            "wires" => wires = true,
+            // Limits and policies belong to the wires: the node itself behaves as before.
+            "wires" | "wirePolicies" | "inbox" => wires = true,
             key if LOOKS.contains(&key) && !(key == "info" && new.kind() == NodeKind::Config) => looks = true,
             _ => return Change::Behaviour,
         }

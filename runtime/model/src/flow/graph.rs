@@ -17,6 +17,16 @@ pub struct Wire {
     pub to: NodeId,
 }
 
+/// The loops of a flow file: sets of nodes of which each can be reached from each.
+#[derive(Debug, Default)]
+pub struct Loops {
+    /// See [`FlowGraph::feedback_wires`].
+    pub feedback: HashSet<Wire>,
+    /// Nodes in loops, and the number of their loop.
+    pub members: HashMap<NodeId, usize>,
+    pub count: usize,
+}
+
 /// Wires between the nodes of a document. Dangling wires are not in it.
 #[derive(Debug, Default)]
 pub struct FlowGraph {
@@ -48,13 +58,22 @@ impl FlowGraph {
     /// Wires that close a loop: they lead back, in depth-first order, within a strongly connected component.
     /// The engine never lets a sender wait on one of them, so a loop cannot block itself.
     pub fn feedback_wires(&self) -> HashSet<Wire> {
-        let mut feedback = HashSet::new();
+        self.loops().feedback
+    }
+
+    /// All loops, and the wires that close them.
+    pub fn loops(&self) -> Loops {
+        let mut loops = Loops::default();
         for component in tarjan_scc(&self.graph) {
             let members: HashSet<NodeIndex> = component.iter().copied().collect();
             let Some(entry) = self.entry_of(&component, &members) else { continue };
-            self.mark_back_edges(entry, &members, &mut feedback);
+            self.mark_back_edges(entry, &members, &mut loops.feedback);
+            let number = loops.count;
+            let ids = component.iter().filter_map(|index| self.graph.node_weight(*index));
+            loops.members.extend(ids.map(|id| (id.clone(), number)));
+            loops.count += 1;
         }
-        feedback
+        loops
     }
 
     /// Node of a component that is reached from outside first, by file order; none if it is no loop.

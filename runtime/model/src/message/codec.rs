@@ -1,5 +1,6 @@
 //! Whole messages as compact bytes, envelope included, for nodes that keep messages through restarts.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
@@ -66,7 +67,15 @@ impl Message {
             retained: bits & bit::RETAINED != 0,
             late: bits & bit::LATE != 0,
         };
-        Ok(Message(Arc::new(Inner { id, id_text: OnceLock::new(), hops, flags, provenance, body })))
+        Ok(Message(Arc::new(Inner {
+            id,
+            id_text: OnceLock::new(),
+            hops,
+            flags,
+            provenance,
+            weight: AtomicU32::new(0),
+            body,
+        })))
     }
 }
 
