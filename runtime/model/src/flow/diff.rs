@@ -53,8 +53,10 @@ impl FlowDiff {
     fn with(old: &FlowDocument, new: &FlowDocument, mut also: impl FnMut(&FlowNode) -> bool) -> FlowDiff {
         let mut diff = FlowDiff::default();
         let switched = switched_frames(old, new);
-        for node in new.nodes() {
-            let Some(before) = old.get(node.id().as_str()) else {
+        for (place, node) in new.nodes().iter().enumerate() {
+            // Most nodes stand where they stood; only the others have to be looked up.
+            let there = old.nodes().get(place).filter(|before| before.id() == node.id());
+            let Some(before) = there.or_else(|| old.get(node.id().as_str())) else {
                 diff.added.push(node.id().clone());
                 continue;
             };
@@ -75,9 +77,9 @@ impl FlowDiff {
                 list.push(node.id().clone());
             }
         }
-        diff.removed.extend(
-            old.nodes().iter().filter(|node| new.get(node.id().as_str()).is_none()).map(|node| node.id().clone()),
-        );
+        let same_number = old.nodes().len() + diff.added.len() == new.nodes().len();
+        let gone = |node: &&FlowNode| !same_number && new.get(node.id().as_str()).is_none();
+        diff.removed.extend(old.nodes().iter().filter(gone).map(|node| node.id().clone()));
         diff.spread_config_changes(old, new);
         diff
     }
@@ -134,11 +136,10 @@ enum Change {
 }
 
 fn compare(old: &FlowNode, new: &FlowNode) -> Change {
-    let (before, after) = (old.properties(), new.properties());
-    // Documents mostly come with the same properties in the same order, and that is found without a look-up.
-    if std::sync::Arc::ptr_eq(old.json(), new.json()) || before.len() == after.len() && before.iter().eq(after) {
+    if old.is_same(new) {
         return Change::None;
     }
+    let (before, after) = (old.properties(), new.properties());
     let (mut looks, mut wires) = (false, false);
     let keys = before.keys().chain(after.keys().filter(|key| old.get(key).is_none()));
     for key in keys {

@@ -1,41 +1,14 @@
 //! A flow file, read and written without losing a property, an order or an unknown node.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::Value as Json;
 
+use super::{FlowNode, NodeKind};
 use crate::id::NodeId;
 use crate::problem::Problem;
-
-/// What an entry of a flow file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeKind {
-    /// A flow (one tab of the editor).
-    Tab,
-    Group,
-    /// The definition of a subflow.
-    Subflow,
-    /// Shared and unwired, such as an MQTT connection.
-    Config,
-    /// Stands on a flow or in a subflow.
-    Node,
-}
-
-/// One entry of a flow file; all its properties are kept as they came. A clone shares them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlowNode {
-    id: NodeId,
-    kind: NodeKind,
-    /// Its type is `subflow:<id>`.
-    instance: bool,
-    /// Invariant: a JSON object.
-    json: Arc<Json>,
-}
-
-/// What [`FlowNode::type_name`] of a subflow's instance begins with.
-pub(super) const INSTANCE: &str = "subflow:";
 
 /// Why text or JSON is no flow file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,114 +26,6 @@ pub enum DocumentError {
 pub struct FlowDocument {
     nodes: Arc<Vec<FlowNode>>,
     by_id: Arc<HashMap<NodeId, usize>>,
-}
-
-impl FlowNode {
-    fn read(index: usize, json: Json) -> Result<Self, DocumentError> {
-        let bad = |reason: &str| DocumentError::BadNode { index, reason: reason.to_owned() };
-        let Json::Object(properties) = json else { return Err(bad("a node must be a JSON object")) };
-        let text = |key: &str| properties.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
-        let id = NodeId::new(text("id").ok_or_else(|| bad("the node has no \"id\" (a non-empty text)"))?);
-        let type_name = text("type").ok_or_else(|| bad("the node has no \"type\" (a non-empty text)"))?;
-        let instance = type_name.starts_with(INSTANCE);
-        let kind = match type_name {
-            "tab" => NodeKind::Tab,
-            "group" => NodeKind::Group,
-            "subflow" => NodeKind::Subflow,
-            // Node-RED's own test: a config node has no place on a canvas. Wires tell for flows written by hand.
-            _ if instance
-                || properties.contains_key("wires")
-                || (properties.contains_key("x") && properties.contains_key("y")) =>
-            {
-                NodeKind::Node
-            }
-            _ => NodeKind::Config,
-        };
-        Ok(FlowNode { id, kind, instance, json: Arc::new(Json::Object(properties)) })
-    }
-
-    /// The same entry with another id and other properties, which must agree with it.
-    pub(super) fn changed(&self, id: NodeId, properties: JsonMap<String, Json>) -> Self {
-        FlowNode { id, json: Arc::new(Json::Object(properties)), ..*self }
-    }
-
-    /// An entry that stands in no file.
-    pub(super) fn made(id: NodeId, kind: NodeKind, properties: JsonMap<String, Json>) -> Self {
-        FlowNode { id, kind, instance: false, json: Arc::new(Json::Object(properties)) }
-    }
-
-    pub fn id(&self) -> &NodeId {
-        &self.id
-    }
-
-    pub fn kind(&self) -> NodeKind {
-        self.kind
-    }
-
-    /// The node type, such as `mqtt in`.
-    pub fn type_name(&self) -> &str {
-        self.text("type")
-    }
-
-    /// The name the user gave, possibly empty. Tabs keep theirs in `label`.
-    pub fn name(&self) -> &str {
-        if self.kind == NodeKind::Tab { self.text("label") } else { self.text("name") }
-    }
-
-    /// For an instance of a subflow: the id of the definition.
-    pub fn definition(&self) -> Option<&str> {
-        if self.instance { self.type_name().strip_prefix(INSTANCE) } else { None }
-    }
-
-    /// Id of the flow or subflow it stands on.
-    pub fn flow(&self) -> Option<&str> {
-        self.get("z").and_then(Json::as_str).filter(|z| !z.is_empty())
-    }
-
-    /// Id of the group it is in.
-    pub fn group(&self) -> Option<&str> {
-        self.get("g").and_then(Json::as_str).filter(|g| !g.is_empty())
-    }
-
-    /// Switched off by the user (`d` on nodes and groups, `disabled` on tabs).
-    pub fn is_disabled(&self) -> bool {
-        let flag = if self.kind == NodeKind::Tab { "disabled" } else { "d" };
-        self.get(flag).and_then(Json::as_bool).unwrap_or(false)
-    }
-
-    /// Targets per output port. Entries that are no text are left out.
-    pub fn wires(&self) -> Vec<Vec<NodeId>> {
-        let ports = self.get("wires").and_then(Json::as_array);
-        ports
-            .into_iter()
-            .flatten()
-            .map(|port| port.as_array().into_iter().flatten().filter_map(Json::as_str).map(NodeId::from).collect())
-            .collect()
-    }
-
-    /// Texts among its properties that may be the id of another entry, such as a config node it uses.
-    pub fn references(&self) -> impl Iterator<Item = &str> {
-        let usable = |key: &str| !matches!(key, "id" | "z" | "g" | "type" | "name" | "label" | "info");
-        self.properties().iter().filter(move |(key, _)| usable(key)).filter_map(|(_, value)| value.as_str())
-    }
-
-    pub fn properties(&self) -> &JsonMap<String, Json> {
-        static NONE: LazyLock<JsonMap<String, Json>> = LazyLock::new(JsonMap::new);
-        self.json.as_object().unwrap_or(&NONE)
-    }
-
-    /// The properties as a JSON object, to be held on to without a copy.
-    pub fn json(&self) -> &Arc<Json> {
-        &self.json
-    }
-
-    pub fn get(&self, key: &str) -> Option<&Json> {
-        self.properties().get(key)
-    }
-
-    fn text(&self, key: &str) -> &str {
-        self.get(key).and_then(Json::as_str).unwrap_or("")
-    }
 }
 
 impl FlowDocument {
@@ -195,9 +60,11 @@ impl FlowDocument {
         let mut nodes = Vec::with_capacity(items.len());
         let mut by_id = HashMap::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
-            let node = FlowNode::read(index, item)?;
-            if let Some(first) = by_id.insert(node.id.clone(), index) {
-                let reason = format!("id \"{}\" is taken by entry {first} already; give one of them a new id", node.id);
+            let node =
+                FlowNode::read(item).map_err(|reason| DocumentError::BadNode { index, reason: reason.to_owned() })?;
+            if let Some(first) = by_id.insert(node.id().clone(), index) {
+                let reason =
+                    format!("id \"{}\" is taken by entry {first} already; give one of them a new id", node.id());
                 return Err(DocumentError::BadNode { index, reason });
             }
             nodes.push(node);
@@ -212,7 +79,7 @@ impl FlowDocument {
 
     /// The bare array, as it was read.
     pub fn to_json(&self) -> Json {
-        Json::Array(self.nodes.iter().map(|node| Json::clone(&node.json)).collect())
+        Json::Array(self.nodes.iter().map(|node| Json::clone(node.json())).collect())
     }
 
     pub fn nodes(&self) -> &[FlowNode] {
@@ -256,7 +123,7 @@ impl FlowDocument {
             if let Some(z) = node.flow().filter(|z| self.get(z).is_none()) {
                 problems.push(
                     Problem::warning("/z", format!("stands on flow \"{z}\", which is not in the file"))
-                        .of(node.id.as_str()),
+                        .of(node.id().as_str()),
                 );
             }
             if node.kind() == NodeKind::Subflow {
@@ -265,7 +132,7 @@ impl FlowDocument {
             for (port, targets) in node.wires().iter().enumerate() {
                 for target in targets.iter().filter(|target| self.get(target.as_str()).is_none()) {
                     let text = format!("output {} is wired to \"{target}\", which is not in the file", port + 1);
-                    problems.push(Problem::warning(format!("/wires/{port}"), text).of(node.id.as_str()));
+                    problems.push(Problem::warning(format!("/wires/{port}"), text).of(node.id().as_str()));
                 }
             }
         }
@@ -275,7 +142,7 @@ impl FlowDocument {
 
 impl Serialize for FlowDocument {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.nodes.iter().map(|node| &node.json))
+        serializer.collect_seq(self.nodes.iter().map(|node| node.json()))
     }
 }
 

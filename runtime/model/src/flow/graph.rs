@@ -6,7 +6,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use super::{FlowDocument, NodeKind};
+use super::{FlowDocument, FlowNode, NodeKind};
 use crate::id::NodeId;
 
 /// One wire: from an output port to a node.
@@ -30,29 +30,34 @@ pub struct Loops {
 /// Wires between the nodes of a document. Dangling wires are not in it.
 #[derive(Debug, Default)]
 pub struct FlowGraph {
+    document: FlowDocument,
     graph: DiGraph<NodeId, usize>,
-    index: HashMap<NodeId, NodeIndex>,
+    /// By the node's place in the document.
+    index: Vec<Option<NodeIndex>>,
 }
 
 impl FlowGraph {
     /// The graph of all nodes with wires.
     pub fn of(document: &FlowDocument) -> Self {
-        let mut flow = FlowGraph::default();
-        for node in document.nodes().iter().filter(|node| node.kind() == NodeKind::Node) {
-            let index = flow.graph.add_node(node.id().clone());
-            flow.index.insert(node.id().clone(), index);
-        }
-        for node in document.nodes() {
-            let Some(&from) = flow.index.get(node.id()) else { continue };
-            for (port, targets) in node.wires().into_iter().enumerate() {
-                for target in targets {
-                    if let Some(&to) = flow.index.get(&target) {
-                        flow.graph.add_edge(from, to, port);
-                    }
+        let nodes = document.nodes();
+        let mut graph = DiGraph::with_capacity(nodes.len(), nodes.len());
+        let wired = |node: &FlowNode| node.kind() == NodeKind::Node;
+        let index: Vec<Option<NodeIndex>> =
+            nodes.iter().map(|node| wired(node).then(|| graph.add_node(node.id().clone()))).collect();
+        let at = |id: &str| document.index_of(id).and_then(|place| index.get(place).copied().flatten());
+        for (node, &from) in nodes.iter().zip(&index) {
+            let Some(from) = from else { continue };
+            for (port, target) in node.targets() {
+                if let Some(to) = at(target) {
+                    graph.add_edge(from, to, port);
                 }
             }
         }
-        flow
+        FlowGraph { document: document.clone(), graph, index }
+    }
+
+    fn index_of(&self, id: &NodeId) -> Option<NodeIndex> {
+        self.index.get(self.document.index_of(id.as_str())?).copied().flatten()
     }
 
     /// Wires that close a loop: they lead back, in depth-first order, within a strongly connected component.
@@ -65,6 +70,9 @@ impl FlowGraph {
     pub fn loops(&self) -> Loops {
         let mut loops = Loops::default();
         for component in tarjan_scc(&self.graph) {
+            if component.len() == 1 && component.iter().all(|&node| self.graph.find_edge(node, node).is_none()) {
+                continue;
+            }
             let members: HashSet<NodeIndex> = component.iter().copied().collect();
             let Some(entry) = self.entry_of(&component, &members) else { continue };
             self.mark_back_edges(entry, &members, &mut loops.feedback);
@@ -76,12 +84,8 @@ impl FlowGraph {
         loops
     }
 
-    /// Node of a component that is reached from outside first, by file order; none if it is no loop.
+    /// Node of a loop that is reached from outside first, by file order.
     fn entry_of(&self, component: &[NodeIndex], members: &HashSet<NodeIndex>) -> Option<NodeIndex> {
-        let looped = component.len() > 1 || component.iter().any(|&node| self.graph.find_edge(node, node).is_some());
-        if !looped {
-            return None;
-        }
         let fed_from_outside = |&node: &NodeIndex| {
             self.graph.neighbors_directed(node, petgraph::Incoming).any(|source| !members.contains(&source))
         };
@@ -117,7 +121,7 @@ impl FlowGraph {
 
     /// These nodes and all that wires connect with them, in either direction and over any distance.
     pub fn connected(&self, nodes: &HashSet<NodeId>) -> HashSet<NodeId> {
-        let mut todo: Vec<NodeIndex> = nodes.iter().filter_map(|id| self.index.get(id).copied()).collect();
+        let mut todo: Vec<NodeIndex> = nodes.iter().filter_map(|id| self.index_of(id)).collect();
         let mut seen: HashSet<NodeIndex> = todo.iter().copied().collect();
         while let Some(node) = todo.pop() {
             todo.extend(self.graph.neighbors_undirected(node).filter(|&next| seen.insert(next)));
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_connected_is_found_over_any_distance_and_direction() {
-        let flow = graph(&[("a", &["b"]), ("b", &["c"]), ("x", &["c"]), ("lone", &[])]);
+        let flow = graph(&[("a", &["b"]), ("b", &["c"]), ("c", &[]), ("x", &["c"]), ("lone", &[])]);
         let mut found: Vec<_> = flow.connected(&HashSet::from(["c".into()])).into_iter().collect();
         found.sort();
         assert_eq!(found, ["a", "b", "c", "x"].map(NodeId::from));

@@ -44,7 +44,7 @@ impl Remap<'_> {
         if let Some(wires) = wires {
             properties.insert("wires".to_owned(), wires_json(wires));
         }
-        member.changed(id, properties)
+        member.with(properties)
     }
 
     /// A property: a text that names a member, or a list of such texts; anything else stays as it is.
@@ -65,7 +65,7 @@ impl Remap<'_> {
 pub fn rewired(node: &FlowNode, wires: &[Vec<NodeId>]) -> FlowNode {
     let mut properties = node.properties().clone();
     properties.insert("wires".to_owned(), wires_json(wires));
-    node.changed(node.id().clone(), properties)
+    node.with(properties)
 }
 
 pub fn clone_id(instance: &NodeId, inner: &str) -> NodeId {

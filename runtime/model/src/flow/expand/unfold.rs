@@ -127,7 +127,7 @@ impl<'a> Unfolding<'a> {
                 wires.extend(more);
             }
         }
-        let status = ends.status.is_some().then(|| status_entry(entry.id()));
+        let status = ends.status.is_some().then(|| status_entry(&entry));
         self.planned += ends.members.len();
         self.waiting.push_back(Waiting { id: entry.id().clone(), definition, targets, depth });
         self.push(rewired(&entry, &wires));
@@ -227,14 +227,17 @@ fn status_id(instance: &NodeId) -> NodeId {
     NodeId::new(format!("{instance}:status"))
 }
 
-fn status_entry(instance: &NodeId) -> FlowNode {
-    let id = status_id(instance);
-    let mut properties = JsonMap::new();
-    properties.insert("id".to_owned(), Json::String(id.to_string()));
-    properties.insert("type".to_owned(), Json::String(SUBFLOW_STATUS.to_owned()));
-    properties.insert("z".to_owned(), Json::String(instance.to_string()));
+/// The entry at the status output of an instance, of which it is given the own entry.
+fn status_entry(instance: &FlowNode) -> FlowNode {
+    let texts = [
+        ("id", status_id(instance.id()).to_string()),
+        ("type", SUBFLOW_STATUS.to_owned()),
+        ("z", instance.id().to_string()),
+    ];
+    let mut properties: JsonMap<String, Json> =
+        texts.into_iter().map(|(key, text)| (key.to_owned(), Json::String(text))).collect();
     properties.insert("wires".to_owned(), Json::Array(Vec::new()));
-    FlowNode::made(id, NodeKind::Node, properties)
+    instance.with(properties)
 }
 
 /// Definitions that contain an instance of themselves, at any depth.
