@@ -8,6 +8,7 @@
 
 mod access;
 mod bad_input;
+mod deploys;
 mod documents;
 mod events;
 mod first_run;

@@ -6,6 +6,14 @@
 export interface DeployAnswer {
 rev: string
 /**
+ * Number of the deploy, from 1.
+ */
+number: number
+/**
+ * Place of its event in the log.
+ */
+position: number
+/**
  * Findings; nodes that have an error among them do not run.
  */
 problems: {

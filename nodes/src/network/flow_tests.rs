@@ -66,7 +66,7 @@ fn alarm_flow(port: u16, version: u32) -> Json {
 async fn deploy(engine: &Engine, flow: Json) {
     let document = FlowDocument::from_json(flow).unwrap();
     let (kind, author) = (DeployKind::Nodes, "test".to_owned());
-    let request = DeployRequest { document, kind, expected_rev: None, author, touched: Vec::new() };
+    let request = DeployRequest { document, kind, expected_rev: None, author, restored: None, touched: Vec::new() };
     let deployed = engine.deploy(request).await.unwrap();
     assert!(deployed.problems.is_empty(), "{:?}", deployed.problems);
 }

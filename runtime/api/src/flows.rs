@@ -17,6 +17,10 @@ pub struct FlowsAnswer {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DeployAnswer {
     pub rev: String,
+    /// Number of the deploy, from 1.
+    pub number: u64,
+    /// Place of its event in the log.
+    pub position: u64,
     /// Findings; nodes that have an error among them do not run.
     pub problems: Vec<Problem>,
 }
@@ -49,13 +53,53 @@ pub struct FlowId {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Deploy {
     pub rev: String,
+    /// From 1, without gaps.
+    pub number: u64,
+    /// `full`, `flows`, `nodes` or `reload`.
     pub kind: String,
     pub author: String,
     /// Milliseconds since 1970.
     pub time: i64,
+    /// Place of its event in the log.
     pub position: u64,
-    pub diff: FlowDiff,
+    /// Revision of the earlier deploy whose flows these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored: Option<String>,
+    pub changes: Changes,
+    /// Only when one deploy is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<FlowDiff>,
     /// Only when one deploy is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flows: Option<Value>,
+}
+
+/// How many nodes a deploy changed, and in what way.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Changes {
+    pub added: usize,
+    pub removed: usize,
+    pub changed: usize,
+    pub rewired: usize,
+    pub moved: usize,
+}
+
+impl From<&FlowDiff> for Changes {
+    fn from(diff: &FlowDiff) -> Self {
+        Changes {
+            added: diff.added.len(),
+            removed: diff.removed.len(),
+            changed: diff.changed.len(),
+            rewired: diff.rewired.len(),
+            moved: diff.moved.len(),
+        }
+    }
+}
+
+/// How to restore an earlier deploy.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RestoreRequest {
+    /// The revision that is thought to be in force; if another one is, nothing is deployed.
+    pub rev: Option<String>,
 }

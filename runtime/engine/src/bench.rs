@@ -73,7 +73,14 @@ async fn deploy(engine: &Engine, nodes: Json) -> Result<(), crate::DeployError> 
         engine.load().await.map_err(|error| crate::DeployError::Log(error.to_string()))?;
     }
     let author = "bench".to_owned();
-    let request = DeployRequest { document, kind: DeployKind::Nodes, expected_rev: None, author, touched: Vec::new() };
+    let request = DeployRequest {
+        document,
+        kind: DeployKind::Nodes,
+        expected_rev: None,
+        author,
+        restored: None,
+        touched: Vec::new(),
+    };
     engine.deploy(request).await.map(|_| ())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use tidewire_model::flow::{Expanded, FlowDiff, FlowDocument, FlowGraph};
+use tidewire_model::position::Position;
 use tidewire_model::{NodeId, Problem};
 
 /// How much of the flows a deploy starts anew, in Node-RED's words.
@@ -62,6 +63,8 @@ pub struct DeployRequest {
     /// The revision the document was made from; another one in force refuses the deploy.
     pub expected_rev: Option<String>,
     pub author: String,
+    /// Revision of the earlier deploy whose flows these are, for the history.
+    pub restored: Option<String>,
     /// Nodes whose secrets changed; they are started anew.
     pub touched: Vec<NodeId>,
 }
@@ -70,6 +73,10 @@ pub struct DeployRequest {
 #[derive(Debug, Clone)]
 pub struct Deployed {
     pub rev: String,
+    /// Number of the deploy, from 1.
+    pub number: u64,
+    /// Place of its event in the log.
+    pub position: Position,
     pub diff: FlowDiff,
     /// Nodes that do not run as they stand; the rest does.
     pub problems: Vec<Problem>,

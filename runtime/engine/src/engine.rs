@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tidewire_model::flow::{DocumentError, Expanded, FlowDiff, FlowDocument, Part};
+use tidewire_model::position::Position;
 use tidewire_model::{Map, Message, NodeId, Problem};
 use tidewire_node_api::{Delivery, NodeFacts, Registry, Services, Signal, Status, StopReason};
 use tokio::sync::{Mutex, broadcast};
@@ -65,6 +66,8 @@ pub struct Flows {
     pub rev: String,
     /// Number of the deploy, from 1.
     pub number: u64,
+    /// Place of its event in the log.
+    pub position: Position,
 }
 
 /// One node as it is now.
@@ -146,12 +149,14 @@ impl Engine {
         }
         let expanded = self.expand(&document);
         let restart = request.kind.restarted(&self.0.shared.flows.load(), &expanded, request.touched);
-        let flows = record::append(&self.0.shared, &current, document, request.kind, &diff, &request.author).await?;
-        let rev = flows.rev.clone();
+        let (kind, author) = (request.kind.as_str(), request.author.as_str());
+        let origin = record::Origin { kind, author, restored: request.restored.as_deref() };
+        let flows = record::append(&self.0.shared, &current, document, &diff, origin).await?;
+        let (rev, number, position) = (flows.rev.clone(), flows.number, flows.position);
         let problems = self.replace(flows, expanded, &restart).await;
         self.0.shared.observers.tell(Observation::Deployed { rev: rev.clone(), diff: diff.clone() });
-        tracing::info!(rev, author = request.author, kind = request.kind.as_str(), "flows deployed");
-        Ok(Deployed { rev, diff, problems })
+        tracing::info!(rev, author, kind, "flows deployed");
+        Ok(Deployed { rev, number, position, diff, problems })
     }
 
     fn expand(&self, document: &FlowDocument) -> Expanded {

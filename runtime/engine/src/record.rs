@@ -10,7 +10,7 @@ use tidewire_model::flow::{FlowDiff, FlowDocument};
 use tidewire_model::query::{Filter, Query};
 use tidewire_node_api::handles::Log;
 
-use crate::deploy::{DeployError, DeployKind};
+use crate::deploy::DeployError;
 use crate::engine::{EngineError, Flows};
 use crate::shared::Shared;
 
@@ -25,8 +25,18 @@ struct Written<'a> {
     rev: &'a str,
     kind: &'static str,
     author: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<&'a str>,
     diff: &'a FlowDiff,
     flows: &'a FlowDocument,
+}
+
+/// Who deploys what, as the history shows it.
+pub struct Origin<'a> {
+    pub kind: &'static str,
+    pub author: &'a str,
+    /// Revision of an earlier deploy whose flows these are.
+    pub restored: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -40,15 +50,15 @@ pub async fn append(
     shared: &Shared,
     current: &Flows,
     document: Arc<FlowDocument>,
-    kind: DeployKind,
     diff: &FlowDiff,
-    author: &str,
+    origin: Origin<'_>,
 ) -> Result<Flows, DeployError> {
     let failed = |error: &dyn std::fmt::Display| DeployError::Log(error.to_string());
     let number = current.number + 1;
     let text = serde_json::to_vec(&*document).map_err(|error| failed(&error))?;
     let rev = format!("{number}-{:08x}", fingerprint(&text));
-    let written = Written { rev: &rev, kind: kind.as_str(), author, diff, flows: &document };
+    let Origin { kind, author, restored } = origin;
+    let written = Written { rev: &rev, kind, author, restored, diff, flows: &document };
     let data = serde_json::to_vec(&written).map_err(|error| failed(&error))?;
     let stream = StreamName::new(STREAM).map_err(|error| failed(&error))?;
     let mut event = NewEvent::new(DEPLOYED, JSON, Bytes::from(data));
@@ -58,7 +68,7 @@ pub async fn append(
     let request = AppendRequest { stream, expected: ExpectedVersion::Exact(current.number), events: vec![event] };
     let mut results = shared.services.log.append(vec![request]).await;
     match results.pop() {
-        Some(Ok(_)) => Ok(Flows { document, rev, number }),
+        Some(Ok(appended)) => Ok(Flows { document, rev, number, position: appended.last_position }),
         Some(Err(error)) => Err(failed(&error)),
         None => Err(failed(&AppendError::Closed)),
     }
@@ -70,12 +80,12 @@ pub async fn last(log: &dyn Log) -> Result<Option<Flows>, EngineError> {
     filter.event_types = vec![DEPLOYED.into()];
     let page = log.read(Query::backwards(filter, 1)).await.map_err(|error| EngineError::Log(error.to_string()))?;
     let Some(event) = page.events.first() else { return Ok(None) };
-    let position = event.position.get();
-    let damaged = |source| EngineError::Damaged { position, source };
+    let position = event.position;
+    let damaged = |source| EngineError::Damaged { position: position.get(), source };
     let read: Read = serde_json::from_slice(&event.data)
         .map_err(|error| damaged(tidewire_model::flow::DocumentError::NotJson(error.to_string())))?;
     let document = FlowDocument::from_json(read.flows).map_err(damaged)?;
-    Ok(Some(Flows { document: Arc::new(document), rev: read.rev, number: event.version }))
+    Ok(Some(Flows { document: Arc::new(document), rev: read.rev, number: event.version, position }))
 }
 
 /// FNV-1a, 32 bits: tells two documents of the same number apart. Not for security.

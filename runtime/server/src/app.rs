@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::web::guard::Caller;
 use crate::web::route::Route;
 
-pub use core::{Author, Core, CoreError, CoreParts, DemoFlows};
+pub use core::{Author, Core, CoreError, CoreParts, DemoFlows, Deployment};
 
 /// Shared by all requests.
 pub type App = Arc<AppState>;

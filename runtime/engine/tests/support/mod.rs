@@ -43,7 +43,14 @@ pub fn document(json: serde_json::Value) -> FlowDocument {
 }
 
 pub fn deploy(document: FlowDocument) -> DeployRequest {
-    DeployRequest { document, kind: DeployKind::Nodes, expected_rev: None, author: "test".into(), touched: Vec::new() }
+    DeployRequest {
+        document,
+        kind: DeployKind::Nodes,
+        expected_rev: None,
+        author: "test".into(),
+        restored: None,
+        touched: Vec::new(),
+    }
 }
 
 impl Lab {

@@ -76,6 +76,27 @@ pub struct Author<'a> {
     pub sets_secrets: bool,
 }
 
+/// What is deployed, and how.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The flow document as JSON.
+    pub flows: Value,
+    /// Secrets beside it, by node.
+    pub credentials: Option<Value>,
+    pub kind: DeployKind,
+    /// The revision it was made from; another one in force refuses it.
+    pub expected_rev: Option<String>,
+    /// Revision of the earlier deploy whose flows these are.
+    pub restored: Option<String>,
+}
+
+impl Deployment {
+    /// Flows as they stand, whatever is in force; only what changed is started anew.
+    pub fn of(flows: Value) -> Deployment {
+        Deployment { flows, credentials: None, kind: DeployKind::Nodes, expected_rev: None, restored: None }
+    }
+}
+
 /// The demo flows, with the address at which the embedded broker really listens.
 pub struct DemoFlows(pub Value);
 
@@ -144,7 +165,7 @@ impl Core {
         if *self.engine.flows().document == document {
             return Ok(());
         }
-        self.deploy(flows, None, DeployKind::Nodes, None, Author { name: author, sets_secrets: true }).await?;
+        self.deploy(Deployment::of(flows), Author { name: author, sets_secrets: true }).await?;
         Ok(())
     }
 
@@ -152,14 +173,8 @@ impl Core {
     ///
     /// # Errors
     /// As [`CoreError`] says; what runs was not touched.
-    pub async fn deploy(
-        &self,
-        flows: Value,
-        credentials: Option<Value>,
-        kind: DeployKind,
-        expected_rev: Option<String>,
-        author: Author<'_>,
-    ) -> Result<Deployed, CoreError> {
+    pub async fn deploy(&self, deployment: Deployment, author: Author<'_>) -> Result<Deployed, CoreError> {
+        let Deployment { flows, credentials, kind, expected_rev, restored } = deployment;
         let extracted = secrets::extract(&self.registry, flows, credentials).map_err(CoreError::Credentials)?;
         let sets = |change: &secrets::SecretChange| change.whole || !change.set.is_empty();
         if !author.sets_secrets && extracted.changes.values().any(sets) {
@@ -178,7 +193,8 @@ impl Core {
         let kept = if kind == DeployKind::Reload { current.document.clone() } else { Arc::new(document.clone()) };
         let touched = self.secrets.apply(extracted.changes, |node| kept.get(node).is_some())?;
         let touched = touched.iter().map(NodeId::new).collect();
-        let request = DeployRequest { document, kind, expected_rev, author: author.name.to_owned(), touched };
+        let author = author.name.to_owned();
+        let request = DeployRequest { document, kind, expected_rev, author, restored, touched };
         match self.engine.deploy(request).await {
             Ok(deployed) => Ok(deployed),
             Err(error) => {

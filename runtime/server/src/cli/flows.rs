@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tidewire_engine::DeployKind;
 use tidewire_model::flow::FlowDocument;
 use tidewire_node_api::Registry;
 
 use super::local::{self, Place};
 use super::{Failure, Outcome};
-use crate::app::Author;
+use crate::app::{Author, Deployment};
 use crate::settings::Settings;
 
 /// Whoever may use the data folder may set its secrets.
@@ -62,9 +61,7 @@ pub(super) fn import(settings: &Settings, file: &Path) -> Outcome {
             println!("imported as revision {}", answer.get("rev").and_then(Value::as_str).unwrap_or(""));
         }
         Place::Folder(data, _lock) => {
-            let deployed = local::with_core(&data, async |core| {
-                Ok(core.deploy(flows, None, DeployKind::Nodes, None, LOCAL).await?)
-            })?;
+            let deployed = local::with_core(&data, async |core| Ok(core.deploy(Deployment::of(flows), LOCAL).await?))?;
             println!("imported as revision {}", deployed.rev);
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::Path;
 use serde::Deserialize;
 use serde_json::Value;
-use tidewire_api::flows::{Deploy, DeployAnswer};
+use tidewire_api::flows::{Changes, Deploy, DeployAnswer, RestoreRequest};
 use tidewire_api::{List, PageQuery};
-use tidewire_engine::{DEPLOY_STREAM, DEPLOYED, DeployKind};
+use tidewire_engine::{DEPLOY_STREAM, DEPLOYED};
 use tidewire_log::EventLog as _;
 use tidewire_model::event::Event;
 use tidewire_model::flow::FlowDiff;
@@ -15,10 +15,10 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Query as LogQuery};
 
 use super::flows::deploy;
-use crate::app::Core;
+use crate::app::{Core, Deployment};
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Query, Running};
+use crate::web::extract::{OptionalJson, Query, Running, bad_json};
 use crate::web::route::{Route, Routes};
 
 pub fn register(routes: &mut Routes) {
@@ -32,7 +32,7 @@ pub fn register(routes: &mut Routes) {
         Permission::FlowsWrite,
         "Deploys the flows of an earlier deploy again",
     );
-    routes.add(restore_route.answers::<DeployAnswer>(), restore);
+    routes.add(restore_route.body::<RestoreRequest>().answers::<DeployAnswer>(), restore);
 }
 
 #[derive(Deserialize)]
@@ -43,14 +43,27 @@ struct Recorded {
     #[serde(default)]
     author: String,
     #[serde(default)]
+    restored: Option<String>,
+    #[serde(default)]
     diff: FlowDiff,
     flows: Value,
 }
 
-fn read(event: &Event, with_flows: bool) -> Option<Deploy> {
-    let Recorded { rev, kind, author, diff, flows } = serde_json::from_slice(&event.data).ok()?;
-    let flows = with_flows.then_some(flows);
-    Some(Deploy { rev, kind, author, time: event.recorded_time, position: event.position.get(), diff, flows })
+/// A deploy as its event has it; `whole` with diff and flows.
+fn read(event: &Event, whole: bool) -> Option<Deploy> {
+    let Recorded { rev, kind, author, restored, diff, flows } = serde_json::from_slice(&event.data).ok()?;
+    Some(Deploy {
+        rev,
+        number: event.version,
+        kind,
+        author,
+        time: event.recorded_time,
+        position: event.position.get(),
+        restored,
+        changes: Changes::from(&diff),
+        diff: whole.then_some(diff),
+        flows: whole.then_some(flows),
+    })
 }
 
 fn filter() -> Filter {
@@ -89,7 +102,19 @@ async fn one(core: Running, Path(rev): Path<String>) -> ApiResult<axum::Json<Dep
     Ok(axum::Json(find(&core, &rev).await?))
 }
 
-async fn restore(actor: Principal, core: Running, Path(rev): Path<String>) -> ApiResult<axum::Json<DeployAnswer>> {
-    let flows = find(&core, &rev).await?.flows.unwrap_or_default();
-    Ok(axum::Json(deploy(&core, &actor, flows, None, DeployKind::Nodes, None).await?))
+async fn restore(
+    actor: Principal,
+    core: Running,
+    Path(rev): Path<String>,
+    OptionalJson(body): OptionalJson,
+) -> ApiResult<axum::Json<DeployAnswer>> {
+    let body: Option<RestoreRequest> =
+        body.map(serde_json::from_value).transpose().map_err(|error| bad_json(&error))?;
+    let Deploy { rev, flows, .. } = find(&core, &rev).await?;
+    let deployment = Deployment {
+        expected_rev: body.and_then(|body| body.rev),
+        restored: Some(rev),
+        ..Deployment::of(flows.unwrap_or_default())
+    };
+    Ok(axum::Json(deploy(&core, &actor, deployment).await?))
 }

@@ -2,12 +2,13 @@
 
 use axum::extract::Path;
 use axum::http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tidewire_api::flows::FlowId;
 use tidewire_engine::DeployKind;
 use tidewire_model::flow::{FlowDocument, FlowNode, NodeKind};
 
 use super::flows::{FLOWS_MAX, deploy};
+use crate::app::Deployment;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
 use crate::web::extract::{Json, Running};
@@ -114,8 +115,13 @@ async fn add(actor: Principal, core: Running, Json(body): Json<Map<String, Value
         return Err(ApiError::bad_request("duplicate_id", "duplicate id").with("id", node.get("id").cloned()));
     }
     let flows = [list(&current.document, |_| true), added].concat();
-    deploy(&core, &actor, flows.into(), None, DeployKind::Flows, Some(current.rev)).await?;
+    deploy(&core, &actor, edited(flows, current.rev)).await?;
     Ok(axum::Json(FlowId { id }))
+}
+
+/// Flows in which one was edited.
+fn edited(flows: Vec<Value>, rev: String) -> Deployment {
+    Deployment { kind: DeployKind::Flows, expected_rev: Some(rev), ..Deployment::of(flows.into()) }
 }
 
 fn list(document: &FlowDocument, keep: impl Fn(&FlowNode) -> bool) -> Vec<Value> {
@@ -150,7 +156,7 @@ async fn replace(
     if place.is_none() {
         flows.extend(new);
     }
-    deploy(&core, &actor, flows.into(), None, DeployKind::Flows, Some(current.rev)).await?;
+    deploy(&core, &actor, edited(flows, current.rev)).await?;
     Ok(axum::Json(FlowId { id }))
 }
 
@@ -160,6 +166,6 @@ async fn remove(actor: Principal, core: Running, Path(id): Path<String>) -> ApiR
         return Err(unknown(&id));
     }
     let flows = list(&current.document, |node| !belongs(node, &id));
-    deploy(&core, &actor, json!(flows), None, DeployKind::Flows, Some(current.rev)).await?;
+    deploy(&core, &actor, edited(flows, current.rev)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,7 +9,7 @@ use tidewire_engine::{DeployKind, Deployed};
 use tidewire_model::Problem;
 use tidewire_model::flow::FlowDocument;
 
-use crate::app::{App, Author, Core, CoreError};
+use crate::app::{App, Author, Core, CoreError, Deployment};
 use crate::auth::principal::Denied;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
@@ -82,7 +82,8 @@ async fn post(headers: HeaderMap, actor: Principal, core: Running, Json(body): J
         (_, DeployKind::Reload) => (Value::Array(Vec::new()), None, None),
         (flows, _) => (flows, None, None),
     };
-    let answer = deploy(&core, &actor, flows, credentials, kind, rev).await?;
+    let deployment = Deployment { flows, credentials, kind, expected_rev: rev, restored: None };
+    let answer = deploy(&core, &actor, deployment).await?;
     Ok(match version {
         1 => StatusCode::NO_CONTENT.into_response(),
         _ => axum::Json(answer).into_response(),
@@ -93,17 +94,10 @@ async fn post(headers: HeaderMap, actor: Principal, core: Running, Json(body): J
 ///
 /// # Errors
 /// When it is refused; what runs was not touched.
-pub async fn deploy(
-    core: &Core,
-    actor: &Principal,
-    flows: Value,
-    credentials: Option<Value>,
-    kind: DeployKind,
-    rev: Option<String>,
-) -> ApiResult<DeployAnswer> {
+pub async fn deploy(core: &Core, actor: &Principal, deployment: Deployment) -> ApiResult<DeployAnswer> {
     let name = actor.actor();
     let author = Author { name: &name, sets_secrets: actor.may(Permission::SecretsWrite) };
-    let Deployed { rev, problems, .. } = core.deploy(flows, credentials, kind, rev, author).await?;
+    let Deployed { rev, number, position, problems, .. } = core.deploy(deployment, author).await?;
     let document = core.engine.flows().document;
     let mut all = core.engine.check(&document);
     for problem in problems {
@@ -112,7 +106,7 @@ pub async fn deploy(
             all.push(problem);
         }
     }
-    Ok(DeployAnswer { rev, problems: all })
+    Ok(DeployAnswer { rev, number, position: position.get(), problems: all })
 }
 
 impl From<CoreError> for ApiError {
