@@ -6,17 +6,41 @@
 export interface List10 {
 items: {
 rev: string
+/**
+ * From 1, without gaps.
+ */
+number: number
+/**
+ * `full`, `flows`, `nodes` or `reload`.
+ */
 kind: string
 author: string
 /**
  * Milliseconds since 1970.
  */
 time: number
+/**
+ * Place of its event in the log.
+ */
 position: number
 /**
- * Difference of two flow documents. Every node of either document is in exactly one list, or untouched.
+ * Revision of the earlier deploy whose flows these are.
  */
-diff: {
+restored?: (string | null)
+/**
+ * How many nodes a deploy changed, and in what way.
+ */
+changes: {
+added: number
+removed: number
+changed: number
+rewired: number
+moved: number
+}
+/**
+ * Only when one deploy is asked for.
+ */
+diff?: ({
 added: string[]
 removed: string[]
 /**
@@ -31,7 +55,7 @@ rewired: string[]
  * Only its looks changed: place, size, label, icon, group, documentation.
  */
 moved: string[]
-}
+} | null)
 /**
  * Only when one deploy is asked for.
  */

@@ -1,6 +1,7 @@
 //! All routes, a file per subject.
 
 mod account;
+mod dead_letters;
 mod deploys;
 mod events;
 mod flow;
@@ -38,6 +39,7 @@ pub fn all() -> Routes {
     projections::register(&mut routes);
     things::register(&mut routes);
     deploys::register(&mut routes);
+    dead_letters::register(&mut routes);
     let page = Permission::Public;
     routes.add(Route::get("/api/openapi.json", page, "Describes the API as OpenAPI 3.1"), document);
     routes.add(Route::get("/api/docs", page, "Describes the API for people"), page_of_docs);

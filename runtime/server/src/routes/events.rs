@@ -61,7 +61,7 @@ async fn list(core: Running, Query(query): Query<EventsQuery>) -> ApiResult<axum
 
 /// # Errors
 /// When there is no such event.
-async fn find(core: &Core, id: &str) -> ApiResult<std::sync::Arc<Event>> {
+pub(super) async fn find(core: &Core, id: &str) -> ApiResult<std::sync::Arc<Event>> {
     let by_position = match id.parse::<Position>() {
         Ok(position) => core.log.event_at(position).await?,
         Err(_) => None,
