@@ -111,5 +111,9 @@ async fn of_twenty_deploys_from_one_revision_one_wins() {
         assert_eq!((&flows["flows"], &flows["rev"]), (&document(*winner), rev));
         base = rev.as_str().unwrap().to_owned();
     }
-    assert_eq!(server.http().items("/api/events?type=tidewire.flows.deployed").await.len(), 6, "one event for each win");
+    assert_eq!(
+        server.http().items("/api/events?type=tidewire.flows.deployed").await.len(),
+        6,
+        "one event for each win"
+    );
 }
