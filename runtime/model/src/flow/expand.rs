@@ -171,6 +171,18 @@ impl Expanded {
         Some(self.running().get(flow).and_then(FlowNode::flow).unwrap_or(GLOBAL))
     }
 
+    /// Running ids of these entries of the source, of their clones, and of all that runs in them: in tabs, groups,
+    /// instances, or instances of definitions.
+    pub fn concerned_by(&self, entries: &HashSet<NodeId>) -> Vec<NodeId> {
+        let running = self.running();
+        let is_one = |id: &str| {
+            let definition = || running.get(id).and_then(FlowNode::definition);
+            entries.contains(self.source_id(id)) || definition().is_some_and(|id| entries.contains(id))
+        };
+        let concerned = |id: &str| is_one(id) || scopes::all_around(running, id).any(is_one);
+        running.nodes().iter().map(FlowNode::id).filter(|id| concerned(id.as_str())).cloned().collect()
+    }
+
     /// The instance as whose clone an entry runs, if it does.
     pub fn instance_of(&self, id: &str) -> Option<&FlowNode> {
         let flow = self.running().get(id)?.flow()?;

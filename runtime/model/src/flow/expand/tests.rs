@@ -101,6 +101,19 @@ fn what_an_entry_is_and_where_it_stands_can_be_asked() {
 }
 
 #[test]
+fn a_change_beside_the_document_concerns_clones_and_all_inside() {
+    let expanded = expanded(on_a_tab(double(), &[]));
+    let concerned = |id: &str| {
+        let ids = expanded.concerned_by(&HashSet::from([id.into()]));
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(concerned("c"), "i-c");
+    assert_eq!(concerned("frame"), "i-a i-frame");
+    assert_eq!([concerned("s"), concerned("i")], ["i i:status i-a i-b i-c i-frame"; 2]);
+    assert_eq!(concerned("t"), "t i i:status i-a i-b i-c i-frame one two");
+}
+
+#[test]
 fn subflows_nest_and_outputs_lead_all_the_way_out() {
     let expanded = expanded(json!([
         {"id": "t", "type": "tab"},
