@@ -62,6 +62,7 @@ pub async fn apply(
         starting.push(Starting { slot, built });
     }
     problems.extend(wiring::problems(new.source()));
+    problems.extend(shared.environment.load().problems().iter().cloned());
     let fresh: HashSet<NodeId> = starting.iter().map(|node| node.slot.facts().id.clone()).collect();
     shared.slots.write().extend(starting.iter().map(|node| (node.slot.facts().id.clone(), node.slot.clone())));
     let (own, others): (Vec<_>, Vec<_>) =

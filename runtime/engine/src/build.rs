@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use tidewire_model::flow::{Expanded, FlowDocument, FlowNode, NodeKind, Part};
+use tidewire_model::flow::{Environment, Expanded, FlowDocument, FlowNode, NodeKind, Outside, Part};
 use tidewire_model::{NodeId, Problem};
 use tidewire_node_api::{BuildEnv, Node, NodeFacts};
 
+use crate::clock::{Clock, Credentials};
 use crate::driver::Build;
 use crate::inert::{Broken, Inert, Instance, InstanceStatus};
-use crate::shared::Shared;
+use crate::shared::{Env, Shared};
 
 /// A node that was built, or what stands in for it.
 pub struct Built {
@@ -35,6 +36,12 @@ pub fn facts_of(flows: &Expanded, node: &FlowNode) -> NodeFacts {
     }
 }
 
+/// The variables of flows as their nodes see them; `process` are those of the process.
+pub fn environment(flows: &Expanded, process: &Env, credentials: &dyn Credentials, clock: &dyn Clock) -> Environment {
+    let secret = |owner: &str, name: &str| credentials.get(owner, name);
+    Environment::of(flows, &Outside { process: process.clone(), secret: &secret, now_ms: clock.now_ms() })
+}
+
 /// Builds an entry; a node that cannot be built is replaced by one that says so.
 pub fn build(shared: &Arc<Shared>, flows: &Expanded, node: &FlowNode) -> Built {
     match flows.part(node.id().as_str()) {
@@ -54,7 +61,7 @@ pub fn build(shared: &Arc<Shared>, flows: &Expanded, node: &FlowNode) -> Built {
         let problem = Some(Problem::warning("/type", text).of(node.id().as_str()));
         return Built { problem, ..fixed(|| Box::new(Inert)) };
     }
-    let config = with_env(Json::Object(node.properties().clone()), shared.env.as_ref());
+    let config = shared.environment.load().fill(node.id().as_str(), node.json());
     let declared = config.get("outputs").and_then(|outputs| match outputs {
         Json::Number(number) => number.as_u64(),
         Json::String(text) => text.parse().ok(),
@@ -76,20 +83,4 @@ pub fn build(shared: &Arc<Shared>, flows: &Expanded, node: &FlowNode) -> Built {
 /// A node that needs no configuration.
 fn fixed(make: impl Fn() -> Box<dyn Node> + Send + Sync + 'static) -> Built {
     Built { node: make(), build: Arc::new(move || Ok(make())), problem: None }
-}
-
-/// Replaces every text that is exactly `${NAME}` by the value of that variable, where it has one.
-fn with_env(json: Json, env: &(dyn Fn(&str) -> Option<String> + Send + Sync)) -> Json {
-    match json {
-        Json::String(text) => {
-            let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-            match name.filter(|name| !name.contains(char::is_whitespace)).and_then(env) {
-                Some(value) => Json::String(value),
-                None => Json::String(text),
-            }
-        }
-        Json::Array(items) => Json::Array(items.into_iter().map(|item| with_env(item, env)).collect()),
-        Json::Object(map) => Json::Object(map.into_iter().map(|(key, value)| (key, with_env(value, env))).collect()),
-        other => other,
-    }
 }

@@ -34,18 +34,13 @@ impl DeployKind {
         let nodes = new.running().nodes().iter();
         let mut restart: HashSet<NodeId> = touched.into_iter().collect();
         if !restart.is_empty() {
-            // Secrets belong to an entry of the source: all its clones are concerned.
-            let clones: Vec<NodeId> = nodes
-                .clone()
-                .filter(|node| new.alias(node.id().as_str()).is_some_and(|alias| restart.contains(alias)))
-                .map(|node| node.id().clone())
-                .collect();
-            restart.extend(clones);
+            // Secrets belong to an entry of the source: all its clones are concerned, and all that see its variables.
+            restart.extend(new.concerned_by(&restart));
         }
         match self {
             DeployKind::Full | DeployKind::Reload => restart.extend(nodes.map(|node| node.id().clone())),
             DeployKind::Flows => {
-                let diff = FlowDiff::between(old.running(), new.running());
+                let diff = FlowDiff::running(old, new);
                 let edited = diff.added.iter().chain(&diff.changed).chain(&restart).cloned().collect();
                 let connected = FlowGraph::of(new.running()).connected(&edited);
                 restart.extend(connected.into_iter().chain(diff.rewired));

@@ -168,11 +168,12 @@ impl Engine {
         let shared = &self.0.shared;
         shared.revision.store(flows.number, Ordering::Relaxed);
         self.0.flows.store(Arc::new(flows));
+        shared.set_environment(&expanded);
         let old = shared.flows.swap(Arc::new(expanded.clone()));
         if !self.running() {
             return Vec::new();
         }
-        let diff = FlowDiff::between(old.running(), expanded.running());
+        let diff = FlowDiff::running(&old, &expanded);
         apply::apply(shared, &old, &expanded, &diff, restart).await
     }
 

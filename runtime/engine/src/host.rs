@@ -243,7 +243,7 @@ impl Host for NodeHost {
     }
 
     fn env(&self, name: &str) -> Option<Value> {
-        (self.shared.env)(name).map(Value::from)
+        self.shared.environment.load().get(self.facts.id.as_str(), name)
     }
 
     fn credential(&self, key: &str) -> Option<String> {

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use tidewire_model::NodeId;
-use tidewire_model::flow::{Expanded, FlowNode, Link, Listens};
+use tidewire_model::flow::{Environment, Expanded, FlowNode, Link, Listens};
 use tidewire_node_api::{Registry, Services};
 
+use crate::build::environment;
 use crate::clock::{Clock, Credentials};
 use crate::contexts::Contexts;
 use crate::dead_letters::DeadLetters;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub dormant: Dormant,
     /// The flows in force, as they run.
     pub flows: ArcSwap<Expanded>,
+    /// The variables of those flows.
+    pub environment: ArcSwap<Environment>,
     pub slots: RwLock<HashMap<NodeId, Arc<Slot>>>,
     /// Number of the revision in force.
     pub revision: AtomicU64,
@@ -61,7 +64,9 @@ impl Shared {
         runtime: tokio::runtime::Handle,
     ) -> Self {
         let seed = u64::try_from(clock.now_ms()).unwrap_or(0);
+        let environment = environment(&Expanded::default(), &env, credentials.as_ref(), clock.as_ref());
         Shared {
+            environment: ArcSwap::from_pointee(environment),
             timers: Timers::new(clock.clone(), &runtime),
             keeper: Keeper::new(services.log.clone(), &runtime),
             dead_letters: DeadLetters::new(services.log.clone(), clock.clone(), &runtime),
@@ -89,16 +94,22 @@ impl Shared {
         self.slots.read().get(id).cloned()
     }
 
+    /// Puts the variables of other flows in force.
+    pub fn set_environment(&self, flows: &Expanded) {
+        let environment = environment(flows, &self.env, self.credentials.as_ref(), self.clock.as_ref());
+        self.environment.store(Arc::new(environment));
+    }
+
     /// The links of an entry, if its type has some.
     pub fn link_of(&self, node: &FlowNode) -> Option<Link> {
         let def = self.registry.get(node.type_name()).filter(|def| def.connects)?;
-        def.link(&serde_json::Value::Object(node.properties().clone()))
+        def.link(node.json())
     }
 
     /// What an entry listens to, if its type does.
     pub fn listens(&self, node: &FlowNode) -> Option<Listens> {
         let def = self.registry.get(node.type_name()).filter(|def| def.connects)?;
-        def.listens(&serde_json::Value::Object(node.properties().clone()))
+        def.listens(node.json())
     }
 
     pub fn next_id(&self) -> u64 {
