@@ -8,6 +8,7 @@
 
 mod access;
 mod bad_input;
+mod dead_letters;
 mod deploys;
 mod documents;
 mod events;
