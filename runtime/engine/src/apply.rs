@@ -62,7 +62,11 @@ pub async fn apply(
         starting.push(Starting { slot, built });
     }
     problems.extend(wiring::problems(new.source()));
-    problems.extend(shared.environment.load().problems().iter().cloned());
+    for problem in crate::build::problems(new, &shared.environment.load()) {
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
     let fresh: HashSet<NodeId> = starting.iter().map(|node| node.slot.facts().id.clone()).collect();
     shared.slots.write().extend(starting.iter().map(|node| (node.slot.facts().id.clone(), node.slot.clone())));
     let (own, others): (Vec<_>, Vec<_>) =

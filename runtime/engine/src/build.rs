@@ -42,6 +42,11 @@ pub fn environment(flows: &Expanded, process: &Env, credentials: &dyn Credential
     Environment::of(flows, &Outside { process: process.clone(), secret: &secret, now_ms: clock.now_ms() })
 }
 
+/// What is wrong with flows beyond single nodes: instances that cannot be unfolded, variables without a value.
+pub fn problems(flows: &Expanded, environment: &Environment) -> Vec<Problem> {
+    flows.problems().iter().chain(environment.problems()).cloned().collect()
+}
+
 /// Builds an entry; a node that cannot be built is replaced by one that says so.
 pub fn build(shared: &Arc<Shared>, flows: &Expanded, node: &FlowNode) -> Built {
     match flows.part(node.id().as_str()) {

@@ -12,7 +12,6 @@ use tidewire_model::{Map, Message, NodeId, Problem};
 use tidewire_node_api::{Delivery, NodeFacts, Registry, Services, Signal, Status, StopReason};
 use tokio::sync::{Mutex, broadcast};
 
-use crate::apply;
 use crate::clock::{Clock, Credentials};
 use crate::deploy::{DeployError, DeployKind, DeployRequest, Deployed};
 use crate::inbox::{Drops, Pushed, Way};
@@ -20,6 +19,7 @@ use crate::observe::{Observation, Tap};
 use crate::record;
 use crate::shared::{Env, Shared};
 use crate::stats::Stats;
+use crate::{apply, build};
 
 /// What an engine is made of.
 pub struct EngineConfig {
@@ -168,7 +168,7 @@ impl Engine {
         let shared = &self.0.shared;
         shared.revision.store(flows.number, Ordering::Relaxed);
         self.0.flows.store(Arc::new(flows));
-        shared.set_environment(&expanded);
+        shared.environment.store(Arc::new(shared.environment_of(&expanded)));
         let old = shared.flows.swap(Arc::new(expanded.clone()));
         if !self.running() {
             return Vec::new();
@@ -186,6 +186,8 @@ impl Engine {
     pub fn check(&self, document: &FlowDocument) -> Vec<Problem> {
         let mut problems = self.0.shared.registry.check_document(document);
         problems.extend(crate::wiring::problems(document));
+        let flows = self.expand(document);
+        problems.extend(build::problems(&flows, &self.0.shared.environment_of(&flows)));
         problems
     }
 
@@ -240,7 +242,7 @@ impl Engine {
         let node = flows.running().get(id)?;
         let slot = self.0.shared.slot(id);
         Some(NodeView {
-            facts: crate::build::facts_of(&flows, node),
+            facts: build::facts_of(&flows, node),
             status: slot.as_ref().map(|slot| slot.status.lock().clone()).unwrap_or_default(),
             problem: slot.as_ref().and_then(|slot| slot.problem.lock().clone()),
             disabled: flows.running().is_disabled(node),

@@ -94,10 +94,9 @@ impl Shared {
         self.slots.read().get(id).cloned()
     }
 
-    /// Puts the variables of other flows in force.
-    pub fn set_environment(&self, flows: &Expanded) {
-        let environment = environment(flows, &self.env, self.credentials.as_ref(), self.clock.as_ref());
-        self.environment.store(Arc::new(environment));
+    /// The variables that flows define.
+    pub fn environment_of(&self, flows: &Expanded) -> Environment {
+        environment(flows, &self.env, self.credentials.as_ref(), self.clock.as_ref())
     }
 
     /// The links of an entry, if its type has some.
