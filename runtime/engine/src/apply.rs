@@ -24,7 +24,7 @@ use crate::slot::Slot;
 use crate::wiring::{self, finish, rewire, tables};
 
 /// How long a replaced node may take to finish what it works on.
-const STOP: Duration = Duration::from_secs(2);
+pub const STOP: Duration = Duration::from_secs(2);
 
 /// How long a removed node may take to work off its inbox.
 const REMOVE: Duration = Duration::from_secs(6);
@@ -95,7 +95,7 @@ fn new_slot(shared: &Shared, flows: &Expanded, node: &FlowNode) -> Arc<Slot> {
 }
 
 /// The user wants the node to forget its state whenever it ends, as Node-RED does.
-fn forgets(node: &FlowNode) -> bool {
+pub fn forgets(node: &FlowNode) -> bool {
     node.get("forget").and_then(serde_json::Value::as_bool).unwrap_or(false)
 }
 

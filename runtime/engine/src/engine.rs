@@ -1,5 +1,7 @@
 //! The engine: the running flows, and everything that may be asked of them.
 
+mod control;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,6 +117,7 @@ impl Engine {
         let _deploying = self.0.deploying.lock().await;
         let log = self.0.shared.services.log.as_ref();
         self.0.shared.dormant.read(log).await.map_err(|error| EngineError::Log(error.text))?;
+        self.0.shared.contexts.load(log).await.map_err(|error| EngineError::Log(error.text))?;
         let Some(flows) = record::last(self.0.shared.services.log.as_ref()).await? else { return Ok(None) };
         let rev = flows.rev.clone();
         let expanded = self.expand(&flows.document);
@@ -169,12 +172,15 @@ impl Engine {
         shared.revision.store(flows.number, Ordering::Relaxed);
         self.0.flows.store(Arc::new(flows));
         shared.environment.store(Arc::new(shared.environment_of(&expanded)));
+        shared.contexts.set_flows(&expanded);
         let old = shared.flows.swap(Arc::new(expanded.clone()));
-        if !self.running() {
-            return Vec::new();
+        let mut problems = Vec::new();
+        if self.running() {
+            let diff = FlowDiff::running(&old, &expanded);
+            problems = apply::apply(shared, &old, &expanded, &diff, restart).await;
         }
-        let diff = FlowDiff::running(&old, &expanded);
-        apply::apply(shared, &old, &expanded, &diff, restart).await
+        shared.contexts.sweep();
+        problems
     }
 
     /// The document in force.

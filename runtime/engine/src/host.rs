@@ -211,6 +211,10 @@ impl Host for NodeHost {
         self.slot.kept.lock().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
+    fn setting(&self, name: &str) -> Option<Value> {
+        self.shared.settings.read().get(name).cloned()
+    }
+
     fn log(&self, level: Level, text: String) {
         self.tap(TapDir::Log, log_value(&self.facts, level, &text), false);
         match level {

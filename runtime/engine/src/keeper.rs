@@ -23,54 +23,102 @@ const QUEUED_MAX: usize = 16_384;
 /// Records of one commit.
 const COMMIT_MAX: usize = 4_096;
 
+/// Bytes of one commit, unless it is a single record. The log takes 16 MiB.
+const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes queued before nodes are given no more messages.
+const QUEUED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Commits under way.
 const UNDER_WAY_MAX: usize = 16;
 
 /// Pause before records are tried again that the log did not take.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Makes a record when its commit is about to be written.
+pub type Latest = Box<dyn FnOnce() -> StateChange + Send>;
+
 enum Job {
     Keep {
         change: StateChange,
         token: Option<Token>,
     },
+    Latest(Latest),
     /// Answered when everything before it is durable, or was refused for good.
     Flush(oneshot::Sender<()>),
 }
 
-/// See the module. The task ends with the last handle.
+/// See the module. Clones are the same keeper; the task ends with the last one.
+#[derive(Clone)]
 pub struct Keeper {
     jobs: mpsc::UnboundedSender<Job>,
-    /// Records queued and not durable. Invariant: nodes wait for room, so the channel does not grow without bound.
-    queued: Arc<AtomicUsize>,
-    room: Arc<Notify>,
+    queued: Arc<Queued>,
+}
+
+/// Records queued and not durable. Invariant: nodes wait for room, so the channel does not grow without bound.
+#[derive(Default)]
+struct Queued {
+    records: AtomicUsize,
+    bytes: AtomicUsize,
+    room: Notify,
+}
+
+impl Queued {
+    fn is_full(&self) -> bool {
+        self.records.load(Ordering::Relaxed) > QUEUED_MAX || self.bytes.load(Ordering::Relaxed) > QUEUED_BYTES_MAX
+    }
+
+    fn add(&self, bytes: usize) {
+        self.records.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn take(&self, records: usize, bytes: usize) {
+        let was_full = self.is_full();
+        self.records.fetch_sub(records, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if was_full {
+            self.room.notify_waiters();
+        }
+    }
+}
+
+/// Memory that a record takes.
+fn size(change: &StateChange) -> usize {
+    change.key.len() + change.value.as_ref().map_or(0, bytes::Bytes::len)
 }
 
 impl Keeper {
     pub fn new(log: Arc<dyn Log>, runtime: &tokio::runtime::Handle) -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
-        let keeper = Keeper { jobs, queued: Arc::default(), room: Arc::new(Notify::new()) };
-        let task =
-            Task { log, queued: keeper.queued.clone(), room: keeper.room.clone(), under_way: FuturesOrdered::new() };
+        let keeper = Keeper { jobs, queued: Arc::default() };
+        let task = Task { log, queued: keeper.queued.clone(), under_way: FuturesOrdered::new() };
         runtime.spawn(task.run(queue));
         keeper
     }
 
     /// Queues a change; `token` ends well once it is durable.
     pub fn keep(&self, change: StateChange, token: Option<Token>) {
-        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.queued.add(size(&change));
         if let Err(mpsc::error::SendError(Job::Keep { token, .. })) = self.jobs.send(Job::Keep { change, token }) {
             finish(token, Outcome::Lost);
         }
     }
 
+    /// Queues a record of whatever it is when its turn comes, for what changes more often than it has to be written.
+    /// Whoever calls this sees to it that few are queued at a time.
+    pub fn keep_latest(&self, latest: Latest) {
+        // Without its task the runtime is going down, and nothing is kept any more.
+        let _ = self.jobs.send(Job::Latest(latest));
+    }
+
     /// Resolves when few enough records are queued.
     pub async fn wait_room(&self) {
-        while self.queued.load(Ordering::Relaxed) > QUEUED_MAX {
-            let room = self.room.notified();
+        while self.queued.is_full() {
+            let room = self.queued.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            if self.queued.load(Ordering::Relaxed) > QUEUED_MAX {
+            if self.queued.is_full() {
                 room.await;
             }
         }
@@ -86,17 +134,25 @@ impl Keeper {
     }
 }
 
-/// What waits for one commit.
+/// Changes of one commit, and what waits for it.
+#[derive(Default)]
+struct Batch {
+    changes: Vec<StateChange>,
+    bytes: usize,
+    waiting: Waiting,
+}
+
+#[derive(Default)]
 struct Waiting {
-    count: usize,
+    records: usize,
+    bytes: usize,
     tokens: Vec<Token>,
     flushes: Vec<oneshot::Sender<()>>,
 }
 
 struct Task {
     log: Arc<dyn Log>,
-    queued: Arc<AtomicUsize>,
-    room: Arc<Notify>,
+    queued: Arc<Queued>,
     under_way: FuturesOrdered<BoxFuture<(Result<(), HandleError>, Waiting)>>,
 }
 
@@ -122,19 +178,34 @@ impl Task {
     }
 
     async fn commit(&mut self, jobs: impl Iterator<Item = Job>) {
-        let mut changes = Vec::new();
-        let mut waiting = Waiting { count: 0, tokens: Vec::new(), flushes: Vec::new() };
+        let mut batch = Batch::default();
         for job in jobs {
-            match job {
-                Job::Keep { change, token } => {
-                    waiting.count += 1;
-                    changes.push(change);
-                    waiting.tokens.extend(token);
+            let (change, token, counted) = match job {
+                Job::Keep { change, token } => (change, token, true),
+                Job::Latest(latest) => (latest(), None, false),
+                Job::Flush(done) => {
+                    batch.waiting.flushes.push(done);
+                    continue;
                 }
-                Job::Flush(done) => waiting.flushes.push(done),
+            };
+            let bytes = size(&change);
+            if !batch.changes.is_empty() && batch.bytes + bytes > COMMIT_BYTES_MAX {
+                self.write(std::mem::take(&mut batch)).await;
             }
+            if counted {
+                batch.waiting.records += 1;
+                batch.waiting.bytes += bytes;
+            }
+            batch.bytes += bytes;
+            batch.waiting.tokens.extend(token);
+            batch.changes.push(change);
         }
-        let changes = latest(changes);
+        self.write(batch).await;
+    }
+
+    async fn write(&mut self, batch: Batch) {
+        let waiting = batch.waiting;
+        let changes = latest(batch.changes);
         if changes.is_empty() {
             self.under_way.push_back(Box::pin(std::future::ready((Ok(()), waiting))));
             return;
@@ -158,17 +229,14 @@ impl Task {
         let outcome = match result {
             Ok(()) => Outcome::Done,
             Err(error) => {
-                tracing::error!(error = %error, records = waiting.count, "records could not be kept");
+                tracing::error!(error = %error, records = waiting.records, "records could not be kept");
                 Outcome::Lost
             }
         };
         for token in waiting.tokens {
             token.finish(outcome);
         }
-        let before = self.queued.fetch_sub(waiting.count, Ordering::Relaxed);
-        if before > QUEUED_MAX {
-            self.room.notify_waiters();
-        }
+        self.queued.take(waiting.records, waiting.bytes);
         for done in waiting.flushes {
             // Whoever asked may have gone.
             let _ = done.send(());

@@ -1,4 +1,4 @@
-//! Records that nodes keep, as they stand in the log: `node/<node id>/<key>`.
+//! Records about nodes as they stand in the log, such as those that nodes keep: `node/<node id>/<key>`.
 //!
 //! Id and key stand in the value too, so that a key of the log may be shortened and taken apart by nobody.
 
@@ -11,23 +11,45 @@ use tidewire_model::NodeId;
 use tidewire_model::append::StateChange;
 use tidewire_node_api::handles::{HandleError, Log};
 
-/// Prefix of all records of nodes.
-const PREFIX: &str = "node/";
+/// Prefix of the records that nodes keep.
+const KEPT: &str = "node/";
 
 /// Records of one node, by key.
 pub type Records = BTreeMap<CompactString, Bytes>;
 
-/// The change that stores or removes a record.
+/// The change that stores or removes a record that a node keeps.
 pub fn change(node: &NodeId, key: &str, value: Option<&Bytes>) -> StateChange {
-    StateChange { key: log_key(node, key), value: value.map(|value| framed(node, key, value)) }
+    change_of(KEPT, node, key, value)
 }
 
-fn log_key(node: &NodeId, key: &str) -> CompactString {
-    let plain = format_compact!("{PREFIX}{node}/{key}");
+/// The change that stores or removes a record about a node, of the kind that `prefix` names.
+pub fn change_of(prefix: &str, node: &NodeId, key: &str, value: Option<&Bytes>) -> StateChange {
+    StateChange { key: log_key(prefix, node, key), value: value.map(|value| framed(node, key, value)) }
+}
+
+/// All records of a kind, by node.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn read_all(log: &dyn Log, prefix: &str) -> Result<HashMap<NodeId, Records>, HandleError> {
+    let mut all: HashMap<NodeId, Records> = HashMap::new();
+    for (key, value) in log.records(prefix).await? {
+        match unframed(&value) {
+            Some((node, key, value)) => {
+                all.entry(node).or_default().insert(key, value);
+            }
+            None => tracing::error!(key = %key, "record of a node is damaged, left out"),
+        }
+    }
+    Ok(all)
+}
+
+fn log_key(prefix: &str, node: &NodeId, key: &str) -> CompactString {
+    let plain = format_compact!("{prefix}{node}/{key}");
     if plain.len() <= StateChange::MAX_KEY {
         return plain;
     }
-    format_compact!("{PREFIX}#{:032x}", fnv128(plain.as_bytes()))
+    format_compact!("{prefix}#{:032x}", fnv128(plain.as_bytes()))
 }
 
 /// FNV-1a, 128 bits: shortens a key. Not for security.
@@ -70,15 +92,7 @@ impl Dormant {
     /// # Errors
     /// When the log cannot be read.
     pub async fn read(&self, log: &dyn Log) -> Result<(), HandleError> {
-        let mut all: HashMap<NodeId, Records> = HashMap::new();
-        for (key, value) in log.records(PREFIX).await? {
-            match unframed(&value) {
-                Some((node, key, value)) => {
-                    all.entry(node).or_default().insert(key, value);
-                }
-                None => tracing::error!(key = %key, "record of a node is damaged, left out"),
-            }
-        }
+        let all = read_all(log, KEPT).await?;
         *self.0.lock() = all;
         Ok(())
     }

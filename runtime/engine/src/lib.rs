@@ -31,6 +31,7 @@ mod timers;
 mod wiring;
 
 pub use clock::{Clock, Credentials, NoCredentials, SystemClock};
+pub use contexts::{ContextSettings, Contexts, Owner, StoreKind};
 pub use deploy::{DeployError, DeployKind, DeployRequest, Deployed};
 pub use engine::{Engine, EngineConfig, EngineError, Flows, NodeView, SendError};
 pub use observe::{Observation, Tap, TapDir, TapFrame};

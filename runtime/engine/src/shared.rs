@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
-use tidewire_model::NodeId;
 use tidewire_model::flow::{Environment, Expanded, FlowNode, Link, Listens};
+use tidewire_model::{NodeId, Value};
 use tidewire_node_api::{Registry, Services};
 
 use crate::build::environment;
@@ -39,6 +39,8 @@ pub struct Shared {
     pub dead_letters: DeadLetters,
     pub limits: GraphLimits,
     pub contexts: Arc<Contexts>,
+    /// Settings that nodes ask for, by Node-RED's names.
+    pub settings: RwLock<HashMap<String, Value>>,
     pub entries: ArcSwap<Entries>,
     /// Records of nodes that do not run now.
     pub dormant: Dormant,
@@ -64,13 +66,15 @@ impl Shared {
         runtime: tokio::runtime::Handle,
     ) -> Self {
         let seed = u64::try_from(clock.now_ms()).unwrap_or(0);
+        let keeper = Keeper::new(services.log.clone(), &runtime);
         let environment = environment(&Expanded::default(), &env, credentials.as_ref(), clock.as_ref());
         Shared {
             environment: ArcSwap::from_pointee(environment),
             timers: Timers::new(clock.clone(), &runtime),
-            keeper: Keeper::new(services.log.clone(), &runtime),
             dead_letters: DeadLetters::new(services.log.clone(), clock.clone(), &runtime),
-            contexts: Arc::default(),
+            contexts: Arc::new(Contexts::new(keeper.clone())),
+            keeper,
+            settings: RwLock::default(),
             limits: GraphLimits::default(),
             registry,
             services,

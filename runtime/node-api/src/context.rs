@@ -1,6 +1,6 @@
 //! Context: named values that nodes share, in three scopes and several stores.
 
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 use tidewire_model::value::{Path, Segment};
 use tidewire_model::{Map, Value};
 
@@ -57,13 +57,26 @@ impl ContextValues {
         ContextValues(values)
     }
 
+    /// A key as a path, and the name on the first level that it leads to or into.
+    ///
+    /// # Errors
+    /// The key is no property path.
+    pub fn path(key: &str) -> Result<(Path, CompactString), ContextError> {
+        let path = Path::parse(key).map_err(|_| ContextError::InvalidKey)?;
+        let name = match path.segments().first() {
+            Some(Segment::Key(name)) => name.clone(),
+            Some(Segment::Index(number)) => format_compact!("{number}"),
+            _ => return Err(ContextError::InvalidKey),
+        };
+        Ok((path, name))
+    }
+
     /// See [`Context::get`].
     ///
     /// # Errors
     /// The key is no property path.
     pub fn get(&self, key: &str) -> Result<Value, ContextError> {
-        let path = Path::parse(key).map_err(|_| ContextError::InvalidKey)?;
-        Ok(path.get(&self.0).cloned().unwrap_or(Value::Undefined))
+        Ok(Self::path(key)?.0.get(&self.0).cloned().unwrap_or(Value::Undefined))
     }
 
     /// Sets a value and gives the name on the first level that it changed; see [`Context::set`].
@@ -71,15 +84,21 @@ impl ContextValues {
     /// # Errors
     /// The key is no property path, or leads below something that is no object.
     pub fn set(&mut self, key: &str, value: Value) -> Result<CompactString, ContextError> {
-        let path = Path::parse(key).map_err(|_| ContextError::InvalidKey)?;
-        let Some(Segment::Key(name)) = path.segments().first() else { return Err(ContextError::InvalidKey) };
-        let name = CompactString::from(name.as_str());
+        let (path, name) = Self::path(key)?;
+        self.set_at(&path, &name, value).map(|()| name)
+    }
+
+    /// Sets the value at what [`ContextValues::path`] gave.
+    ///
+    /// # Errors
+    /// The path leads below something that is no object.
+    pub fn set_at(&mut self, path: &Path, name: &str, value: Value) -> Result<(), ContextError> {
         if value.is_undefined() {
             path.remove(&mut self.0);
         } else if !path.set(&mut self.0, value, true) {
             return Err(ContextError::NoObject(name.into()));
         }
-        Ok(name)
+        Ok(())
     }
 
     /// See [`Context::keys`].
@@ -112,6 +131,8 @@ mod tests {
         assert_eq!(values.set("", Value::from(2)), Err(ContextError::InvalidKey));
         assert_eq!(values.set("a", Value::Undefined).as_deref(), Ok("a"));
         assert_eq!(values.keys(), Vec::<String>::new());
+        assert_eq!(values.set("42", Value::from(3)).as_deref(), Ok("42"));
+        assert_eq!(values.get("42"), Ok(Value::from(3)));
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl Driver {
     fn leave(&mut self, state: Option<State>) {
         if self.slot.forgetful.load(Ordering::Relaxed) {
             self.slot.kept.lock().clear();
+            self.shared.contexts.forget_node(&self.slot.facts().id);
         } else if state.is_some() {
             *self.slot.state.lock() = state;
         }
