@@ -2,6 +2,7 @@
 
 pub(crate) mod coerce;
 pub(crate) mod condition;
+pub(crate) mod context_key;
 pub(crate) mod event_filter;
 pub(crate) mod event_value;
 pub(crate) mod outbox;

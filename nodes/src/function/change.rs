@@ -1,6 +1,7 @@
 //! `change` sets, changes, deletes and moves properties of messages.
 
 mod action;
+mod place;
 mod text;
 
 use schemars::JsonSchema;
@@ -13,7 +14,7 @@ use tidewire_node_api::{
 
 use action::Action;
 
-/// Sets, changes, deletes and moves properties of messages.
+/// Sets, changes, deletes and moves properties of messages, and values of the flow and global context.
 ///
 /// The rules are applied in order. **Set** gives a property a value; **change** searches in text and replaces;
 /// **delete** removes; **move** renames or moves. Missing objects on the way are created.
@@ -55,21 +56,25 @@ pub(crate) struct Rule {
     /// The property.
     #[schemars(extend("x-widget" = "msg-path"))]
     p: String,
-    /// Where it is: `msg`.
+    /// Where it is: msg, flow or global.
     #[serde(skip_serializing_if = "Option::is_none")]
     pt: Option<String>,
     /// The new value, or where the property goes.
     #[serde(skip_serializing_if = "Json::is_null")]
     to: Json,
-    /// Its type: str num bool json bin date re env or msg.
+    /// Its type: str num bool json bin date env msg flow or global.
     #[serde(skip_serializing_if = "Option::is_none")]
     tot: Option<String>,
     /// What is searched for.
     #[serde(skip_serializing_if = "Json::is_null")]
     from: Json,
-    /// Its type: str num bool re env or msg.
+    /// Its type: str num bool re env msg flow or global.
     #[serde(skip_serializing_if = "Option::is_none")]
     fromt: Option<String>,
+    /// Old form of the type `re`.
+    #[serde(skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient::boolean")]
+    #[schemars(schema_with = "lenient::boolean_schema")]
+    re: bool,
     /// Copy the value deeply. Values are never shared for writing here, so it changes nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient::boolean")]
     #[schemars(schema_with = "lenient::boolean_schema")]
@@ -153,13 +158,13 @@ impl Change {
 
 impl Node for Change {
     fn start(&mut self, _state: Option<State>, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        self.actions.iter_mut().try_for_each(|action| action.start(ctx)).map_err(NodeError::new)
+        self.actions.iter_mut().try_for_each(|action| action.start(ctx))
     }
 
     fn process(&mut self, mut message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
         for action in &self.actions {
-            if let Err(text) = action.apply(&mut message, ctx) {
-                return Err(NodeError::new(text).on(message));
+            if let Err(error) = action.apply(&mut message, ctx) {
+                return Err(error.on(message));
             }
         }
         ctx.emit(0, message);

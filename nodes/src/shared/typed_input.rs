@@ -9,7 +9,9 @@ use compact_str::CompactString;
 use serde_json::Value as Json;
 use tidewire_model::value::Path;
 use tidewire_model::{Message, Problem, Value};
-use tidewire_node_api::Ctx;
+use tidewire_node_api::{ContextScope, Ctx};
+
+use super::context_key::ContextKey;
 
 /// A compiled typed input.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub(crate) enum Operand {
     Date(DateForm),
     /// An environment variable, or text with variables; becomes a constant at [`Operand::start`].
     Env(CompactString),
+    /// A value that nodes share.
+    Context(Box<ContextKey>),
     /// Value of the previous message (switch only).
     Previous,
 }
@@ -44,7 +48,6 @@ pub(crate) fn message_path(text: &str, at: &str) -> Result<Path, Problem> {
 pub(crate) fn comes_later(kind: &str, at: &str) -> Problem {
     let what = match kind {
         "jsonata" => "JSONata expressions are",
-        "flow" | "global" => "flow and global context is",
         other => return Problem::error(at, format!("values of type \"{other}\" are not known here")),
     };
     Problem::error(at, format!("{what} not supported yet; use a value of another type (such as msg, str or num)"))
@@ -74,6 +77,8 @@ impl Operand {
             "bin" => Operand::Const(Value::Bytes(bytes(value, at)?)),
             "msg" => Operand::Msg(message_path(&text, at)?),
             "env" => Operand::Env(CompactString::new(&*text)),
+            "flow" => Operand::Context(Box::new(ContextKey::parse(ContextScope::Flow, &text, at)?)),
+            "global" => Operand::Context(Box::new(ContextKey::parse(ContextScope::Global, &text, at)?)),
             "prev" => Operand::Previous,
             "date" => Operand::Date(match &*text {
                 "iso" => DateForm::Iso,
@@ -90,8 +95,10 @@ impl Operand {
 
     /// Called when the node starts: environment variables are read now and stay as they are.
     pub(crate) fn start(&mut self, ctx: &Ctx<'_>) {
-        if let Operand::Env(text) = self {
-            *self = Operand::Const(environment(text, |name| ctx.env(name)));
+        match self {
+            Operand::Env(text) => *self = Operand::Const(environment(text, |name| ctx.env(name))),
+            Operand::Context(key) => key.start(ctx),
+            _ => {}
         }
     }
 
@@ -102,6 +109,7 @@ impl Operand {
             Operand::Msg(path) => Cow::Borrowed(message.get_path(path).unwrap_or(&Value::Undefined)),
             Operand::Previous => Cow::Borrowed(previous),
             Operand::Date(form) => Cow::Owned(form.value(now_ms)),
+            Operand::Context(key) => Cow::Owned(key.get(message)),
             Operand::Env(_) => Cow::Borrowed(&Value::Undefined),
         }
     }
@@ -214,11 +222,10 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_a_problem_that_says_so() {
-        for kind in ["flow", "global", "jsonata"] {
-            let problem = Operand::compile(&json!("x"), kind, "/rules/0/to").unwrap_err();
-            assert_eq!(problem.path, "/rules/0/to");
-            assert!(problem.text.contains("not supported yet"), "{}", problem.text);
-        }
+        let problem = Operand::compile(&json!("x"), "jsonata", "/rules/0/to").unwrap_err();
+        assert_eq!(problem.path, "/rules/0/to");
+        assert!(problem.text.contains("not supported yet"), "{}", problem.text);
+        assert!(Operand::compile(&json!(""), "flow", "/v").is_err());
         assert!(Operand::compile(&json!("{"), "json", "/v").is_err());
         assert!(Operand::compile(&json!("[300]"), "bin", "/v").is_err());
     }

@@ -18,7 +18,7 @@ pub(crate) struct Prop {
     /// Its value. A payload or topic without a value takes the node's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-widget" = "typed-input", "x-type-property" = "vt",
-        "x-types" = ["date", "str", "num", "bool", "json", "bin", "env"]))]
+        "x-types" = ["date", "str", "num", "bool", "json", "bin", "flow", "global", "env"]))]
     v: Option<Json>,
     /// Type of the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,156 +1,35 @@
 //! One compiled rule of a change node.
 
-use compact_str::CompactString;
-use serde_json::Value as Json;
-use smallvec::SmallVec;
-use tidewire_model::value::{Path, Segment};
 use tidewire_model::{Message, Problem, Value};
-use tidewire_node_api::Ctx;
+use tidewire_node_api::{Ctx, NodeError};
 
 use super::Rule;
+use super::place::{From, Place};
 use super::text::Replacement;
 use crate::shared::condition;
-use crate::shared::typed_input::{Operand, comes_later, config_text, message_path};
-
-/// A property that is written.
-pub(super) struct Target {
-    path: Path,
-    /// The path's keys, when it has nothing but keys.
-    keys: SmallVec<[CompactString; 3]>,
-}
-
-/// A property that is read.
-pub(super) struct Source {
-    path: Path,
-    /// What must exist for the property to be readable at all.
-    parent: Option<Path>,
-}
-
-/// Where a new value comes from.
-pub(super) enum From {
-    Source(Source),
-    Operand(Operand),
-}
+use crate::shared::typed_input::{Operand, comes_later, config_text};
 
 /// What is searched for.
 enum Search {
     Fixed(Box<Replacement>),
-    /// Taken from the message; acts by the type it has there.
-    Message(Path),
-    /// From the environment; fixed at start.
-    Environment(Operand),
-}
-
-impl Search {
-    fn fixed(replacement: Replacement) -> Search {
-        Search::Fixed(Box::new(replacement))
-    }
+    /// Read for each message, but for the environment; acts by the type it has then.
+    Value(Operand),
 }
 
 /// One rule.
 pub(super) enum Action {
-    Set { target: Target, value: From },
+    Set { place: Place, value: From },
     Change(Box<ChangeText>),
-    Delete(Path),
-    Move { source: Source, target: Target },
+    Delete(Place),
+    Move { from: Place, to: Place },
 }
 
 /// The rule that searches and replaces.
 pub(super) struct ChangeText {
-    target: Target,
+    place: Place,
     search: Search,
     to: From,
     to_bool: bool,
-}
-
-impl Target {
-    fn parse(text: &str, at: &str) -> Result<Target, Problem> {
-        let path = message_path(text, at)?;
-        let keys: Option<_> = path
-            .segments()
-            .iter()
-            .map(|segment| match segment {
-                Segment::Key(key) => Some(key.clone()),
-                _ => None,
-            })
-            .collect();
-        Ok(Target { keys: keys.unwrap_or_default(), path })
-    }
-
-    /// Sets the property; false where something on the way is no object.
-    fn set(&self, message: &mut Message, value: Value) -> bool {
-        if value.is_undefined() {
-            return message.set_path(&self.path, value, true);
-        }
-        match self.keys.as_slice() {
-            [] => message.set_path(&self.path, value, true),
-            [key] => {
-                message.set(key, value);
-                true
-            }
-            // In place, without any copy, where everything on the way is there.
-            [first, middle @ .., last] => {
-                let mut here = message.body_mut().get_mut(first).and_then(Value::as_object_mut);
-                for key in middle {
-                    here = here.and_then(|map| map.get_mut(key)).and_then(Value::as_object_mut);
-                }
-                match here {
-                    Some(map) => {
-                        map.insert(last.as_str(), value);
-                        true
-                    }
-                    None => message.set_path(&self.path, value, true),
-                }
-            }
-        }
-    }
-}
-
-impl Source {
-    fn parse(text: &str, at: &str) -> Result<Source, Problem> {
-        let path = message_path(text, at)?;
-        let parent = path.segments().split_last().map_or(&[] as &[Segment], |(_, parents)| parents);
-        let text = text.strip_prefix("msg.").unwrap_or(text);
-        let parent = (1..text.len())
-            .rev()
-            .filter_map(|end| Path::parse(text.get(..end)?).ok())
-            .find(|prefix| prefix.segments() == parent);
-        Ok(Source { path, parent })
-    }
-
-    /// The value, undefined if only the last step is missing; `None` if its parent is.
-    fn read(&self, message: &Message) -> Option<Value> {
-        if let Some(value) = message.get_path(&self.path) {
-            return Some(value.clone());
-        }
-        match &self.parent {
-            None => Some(Value::Undefined),
-            Some(parent) => message.get_path(parent).filter(|value| !value.is_nullish()).map(|_| Value::Undefined),
-        }
-    }
-}
-
-impl From {
-    fn parse(value: &Json, kind: &str, at: &str) -> Result<From, Problem> {
-        match kind {
-            "msg" => Source::parse(&config_text(value), at).map(From::Source),
-            kind => Operand::compile(value, kind, at).map(From::Operand),
-        }
-    }
-
-    fn start(&mut self, ctx: &Ctx<'_>) {
-        if let From::Operand(operand) = self {
-            operand.start(ctx);
-        }
-    }
-
-    fn read(&self, message: &Message, ctx: &Ctx<'_>) -> Option<Value> {
-        match self {
-            From::Operand(Operand::Const(value)) => Some(value.clone()),
-            From::Operand(operand) => Some(operand.value(message, ctx.now_ms()).into_owned()),
-            From::Source(source) => source.read(message),
-        }
-    }
 }
 
 impl Action {
@@ -160,29 +39,36 @@ impl Action {
     /// All findings.
     pub(super) fn compile(rule: &Rule, index: usize) -> Result<Action, Vec<Problem>> {
         let at = |key: &str| format!("/rules/{index}/{key}");
-        if let Some(kind @ ("flow" | "global")) = rule.pt.as_deref() {
-            return Err(vec![comes_later(kind, &at("p"))]);
-        }
         let to_text = config_text(&rule.to);
         let to_kind = match rule.tot.as_deref() {
             Some(kind) if !kind.is_empty() => kind,
-            _ if to_text.starts_with("msg.") => "msg",
+            _ if rule.t == "set" && to_text.starts_with("msg.") => "msg",
             _ if rule.t == "move" => "msg",
             _ => "str",
         };
+        let place = Place::parse(&rule.p, rule.pt.as_deref(), &at("p"));
         let one = |problem: Problem| vec![problem];
         match rule.t.as_str() {
-            "set" => match (Target::parse(&rule.p, &at("p")), From::parse(&rule.to, to_kind, &at("to"))) {
-                (Ok(target), Ok(value)) => Ok(Action::Set { target, value }),
-                (target, value) => Err(target.err().into_iter().chain(value.err()).collect()),
-            },
-            "delete" => message_path(&rule.p, &at("p")).map(Action::Delete).map_err(one),
-            "move" if to_kind != "msg" => Err(vec![comes_later(to_kind, &at("to"))]),
-            "move" => match (Source::parse(&rule.p, &at("p")), Target::parse(&to_text, &at("to"))) {
-                (Ok(source), Ok(target)) => Ok(Action::Move { source, target }),
-                (source, target) => Err(source.err().into_iter().chain(target.err()).collect()),
-            },
-            "change" => ChangeText::compile(rule, to_kind, &at).map(|change| Action::Change(Box::new(change))),
+            "set" => {
+                let (place, value) = both(place, From::parse(&rule.to, to_kind, &at("to")))?;
+                Ok(Action::Set { place, value })
+            }
+            "delete" => place.map(Action::Delete).map_err(one),
+            "move" => {
+                let (from, to) = both(place, Place::parse(&to_text, Some(to_kind), &at("to")))?;
+                Ok(Action::Move { from, to })
+            }
+            "change" => {
+                let to = From::parse(&rule.to, to_kind, &at("to"));
+                let (place, (search, to)) = match (place, both(Search::compile(rule, &at("from")), to)) {
+                    (Ok(place), Ok(both)) => (place, both),
+                    (place, both) => {
+                        return Err(place.err().into_iter().chain(both.err().into_iter().flatten()).collect());
+                    }
+                };
+                let to_bool = to_kind == "bool" && !place.is_context();
+                Ok(Action::Change(Box::new(ChangeText { place, search, to, to_bool })))
+            }
             other => Err(vec![Problem::error(at("t"), format!("\"{other}\" is none of set, change, delete and move"))]),
         }
     }
@@ -191,11 +77,18 @@ impl Action {
     ///
     /// # Errors
     /// What cannot be searched for.
-    pub(super) fn start(&mut self, ctx: &Ctx<'_>) -> Result<(), String> {
+    pub(super) fn start(&mut self, ctx: &Ctx<'_>) -> Result<(), NodeError> {
         match self {
-            Action::Set { value, .. } => value.start(ctx),
+            Action::Set { place, value } => {
+                place.start(ctx);
+                value.start(ctx);
+            }
             Action::Change(change) => change.start(ctx)?,
-            Action::Delete(_) | Action::Move { .. } => {}
+            Action::Delete(place) => place.start(ctx),
+            Action::Move { from, to } => {
+                from.start(ctx);
+                to.start(ctx);
+            }
         }
         Ok(())
     }
@@ -204,88 +97,96 @@ impl Action {
     ///
     /// # Errors
     /// The message cannot be changed this way and goes to the catch nodes.
-    pub(super) fn apply(&self, message: &mut Message, ctx: &Ctx<'_>) -> Result<(), String> {
+    pub(super) fn apply(&self, message: &mut Message, ctx: &Ctx<'_>) -> Result<(), NodeError> {
         match self {
-            Action::Set { target, value } => {
-                if let Some(value) = value.read(message, ctx) {
-                    set(target, message, value, ctx);
+            Action::Set { place, value } => match value.read(message, ctx) {
+                Some(value) => place.set(message, value, ctx),
+                None => Ok(()),
+            },
+            Action::Delete(place) => place.remove(message),
+            Action::Move { from, to } => match from.read(message) {
+                Some(value) => {
+                    from.remove(message)?;
+                    to.set(message, value, ctx)
                 }
-            }
-            Action::Delete(path) => {
-                path.remove(message.body_mut());
-            }
-            Action::Move { source, target } => {
-                if let Some(value) = source.read(message) {
-                    source.path.remove(message.body_mut());
-                    set(target, message, value, ctx);
-                }
-            }
-            Action::Change(change) => return change.apply(message, ctx),
+                None => Ok(()),
+            },
+            Action::Change(change) => change.apply(message, ctx),
         }
-        Ok(())
     }
 }
 
-fn set(target: &Target, message: &mut Message, value: Value, ctx: &Ctx<'_>) {
-    if !target.set(message, value) {
-        ctx.warn(format!("Cannot set property of non-object type: {}", target.path));
+/// Both, or the problems of both.
+fn both<A, B>(a: Result<A, Problem>, b: Result<B, Problem>) -> Result<(A, B), Vec<Problem>> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (a, b) => Err(a.err().into_iter().chain(b.err()).collect()),
     }
 }
 
-impl ChangeText {
-    fn compile(rule: &Rule, to_kind: &str, at: &dyn Fn(&str) -> String) -> Result<ChangeText, Vec<Problem>> {
-        let target = Target::parse(&rule.p, &at("p"));
-        let to = From::parse(&rule.to, to_kind, &at("to"));
+impl Search {
+    fn fixed(replacement: Replacement) -> Search {
+        Search::Fixed(Box::new(replacement))
+    }
+
+    fn compile(rule: &Rule, at: &str) -> Result<Search, Problem> {
         let from = config_text(&rule.from);
-        let search = match rule.fromt.as_deref().filter(|kind| !kind.is_empty()).unwrap_or("str") {
+        let kind = rule.fromt.as_deref().filter(|kind| !kind.is_empty());
+        match kind.unwrap_or(if rule.re { "re" } else { "str" }) {
             "str" => Ok(Search::fixed(Replacement::text(&from))),
             "num" => Ok(Search::fixed(Replacement::number(&from))),
             "bool" => Ok(Search::fixed(Replacement::boolean(&from))),
             "re" => condition::pattern(&from, false)
                 .map(|pattern| Search::fixed(Replacement::pattern(pattern)))
-                .map_err(|text| Problem::error(at("from"), text)),
-            "msg" => message_path(&from, &at("from")).map(Search::Message),
-            "env" => Operand::compile(&rule.from, "env", &at("from")).map(Search::Environment),
-            kind => Err(comes_later(kind, &at("from"))),
-        };
-        match (target, search, to) {
-            (Ok(target), Ok(search), Ok(to)) => Ok(ChangeText { target, search, to, to_bool: to_kind == "bool" }),
-            (target, search, to) => Err(target.err().into_iter().chain(search.err()).chain(to.err()).collect()),
+                .map_err(|text| Problem::error(at, format!("Invalid 'from' property: {text}"))),
+            kind @ ("msg" | "flow" | "global" | "env") => Operand::compile(&rule.from, kind, at).map(Search::Value),
+            kind => Err(comes_later(kind, at)),
         }
     }
+}
 
-    fn start(&mut self, ctx: &Ctx<'_>) -> Result<(), String> {
+fn of_value(value: &Value) -> Result<Replacement, NodeError> {
+    Replacement::of_value(value).map_err(|text| NodeError::new(text).with_code("change.errors.invalid-from"))
+}
+
+impl ChangeText {
+    fn start(&mut self, ctx: &Ctx<'_>) -> Result<(), NodeError> {
+        self.place.start(ctx);
         self.to.start(ctx);
-        if let Search::Environment(operand) = &mut self.search {
+        if let Search::Value(operand) = &mut self.search {
             operand.start(ctx);
             if let Operand::Const(value) = operand {
-                self.search = Search::fixed(Replacement::of_value(value)?);
+                self.search = Search::fixed(of_value(value)?);
             }
         }
         Ok(())
     }
 
-    fn apply(&self, message: &mut Message, ctx: &Ctx<'_>) -> Result<(), String> {
+    fn apply(&self, message: &mut Message, ctx: &Ctx<'_>) -> Result<(), NodeError> {
         let of_message;
         let replacement = match &self.search {
             Search::Fixed(replacement) => replacement,
-            Search::Message(path) => {
-                of_message = Replacement::of_value(message.get_path(path).unwrap_or(&Value::Undefined))?;
+            Search::Value(operand) => {
+                of_message = of_value(&operand.value(message, ctx.now_ms()))?;
                 &of_message
             }
-            Search::Environment(_) => return Ok(()),
         };
-        let Some(current) = message.get_path(&self.target.path) else { return Ok(()) };
+        let read;
+        let current = match &self.place {
+            Place::Message(target, _) => target.current(message),
+            Place::Context(key) => {
+                read = key.get(message);
+                Some(&read)
+            }
+        };
+        let Some(current) = current else { return Ok(()) };
         let new = match &self.to {
             From::Operand(Operand::Const(to)) => replacement.apply(current, to, self.to_bool),
-            to => match to.read(message, ctx) {
-                Some(to) => replacement.apply(current, &to, self.to_bool),
-                None => None,
-            },
+            to => to.read(message, ctx).and_then(|to| replacement.apply(current, &to, self.to_bool)),
         };
-        if let Some(new) = new {
-            set(&self.target, message, new, ctx);
+        match new {
+            Some(new) => self.place.set(message, new, ctx),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 use super::*;
 use serde_json::json;
 use tidewire_model::Value;
+use tidewire_node_api::ContextScope;
 use tidewire_node_api::bench::Bench;
 
 #[track_caller]
@@ -134,12 +135,68 @@ fn a_property_of_an_unshared_message_is_set_in_place() {
     assert!(std::ptr::eq(before, after.payload().as_object().unwrap()), "not copied");
 }
 
+fn with_flow(rules: Json, key: &str, value: Json) -> Bench {
+    Bench::of::<Change>(json!({"rules": rules})).with_context(ContextScope::Flow, key, Value::from(value))
+}
+
+fn flow(bench: &Bench, key: &str) -> Value {
+    bench.context().get(ContextScope::Flow, None, key).unwrap()
+}
+
+#[test]
+fn context_is_read_and_written() {
+    let rules = json!([set("payload", "last[msg.topic].v", "flow"),
+        {"t": "set", "p": "seen[\"x y\"]", "pt": "flow", "to": "topic", "tot": "msg"},
+        {"t": "set", "p": "#:(memory)::count", "pt": "global", "to": "3", "tot": "num"}]);
+    let bench = with_flow(rules, "last", json!({"a": {"v": 7}})).send_json(json!({"topic": "a"}));
+    assert_eq!(flow(&bench, "seen"), Value::from(json!({"x y": "a"})));
+    assert_eq!(bench.context().get(ContextScope::Global, Some("memory"), "count"), Ok(Value::from(3)));
+    let _ = bench.emits([7]);
+}
+
+#[test]
+fn context_is_changed_deleted_and_moved() {
+    let change =
+        json!({"t": "change", "p": "name", "pt": "flow", "from": "bench", "fromt": "str", "to": "true", "tot": "bool"});
+    let bench = with_flow(json!([change]), "name", json!("my bench")).send(1);
+    assert_eq!(flow(&bench, "name"), Value::from("my true"));
+    let bench = with_flow(json!([change]), "name", json!("bench")).send(1);
+    assert_eq!(flow(&bench, "name"), Value::from(true));
+    let bench = with_flow(json!([{"t": "delete", "p": "name", "pt": "flow"}]), "name", json!(1)).send(1);
+    assert!(flow(&bench, "name").is_undefined());
+    let mv = json!([{"t": "move", "p": "name.a", "pt": "flow", "to": "topic", "tot": "msg"}]);
+    let bench = with_flow(mv, "name", json!({"a": 1, "b": 2})).send_json(json!({"payload": 1}));
+    assert_eq!(flow(&bench, "name"), Value::from(json!({"b": 2})));
+    let _ = bench.emits_messages([(0, json!({"payload": 1, "topic": 1}))]);
+}
+
+#[test]
+fn what_is_searched_may_come_from_context() {
+    let rules = json!([{"t": "change", "p": "payload", "from": "find", "fromt": "flow", "to": "put", "tot": "flow"}]);
+    let bench = with_flow(rules.clone(), "find", json!(12));
+    bench.context().set(ContextScope::Flow, None, "put", Value::from("x")).unwrap();
+    let bench = bench.send(12).emits([Value::from("x")]);
+    assert_eq!(bench.send("a12b").emits(["axb"]).seen().errors.len(), 0);
+    let bench = with_flow(rules, "find", json!(null)).send(1);
+    assert_eq!(bench.seen().errors[0].code, Some("change.errors.invalid-from"));
+}
+
+#[test]
+fn below_what_is_no_object_nothing_is_set_in_context_either() {
+    let rules = json!([{"t": "set", "p": "name.a", "pt": "flow", "to": "1", "tot": "num"}]);
+    let bench = with_flow(rules, "name", json!("text")).send(1);
+    let error = bench.seen().errors.remove(0);
+    assert!(error.text.contains("no object") && error.message.is_some(), "{error}");
+}
+
 #[test]
 fn what_is_not_supported_is_refused_with_the_rule_named() {
-    let rules = json!([set("a", "1", "num"), set("b", "$x", "jsonata"), {"t": "set", "p": "k", "pt": "flow", "to": ""},
-        {"t": "change", "p": "payload", "from": "(", "fromt": "re", "to": ""}]);
+    let rules = json!([set("a", "1", "num"), set("b", "$x", "jsonata"), {"t": "set", "p": "", "pt": "flow", "to": ""},
+        {"t": "change", "p": "payload", "from": "(", "fromt": "re", "to": ""}, {"t": "delete", "p": "a", "pt": "env"}]);
     let text = Bench::try_of::<Change>(json!({"rules": rules})).err().unwrap();
-    for part in ["/rules/1/to: JSONata", "/rules/2/p: flow and global", "/rules/3/from: the regular expression"] {
+    for part in
+        ["/rules/1/to: JSONata", "/rules/2/p: invalid", "/rules/3/from: Invalid 'from'", "/rules/4/p: values of"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
