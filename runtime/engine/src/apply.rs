@@ -55,9 +55,10 @@ pub async fn apply(
         let built = build(shared, new, node);
         problems.extend(built.problem.clone());
         let slot = existing.unwrap_or_else(|| new_slot(shared, new, node));
-        slot.forgetful.store(forgets(node), Ordering::Relaxed);
         if slot.task.lock().is_some() {
-            replaced.push((slot.clone(), facts_of(new, node)));
+            replaced.push((slot.clone(), facts_of(new, node), forgets(node)));
+        } else {
+            slot.forgetful.store(forgets(node), Ordering::Relaxed);
         }
         starting.push(Starting { slot, built });
     }
@@ -72,9 +73,10 @@ pub async fn apply(
     let (own, others): (Vec<_>, Vec<_>) =
         tables(shared, new.running()).into_iter().partition(|(slot, _)| fresh.contains(&slot.facts().id));
     // Sources first, so that whoever waits on a full inbox still finds it being read.
-    for (slot, facts) in replaced.into_iter().rev() {
+    for (slot, facts, forgets) in replaced.into_iter().rev() {
         stop(&slot, StopReason::Replaced, STOP).await;
         slot.set_facts(facts);
+        slot.forgetful.store(forgets, Ordering::Relaxed);
     }
     shared.entries.store(Arc::new(entries(shared, new)));
     listen(shared, new);
@@ -91,6 +93,7 @@ fn new_slot(shared: &Shared, flows: &Expanded, node: &FlowNode) -> Arc<Slot> {
     let slot = Arc::new(Slot::new(facts_of(flows, node), meta));
     slot.tapped.store(shared.observers.is_tapped(node.id().as_str()), Ordering::Relaxed);
     *slot.kept.lock() = shared.dormant.wake(node.id());
+    shared.leftovers.put_back(node.id(), &slot, &shared.keeper);
     slot
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, broadcast};
 use crate::clock::{Clock, Credentials};
 use crate::deploy::{DeployError, DeployKind, DeployRequest, Deployed};
 use crate::inbox::{Drops, Pushed, Way};
+use crate::leftovers::Leftovers;
 use crate::observe::{Observation, Tap};
 use crate::record;
 use crate::shared::{Env, Shared};
@@ -117,6 +118,7 @@ impl Engine {
         let _deploying = self.0.deploying.lock().await;
         let log = self.0.shared.services.log.as_ref();
         self.0.shared.dormant.read(log).await.map_err(|error| EngineError::Log(error.text))?;
+        self.0.shared.leftovers.read(log).await.map_err(|error| EngineError::Log(error.text))?;
         self.0.shared.contexts.load(log).await.map_err(|error| EngineError::Log(error.text))?;
         let Some(flows) = record::last(self.0.shared.services.log.as_ref()).await? else { return Ok(None) };
         let rev = flows.rev.clone();
@@ -171,8 +173,8 @@ impl Engine {
         let shared = &self.0.shared;
         shared.revision.store(flows.number, Ordering::Relaxed);
         self.0.flows.store(Arc::new(flows));
-        shared.environment.store(Arc::new(shared.environment_of(&expanded)));
         shared.contexts.set_flows(&expanded);
+        shared.environment.store(Arc::new(shared.environment_of(&expanded)));
         let old = shared.flows.swap(Arc::new(expanded.clone()));
         let mut problems = Vec::new();
         if self.running() {
@@ -345,6 +347,10 @@ impl Engine {
         let _deploying = self.0.deploying.lock().await;
         let shared = &self.0.shared;
         apply::stop_all(shared, shared.flows.load().running(), StopReason::Shutdown, deadline).await;
+        for (node, slot) in shared.slots.read().iter() {
+            Leftovers::keep(node, slot, &shared.keeper);
+        }
         shared.keeper.flush().await;
+        shared.dead_letters.flush().await;
     }
 }

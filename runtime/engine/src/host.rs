@@ -1,8 +1,8 @@
 //! The engine as one instance of a node sees it.
 
 use std::any::Any;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use compact_str::CompactString;

@@ -18,6 +18,7 @@ mod inbox;
 mod inert;
 mod keeper;
 mod kept;
+mod leftovers;
 mod listeners;
 pub mod log_handle;
 pub mod observe;

@@ -17,6 +17,7 @@ use crate::dead_letters::DeadLetters;
 use crate::entries::Entries;
 use crate::keeper::Keeper;
 use crate::kept::Dormant;
+use crate::leftovers::Leftovers;
 use crate::observe::Observers;
 use crate::slot::Slot;
 use crate::timers::Timers;
@@ -44,6 +45,7 @@ pub struct Shared {
     pub entries: ArcSwap<Entries>,
     /// Records of nodes that do not run now.
     pub dormant: Dormant,
+    pub leftovers: Leftovers,
     /// The flows in force, as they run.
     pub flows: ArcSwap<Expanded>,
     /// The variables of those flows.
@@ -85,6 +87,7 @@ impl Shared {
             observers: Observers::default(),
             entries: ArcSwap::default(),
             dormant: Dormant::default(),
+            leftovers: Leftovers::default(),
             flows: ArcSwap::default(),
             slots: RwLock::default(),
             revision: AtomicU64::new(0),

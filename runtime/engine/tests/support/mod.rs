@@ -1,5 +1,9 @@
 //! Test nodes, a log in memory, and an engine over them.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+mod nodes;
+
 use std::collections::HashMap;
 use std::future::{pending, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +13,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidewire_engine::log_handle::LogHandle;
 use tidewire_engine::{DeployKind, DeployRequest, Deployed, Engine, EngineConfig, NoCredentials, SystemClock};
+use tidewire_log::{EventLog, MemoryLog};
 use tidewire_model::Message;
-use tidewire_model::append::{AppendError, AppendRequest, Appended};
-use tidewire_model::event::Event;
 use tidewire_model::flow::FlowDocument;
 use tidewire_model::position::Position;
-use tidewire_model::query::{Filter, Page, Query, Start};
+use tidewire_model::query::{Filter, Query};
 use tidewire_node_api::handles::{
-    At, BoxFuture, Changed, Entry, HandleError, Http, HttpRequest, HttpResponse, Log, ProjectionGuard, ProjectionSpec,
-    Projections, Subscription,
+    At, BoxFuture, Changed, Entry, HandleError, Http, HttpRequest, HttpResponse, ProjectionGuard, ProjectionSpec,
+    Projections,
 };
 use tidewire_node_api::{
     AckSink, Batch, BuildEnv, BuildError, Category, Ctx, Delivery, Emission, Kind, Meta, Node, NodeDef, NodeError,
@@ -34,7 +38,7 @@ static LABS: AtomicU64 = AtomicU64::new(0);
 
 pub struct Lab {
     pub engine: Engine,
-    log: Arc<TestLog>,
+    log: Arc<MemoryLog>,
     number: u64,
 }
 
@@ -55,19 +59,24 @@ pub fn deploy(document: FlowDocument) -> DeployRequest {
 
 impl Lab {
     pub fn new() -> Lab {
-        Lab::over(Arc::new(TestLog::default()))
+        Lab::over(Arc::new(MemoryLog::new()))
     }
 
     pub fn reopened(&self) -> Lab {
         Lab::over(self.log.clone())
     }
 
-    fn over(log: Arc<TestLog>) -> Lab {
+    fn over(log: Arc<MemoryLog>) -> Lab {
         let number = LABS.fetch_add(1, Ordering::Relaxed);
-        let none = Arc::new(TestLog::default());
+        let none = Arc::new(Nothing);
         let config = EngineConfig {
             registry: Arc::new(Registry::new(NODES).unwrap()),
-            services: Services { log: log.clone(), projections: none.clone(), http: none, broker: None },
+            services: Services {
+                log: Arc::new(LogHandle::new(log.clone())),
+                projections: none.clone(),
+                http: none,
+                broker: None,
+            },
             clock: Arc::new(SystemClock),
             credentials: Arc::new(NoCredentials),
             // Test nodes learn from it which lab they are in.
@@ -95,6 +104,36 @@ impl Lab {
 
     pub fn acked(&self, node: &str) -> u64 {
         ACKED.lock().unwrap().get(&(self.number, node.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Types of the events in a stream, oldest first.
+    pub async fn events(&self, stream: &str) -> Vec<String> {
+        let page = self.log.read(Query::forwards(Filter::stream(stream), Position::new(1), 1_000)).await.unwrap();
+        page.events.iter().map(|event| event.event_type.to_string()).collect()
+    }
+
+    pub async fn wait_event(&self, stream: &str, event_type: &str) {
+        let mut head = self.log.watch_head();
+        while !self.events(stream).await.iter().any(|found| found == event_type) {
+            tokio::time::timeout(Duration::from_secs(30), head.changed()).await.expect("an event in time").unwrap();
+        }
+    }
+
+    /// Number of records whose key begins with this.
+    pub async fn kept(&self, prefix: &str) -> usize {
+        self.log.states(prefix.into()).await.unwrap().len()
+    }
+
+    /// Waits until a record ends in this number.
+    pub async fn wait_kept(&self, key: &str, number: i64) {
+        for _ in 0..6_000 {
+            let record = self.log.state(key.into()).await.unwrap();
+            if record.is_some_and(|record| record.ends_with(&number.to_le_bytes())) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("record {key} did not become {number} within 30 s");
     }
 
     pub async fn wait_for(&self, node: &str, count: usize) {
@@ -135,6 +174,9 @@ const NODES: &[NodeDef] = &[
     NodeDef::of::<Later>(),
     NodeDef::of::<Stuck>(),
     NodeDef::of::<Hesitant>(),
+    NodeDef::of::<nodes::Hears>(),
+    NodeDef::of::<nodes::Keeps>(),
+    NodeDef::of::<nodes::Fails>(),
 ];
 
 /// Configuration of all test nodes.
@@ -349,78 +391,14 @@ impl AckSink for Acks {
     }
 }
 
-/// Keeps one stream of events, as far as the engine itself needs a log.
-#[derive(Default)]
-struct TestLog(Mutex<Vec<Arc<Event>>>);
-
-impl Log for TestLog {
-    fn append(&self, requests: Vec<AppendRequest>) -> BoxFuture<Vec<Result<Appended, AppendError>>> {
-        let mut events = self.0.lock().unwrap();
-        let mut results = Vec::new();
-        for request in requests {
-            for event in request.events {
-                let position = Position::new(events.len() as u64 + 1);
-                events.push(Arc::new(Event {
-                    id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
-                    source: event.source,
-                    event_type: event.event_type,
-                    stream: request.stream.clone(),
-                    time: 0,
-                    position,
-                    version: position.get(),
-                    recorded_time: 0,
-                    causation_id: None,
-                    correlation_id: None,
-                    actor: event.actor,
-                    flow_rev: event.flow_rev,
-                    node_id: None,
-                    data: event.data,
-                    data_content_type: event.data_content_type,
-                    raw: None,
-                }));
-                results.push(Ok(Appended {
-                    first_position: position,
-                    last_position: position,
-                    version: position.get(),
-                    deduplicated: false,
-                }));
-            }
-        }
-        Box::pin(ready(results))
-    }
-
-    fn read(&self, _query: Query) -> BoxFuture<Result<Page, HandleError>> {
-        let events: Vec<_> = self.0.lock().unwrap().last().cloned().into_iter().collect();
-        let head = Position::new(events.len() as u64);
-        Box::pin(ready(Ok(Page { events, next: None, head })))
-    }
-
-    fn subscribe(&self, _filter: Filter, _start: Start) -> Box<dyn Subscription> {
-        Box::new(NoSubscription)
-    }
-
-    fn save_checkpoint(&self, _name: &str, _position: Position) -> BoxFuture<Result<(), HandleError>> {
-        Box::pin(ready(Ok(())))
-    }
-
-    fn head(&self) -> Position {
-        Position::new(self.0.lock().unwrap().len() as u64)
-    }
-}
-
-struct NoSubscription;
-
-impl Subscription for NoSubscription {
-    fn next(&mut self) -> tidewire_node_api::handles::NextEvents<'_> {
-        Box::pin(pending())
-    }
-}
+/// Handles that are of no use here.
+struct Nothing;
 
 fn refused<T: Send + 'static>() -> BoxFuture<Result<T, HandleError>> {
     Box::pin(ready(Err(HandleError::new("not in this test"))))
 }
 
-impl Projections for TestLog {
+impl Projections for Nothing {
     fn keep(&self, _spec: ProjectionSpec, _changed: Changed) -> Result<Box<dyn ProjectionGuard>, HandleError> {
         Err(HandleError::new("not in this test"))
     }
@@ -438,7 +416,7 @@ impl Projections for TestLog {
     }
 }
 
-impl Http for TestLog {
+impl Http for Nothing {
     fn send(&self, _request: HttpRequest) -> BoxFuture<Result<HttpResponse, HandleError>> {
         refused()
     }
