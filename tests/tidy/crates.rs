@@ -18,7 +18,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rhai", &["tidewire-script"]),
     ("rumqttc-v4-next", &["tidewire-nodes"]),
     ("rumqttc-v5-next", &["tidewire-nodes"]),
-    ("mqtt5", &["tidewire-broker"]),
     ("petgraph", &["tidewire-model"]),
     ("jsonschema", &["tidewire-node-api"]),
 ];

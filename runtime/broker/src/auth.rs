@@ -1,12 +1,6 @@
-//! Who may connect, publish and subscribe: the hook, its default, and the bridge to the protocol library.
+//! Who may connect, publish and subscribe: the hook and its default.
 
-use mqtt5::{
-    broker::auth::{AuthProvider, AuthResult},
-    error::Result as MqttResult,
-    packet::connect::ConnectPacket,
-    types::ReasonCode,
-};
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::net::SocketAddr;
 
 /// What a client says about itself when it connects.
 #[derive(Clone, Copy)]
@@ -62,66 +56,5 @@ impl Authenticator for Anonymous {
         } else {
             Verdict::NotAllowed
         }
-    }
-}
-
-type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Asks our hook in the protocol library's words.
-pub(crate) struct Gate(pub(crate) Arc<dyn Authenticator>);
-
-impl AuthProvider for Gate {
-    fn authenticate<'a>(
-        &'a self,
-        connect: &'a ConnectPacket,
-        client_addr: SocketAddr,
-    ) -> Answer<'a, MqttResult<AuthResult>> {
-        let login = Login {
-            client_id: &connect.client_id,
-            username: connect.username.as_deref(),
-            password: connect.password.as_deref(),
-            address: client_addr,
-        };
-        if login.username.is_none() && login.password.is_none() {
-            let answer = translate(self.0.login(&login));
-            return Box::pin(async move { Ok(answer) });
-        }
-        let authenticator = Arc::clone(&self.0);
-        let (client_id, username, password) =
-            (connect.client_id.clone(), connect.username.clone(), connect.password.clone());
-        Box::pin(async move {
-            let judged = tokio::task::spawn_blocking(move || {
-                authenticator.login(&Login {
-                    client_id: &client_id,
-                    username: username.as_deref(),
-                    password: password.as_deref(),
-                    address: client_addr,
-                })
-            })
-            .await;
-            Ok(translate(judged.unwrap_or(Verdict::NotAllowed)))
-        })
-    }
-
-    fn authorize_publish<'a>(&'a self, client_id: &str, user_id: Option<&'a str>, topic: &'a str) -> Answer<'a, bool> {
-        Box::pin(std::future::ready(self.0.may_publish(client_id, user_id, topic)))
-    }
-
-    fn authorize_subscribe<'a>(
-        &'a self,
-        client_id: &str,
-        user_id: Option<&'a str>,
-        topic_filter: &'a str,
-    ) -> Answer<'a, bool> {
-        Box::pin(std::future::ready(self.0.may_subscribe(client_id, user_id, topic_filter)))
-    }
-}
-
-fn translate(verdict: Verdict) -> AuthResult {
-    match verdict {
-        Verdict::Accept { user: Some(user) } => AuthResult::success_with_user(user),
-        Verdict::Accept { user: None } => AuthResult::success(),
-        Verdict::BadCredentials => AuthResult::fail(ReasonCode::BadUsernameOrPassword),
-        Verdict::NotAllowed => AuthResult::fail(ReasonCode::NotAuthorized),
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong when the broker starts, and how to mend it.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr};
 
 /// Why the broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -22,20 +22,6 @@ pub enum Error {
         address: SocketAddr,
         /// What the operating system said.
         source: io::Error,
-    },
-    /// Sessions and retained messages cannot be kept in the folder.
-    #[error("cannot open the MQTT session store in {}: {reason}", folder.display())]
-    Storage {
-        /// The folder that holds the store.
-        folder: PathBuf,
-        /// What the store said.
-        reason: String,
-    },
-    /// Retained messages or sessions could not be loaded.
-    #[error("cannot restore MQTT sessions: {reason}")]
-    Restore {
-        /// What the store said.
-        reason: String,
     },
     /// The operating system refused a thread or a timer.
     #[error("cannot start the MQTT broker thread: {source}")]

@@ -1,16 +1,30 @@
 //! The embedded MQTT broker: MQTT 3.1.1 and 5 on one port, behind one small interface.
 //!
-//! It knows nothing of flows, events or users: who may connect is asked of an [`Authenticator`]. The protocol comes from
-//! the `mqtt5` library; the listener, the sockets and the thread are ours, so that it neither starves the graph nor is
-//! starved by it, writes are coalesced, and what the library adds to messages does not reach subscribers.
+//! It knows nothing of flows, events or users: who may connect is asked of an [`Authenticator`]. It runs on a thread of
+//! its own, so that it neither starves the graph nor is starved by it. Nodes of the same process reach it without a
+//! socket (see [`Broker::local`]), and what a device sends at QoS 1 or 2 is acknowledged only when they are done with it
+//! and what the broker itself has to keep is on disk.
 
+mod accept;
 mod auth;
 mod connection;
+mod counters;
 mod error;
-mod framing;
+mod hub;
+mod link;
+mod message;
+mod outbox;
+mod outlet;
+mod packet;
+mod properties;
 mod server;
+mod session;
 mod settings;
-mod stream;
+mod store;
+mod topics;
+mod tree;
+mod window;
+mod wire;
 
 pub use auth::{Anonymous, Authenticator, Login, Verdict};
 pub use error::Error;

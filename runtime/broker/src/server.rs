@@ -1,45 +1,42 @@
 //! The running broker: one thread with its own scheduler, started, asked and stopped from outside.
 
-use crate::{
-    BrokerSettings, Error,
-    auth::Gate,
-    connection::{Shared, serve},
-};
-use mqtt5::{
-    broker::{
-        BrokerConfig, DynamicStorage, FileBackend, MemoryBackend, ResourceLimits, ResourceMonitor, StorageBackend,
-        router::MessageRouter, storage::QueueLimits, sys_topics::BrokerStats,
-    },
-    error::MqttError,
-};
-use std::{
-    future::Future,
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering, mpsc},
-    task::{Context, Poll, Waker},
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::broadcast,
-};
-use tracing::{info, warn};
+use std::cell::RefCell;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// How often expired sessions and messages are swept out.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// Room in a client's lane beyond the retained messages that a subscription may bring at once: QoS 0 messages that do
-/// not fit are dropped by the library.
-const LANE_HEADROOM: usize = 4_096;
+use tidewire_node_api::broker::LocalBroker;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, LocalSet};
+use tracing::{debug, error, info, warn};
+
+use crate::connection::{self, SharedHub};
+use crate::counters::Counters;
+use crate::hub::Hub;
+use crate::link::{Door, Inlet, Order};
+use crate::message::now_ms;
+use crate::store::{self, Store};
+use crate::{BrokerSettings, Error};
+
+/// Pause after a failed accept (no file descriptors left, say): clients that are connected go on.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often a failing accept is logged.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// How long clients get to be told that the broker stops.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+/// How long the records get to reach the disk when the broker stops.
+const STORE_MAX: Duration = Duration::from_secs(2);
 
 /// A running broker. Stops when dropped.
 pub struct Broker {
     address: SocketAddr,
-    stats: Arc<BrokerStats>,
-    router: Arc<MessageRouter>,
-    shutdown: broadcast::Sender<()>,
+    counters: Arc<Counters>,
+    inlet: Arc<Inlet>,
+    shutdown: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
     rate: Mutex<Rate>,
 }
@@ -59,6 +56,9 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Messages published per second since the previous call of [`Broker::stats`].
     pub messages_per_s: f64,
+    /// Messages dropped since the start: of QoS 0 for clients and nodes that are too slow, and the oldest of clients
+    /// that are away for too long.
+    pub messages_dropped: u64,
     /// Retained messages held.
     pub retained: usize,
 }
@@ -67,16 +67,15 @@ pub struct Stats {
 struct Rate {
     at: Instant,
     received: u64,
-    retained: usize,
 }
 
 impl Broker {
-    /// Binds the address, restores sessions and retained messages, and serves clients on a thread of its own.
+    /// Binds the address and serves clients on a thread of its own, as soon as sessions and retained messages are
+    /// restored.
     ///
     /// # Errors
     ///
-    /// When the address cannot be bound, the store cannot be opened or the thread cannot be started; the text says how
-    /// to mend it.
+    /// When the address cannot be bound or the thread cannot be started; the text says how to mend it.
     pub fn start(settings: BrokerSettings) -> Result<Self, Error> {
         let asked = settings.listen;
         let listener = TcpListener::bind(asked).map_err(|source| Error::listen(asked, source))?;
@@ -87,21 +86,18 @@ impl Broker {
             .max_blocking_threads(4)
             .build()
             .map_err(|source| Error::Thread { source })?;
-        let (shutdown, _) = broadcast::channel(1);
-        let (report, started) = mpsc::sync_channel(1);
+        let (counters, inlet, shutdown) =
+            (Arc::<Counters>::default(), Arc::<Inlet>::default(), Arc::new(Notify::new()));
         let thread = {
-            let shutdown = shutdown.clone();
+            let (counters, inlet, shutdown) = (Arc::clone(&counters), Arc::clone(&inlet), Arc::clone(&shutdown));
             std::thread::Builder::new()
                 .name("mqtt-broker".into())
-                .spawn(move || run(&runtime, listener, address, settings, shutdown, &report))
+                .spawn(move || run(&runtime, listener, settings, counters, &inlet, &shutdown))
                 .map_err(|source| Error::Thread { source })?
         };
-        let (router, stats) = started
-            .recv()
-            .unwrap_or_else(|_| Err(Error::Restore { reason: "the broker thread ended while it started".into() }))?;
         info!(%address, "mqtt broker started");
-        let rate = Mutex::new(Rate { at: Instant::now(), received: 0, retained: 0 });
-        Ok(Self { address, stats, router, shutdown, thread: Some(thread), rate })
+        let rate = Mutex::new(Rate { at: Instant::now(), received: 0 });
+        Ok(Self { address, counters, inlet, shutdown, thread: Some(thread), rate })
     }
 
     /// The address that clients connect to, with the real port.
@@ -110,28 +106,41 @@ impl Broker {
         self.address
     }
 
+    /// The way to it for nodes in this process.
+    #[must_use]
+    pub fn local(&self) -> Arc<dyn LocalBroker> {
+        Arc::new(Door { address: self.address, inlet: Arc::clone(&self.inlet) })
+    }
+
+    /// Has it take messages from devices, as soon as the links that exist have said what they want; see
+    /// [`BrokerSettings::waits`].
+    pub fn open(&self) {
+        self.inlet.order(Order::Intake(true));
+    }
+
+    /// Has it take no more messages from devices, so that what is under way can end.
+    pub fn hold(&self) {
+        self.inlet.order(Order::Intake(false));
+    }
+
     /// What the broker is doing now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let received = self.stats.publish_received.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        let received = counters.received.load(Relaxed);
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = rate.at.elapsed().as_secs_f64();
         let since = received.saturating_sub(rate.received);
-        // The count is behind a lock of the library; while a message is being retained the last answer has to do.
-        if let Poll::Ready(retained) = pin!(self.router.retained_count()).poll(&mut Context::from_waker(Waker::noop()))
-        {
-            rate.retained = retained;
-        }
-        rate.at = Instant::now();
-        rate.received = received;
+        *rate = Rate { at: Instant::now(), received };
         Stats {
-            clients: self.stats.clients_connected.load(Ordering::Relaxed),
+            clients: counters.clients.load(Relaxed),
             messages_received: received,
-            messages_sent: self.stats.publish_sent.load(Ordering::Relaxed),
-            bytes_received: self.stats.bytes_received.load(Ordering::Relaxed),
-            bytes_sent: self.stats.bytes_sent.load(Ordering::Relaxed),
+            messages_sent: counters.sent.load(Relaxed),
+            bytes_received: counters.bytes_received.load(Relaxed),
+            bytes_sent: counters.bytes_sent.load(Relaxed),
             messages_per_s: if seconds > 0.0 { since as f64 / seconds } else { 0.0 },
-            retained: rate.retained,
+            messages_dropped: counters.dropped.load(Relaxed),
+            retained: counters.retained.load(Relaxed),
         }
     }
 
@@ -142,8 +151,7 @@ impl Broker {
 
     fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        // No receiver means that the thread has ended already.
-        let _ = self.shutdown.send(());
+        self.shutdown.notify_one();
         if thread.join().is_err() {
             warn!("mqtt broker thread ended by a panic");
         }
@@ -163,120 +171,151 @@ impl std::fmt::Debug for Broker {
     }
 }
 
-type Started = Result<(Arc<MessageRouter>, Arc<BrokerStats>), Error>;
-
 /// The broker thread.
 fn run(
     runtime: &Runtime,
     listener: TcpListener,
-    address: SocketAddr,
     settings: BrokerSettings,
-    shutdown: broadcast::Sender<()>,
-    report: &mpsc::SyncSender<Started>,
+    counters: Arc<Counters>,
+    inlet: &Inlet,
+    shutdown: &Notify,
 ) {
-    runtime.block_on(async {
-        let prepared = async {
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(|e| Error::listen(address, e))?;
-            Ok((listener, prepare(settings, shutdown).await?))
+    let clients_max = settings.limits.clients_max;
+    let store = Store::new(settings.log);
+    let hub = Hub::new(settings.limits, settings.authenticator, counters, store, !settings.waits);
+    let hub = Rc::new(RefCell::new(hub));
+    let local = LocalSet::new();
+    local.block_on(runtime, async {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return error!(%error, "mqtt broker cannot listen"),
         };
-        let (listener, shared) = match prepared.await {
-            Ok(ready) => ready,
-            Err(error) => {
-                let _ = report.send(Err(error));
-                return;
+        let mut clients = JoinSet::new();
+        let serving = async {
+            if restore(&hub).await {
+                tokio::task::spawn_local(keep(Rc::clone(&hub)));
+                tokio::select! {
+                    () = serve(listener, &hub, clients_max, &mut clients) => {}
+                    () = obey(&hub, inlet) => {}
+                    () = watch(&hub) => {}
+                }
             }
         };
-        // Before anybody can ask for a stop, so that it is not missed.
-        let stopped = shared.shutdown.subscribe();
-        if report.send(Ok((Arc::clone(&shared.router), Arc::clone(&shared.stats)))).is_err() {
+        tokio::select! {
+            () = serving => {}
+            () = shutdown.notified() => {}
+        }
+        hub.borrow_mut().say_goodbye();
+        let all_told = async { while clients.join_next().await.is_some() {} };
+        if tokio::time::timeout(GOODBYE_MAX, all_told).await.is_err() {
+            warn!("mqtt clients did not end in time");
+        }
+        if tokio::time::timeout(STORE_MAX, keep_rest(&hub)).await.is_err() {
+            warn!("mqtt sessions could not be written out");
+        }
+    });
+}
+
+/// Reads what was kept over a restart; without it nothing may be served.
+async fn restore(hub: &SharedHub) -> bool {
+    let Some(log) = hub.borrow().store.log() else { return true };
+    match store::load(&*log).await {
+        Ok(kept) => {
+            hub.borrow_mut().restore(kept);
+            true
+        }
+        Err(error) => {
+            error!(%error, "mqtt sessions cannot be read, so the broker does not start");
+            false
+        }
+    }
+}
+
+/// Takes clients in, for ever.
+async fn serve(listener: tokio::net::TcpListener, hub: &SharedHub, clients_max: usize, clients: &mut JoinSet<()>) {
+    let mut last_logged: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((_, address)) if clients.len() >= clients_max => {
+                    debug!(%address, "mqtt client turned away, limit reached");
+                }
+                Ok((socket, address)) => drop(clients.spawn_local(connection::run(socket, address, Rc::clone(hub)))),
+                Err(error) => {
+                    if last_logged.is_none_or(|at| at.elapsed() >= ACCEPT_LOG_INTERVAL) {
+                        warn!(%error, "mqtt client could not be accepted");
+                        last_logged = Some(Instant::now());
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(ended) = clients.join_next(), if !clients.is_empty() => {
+                if let Err(error) = ended {
+                    warn!(%error, "mqtt connection ended by a panic");
+                }
+            }
+        }
+    }
+}
+
+/// Does what links and the rest of the program ask for, for ever.
+async fn obey(hub: &SharedHub, inlet: &Inlet) {
+    loop {
+        inlet.wake.notified().await;
+        let orders = inlet.take();
+        let mut hub = hub.borrow_mut();
+        for order in orders {
+            hub.order(order);
+        }
+        hub.settle();
+    }
+}
+
+/// Does what falls due, for ever.
+async fn watch(hub: &SharedHub) {
+    let deadlines = Rc::clone(&hub.borrow().deadlines);
+    loop {
+        let next = hub.borrow_mut().expire();
+        let pause = next.map(|at| Duration::from_millis(u64::try_from(at - now_ms()).unwrap_or(0) + 1));
+        match pause {
+            Some(pause) => {
+                // Woken or not: it looks again.
+                let _ = tokio::time::timeout(pause, deadlines.notified()).await;
+            }
+            None => deadlines.notified().await,
+        }
+    }
+}
+
+/// Hands records to the log, for ever.
+async fn keep(hub: SharedHub) {
+    let wake = Rc::clone(&hub.borrow().store.wake);
+    loop {
+        wake.notified().await;
+        keep_rest(&hub).await;
+    }
+}
+
+/// Hands over all records that wait, in order; who waits for them is told when they are on disk.
+async fn keep_rest(hub: &SharedHub) {
+    let Some(log) = hub.borrow().store.log() else { return };
+    loop {
+        let (changes, slots) = hub.borrow_mut().store.take();
+        if changes.is_empty() {
             return;
         }
-        let (router, storage, monitor) =
-            (Arc::clone(&shared.router), Arc::clone(&shared.storage), Arc::clone(&shared.monitor));
-        tokio::select! {
-            () = sweep(&router, &storage, &monitor) => {}
-            () = serve(listener, shared, stopped) => {}
+        match log.put(changes).await {
+            Ok(durable) => {
+                let hub = Rc::clone(hub);
+                tokio::task::spawn_local(async move {
+                    let lost = durable.await.is_err();
+                    hub.borrow_mut().stored(&slots, lost);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "mqtt records could not be stored");
+                hub.borrow_mut().stored(&slots, true);
+            }
         }
-        if let Err(error) = storage.shutdown().await {
-            warn!(%error, "mqtt sessions could not be written out");
-        }
-    });
-}
-
-/// Opens the store, restores what is in it, and sets the library's limits.
-async fn prepare(settings: BrokerSettings, shutdown: broadcast::Sender<()>) -> Result<Shared, Error> {
-    let limits = &settings.limits;
-    let storage = open_storage(
-        settings.data_dir.as_deref(),
-        QueueLimits { max_messages: limits.queued_max, max_bytes: limits.queued_bytes_max },
-    )
-    .await?;
-    let config = library_config(&settings);
-    let router = Arc::new(
-        MessageRouter::with_storage(Arc::clone(&storage))
-            .with_retained_limits(limits.retained_max, limits.packet_bytes_max),
-    );
-    let restore = |error: MqttError| Error::Restore { reason: error.to_string() };
-    let expiry_max = u32::try_from(config.session_expiry_interval.as_secs()).unwrap_or(u32::MAX);
-    router.recover_sessions(expiry_max).await.map_err(restore)?;
-    storage.cleanup_expired().await.map_err(restore)?;
-    router.initialize().await.map_err(restore)?;
-    let monitor = ResourceMonitor::new(ResourceLimits {
-        max_connections: limits.clients_max,
-        max_connections_per_ip: limits.clients_max,
-        max_connection_rate: 10_000,
-        max_message_rate_per_client: 0,
-        max_bandwidth_per_client: 0,
-        rate_limit_window: Duration::from_secs(1),
-    });
-    Ok(Shared {
-        config: Arc::new(config),
-        router,
-        gate: Arc::new(Gate(settings.authenticator)),
-        storage,
-        stats: Arc::new(BrokerStats::new()),
-        monitor: Arc::new(monitor),
-        shutdown,
-    })
-}
-
-async fn open_storage(folder: Option<&Path>, limits: QueueLimits) -> Result<Arc<DynamicStorage>, Error> {
-    let storage = match folder {
-        None => DynamicStorage::Memory(MemoryBackend::with_queue_limits(limits)),
-        Some(folder) => DynamicStorage::File(
-            FileBackend::with_queue_limits(folder, limits)
-                .await
-                .map_err(|error| Error::Storage { folder: folder.into(), reason: error.to_string() })?,
-        ),
-    };
-    Ok(Arc::new(storage))
-}
-
-fn library_config(settings: &BrokerSettings) -> BrokerConfig {
-    let limits = &settings.limits;
-    let mut config = BrokerConfig::default()
-        .with_bind_address(settings.listen)
-        .with_max_clients(limits.clients_max)
-        .with_max_packet_size(limits.packet_bytes_max)
-        .with_max_subscriptions_per_client(limits.subscriptions_max)
-        .with_max_retained_messages(limits.retained_max)
-        .with_max_retained_message_size(limits.packet_bytes_max)
-        .with_client_channel_capacity(limits.retained_max + LANE_HEADROOM)
-        .with_max_outbound_inflight(limits.inflight_max);
-    config.server_receive_maximum = Some(limits.inflight_max);
-    config.sys_topics_enabled = false;
-    config
-}
-
-/// Removes what has expired, for ever.
-async fn sweep(router: &MessageRouter, storage: &DynamicStorage, monitor: &ResourceMonitor) {
-    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-    loop {
-        interval.tick().await;
-        if let Err(error) = storage.cleanup_expired().await {
-            warn!(%error, "expired mqtt sessions could not be removed");
-        }
-        router.sweep_sessions().await;
-        monitor.cleanup_expired_windows().await;
     }
 }

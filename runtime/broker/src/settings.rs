@@ -1,7 +1,8 @@
 //! What the broker is started with.
 
 use crate::{Anonymous, Authenticator};
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
+use tidewire_node_api::handles::Log;
 
 /// Everything the broker needs to start.
 #[derive(Clone)]
@@ -10,8 +11,10 @@ pub struct BrokerSettings {
     pub listen: SocketAddr,
     /// Caps that keep one client from harming the others.
     pub limits: Limits,
-    /// Folder for sessions, queued and retained messages. `None` keeps them in memory only.
-    pub data_dir: Option<PathBuf>,
+    /// The log beside which sessions, queued and retained messages are kept. `None` keeps them in memory only.
+    pub log: Option<Arc<dyn Log>>,
+    /// Takes messages from devices only after [`crate::Broker::open`], when those who want them are there.
+    pub waits: bool,
     /// Who may connect, publish and subscribe.
     pub authenticator: Arc<dyn Authenticator>,
 }
@@ -20,7 +23,7 @@ impl BrokerSettings {
     /// Settings for `listen` with default limits, in memory, anonymous clients on loopback only.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, limits: Limits::default(), data_dir: None, authenticator: Arc::new(Anonymous) }
+        Self { listen, limits: Limits::default(), log: None, waits: false, authenticator: Arc::new(Anonymous) }
     }
 }
 
@@ -29,7 +32,7 @@ impl fmt::Debug for BrokerSettings {
         f.debug_struct("BrokerSettings")
             .field("listen", &self.listen)
             .field("limits", &self.limits)
-            .field("data_dir", &self.data_dir)
+            .field("waits", &self.waits)
             .finish_non_exhaustive()
     }
 }

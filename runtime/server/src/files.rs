@@ -39,10 +39,6 @@ impl DataDir {
         self.0.join("log")
     }
 
-    pub fn broker(&self) -> PathBuf {
-        self.0.join("broker")
-    }
-
     /// Over this socket other commands talk to a running server.
     pub fn socket(&self) -> PathBuf {
         self.0.join("tidewire.sock")

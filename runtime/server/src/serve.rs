@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tidewire_broker::{Broker, BrokerSettings};
+use tidewire_engine::log_handle::LogHandle;
+use tidewire_log::EventLog;
 use tidewire_model::flow::FlowDocument;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
@@ -19,7 +21,7 @@ use crate::auth::Auth;
 use crate::files::{DataDir, DataDirError};
 use crate::private_file::PrivateFileError;
 use crate::secrets::{Secrets, SecretsError};
-use crate::settings::{LogKind, Settings};
+use crate::settings::Settings;
 use crate::web;
 use crate::web::client::Peer;
 use tidewire_engine::{Clock as _, SystemClock};
@@ -85,8 +87,8 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
     }
     let secrets = Arc::new(Secrets::open(data.path())?);
     let listener = listen(&settings)?;
-    let broker = settings.mqtt.map(|address| start_broker(address, &settings, &data)).transpose()?;
     let log = Core::open_log(&data, settings.log)?;
+    let broker = settings.mqtt.map(|address| start_broker(address, &log)).transpose()?;
     let web = runtime("web", settings.web_workers)?;
     let graph = runtime("graph", settings.graph_workers)?;
     let ephemeral = settings.ephemeral;
@@ -114,9 +116,10 @@ fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
     Ok(listener)
 }
 
-fn start_broker(address: std::net::SocketAddr, settings: &Settings, data: &DataDir) -> Result<Broker, ServeError> {
+fn start_broker(address: std::net::SocketAddr, log: &Arc<dyn EventLog>) -> Result<Broker, ServeError> {
     let mut broker = BrokerSettings::new(address);
-    broker.data_dir = (settings.log == LogKind::Sled).then(|| data.broker());
+    broker.log = Some(Arc::new(LogHandle::new(Arc::clone(log))));
+    broker.waits = true;
     Ok(Broker::start(broker)?)
 }
 
@@ -134,7 +137,7 @@ async fn life(
     app: &App,
     data: &DataDir,
     listener: TcpListener,
-    log: Arc<dyn tidewire_log::EventLog>,
+    log: Arc<dyn EventLog>,
     parts: CoreParts,
     file: Option<Value>,
 ) -> Result<(), ServeError> {
@@ -168,6 +171,7 @@ async fn life(
         core.stop(Duration::ZERO).await;
         return Err(error.into());
     }
+    core.let_devices_in();
     app.set_core(core.clone());
     announce(app, address);
     tokio::select! {

@@ -126,7 +126,7 @@ impl Core {
             log: Arc::new(LogHandle::new(shared)),
             projections: Arc::new(projections.clone()),
             http: Arc::new(http),
-            broker: None,
+            broker: parts.broker.as_ref().map(Broker::local),
         };
         let engine = Engine::new(EngineConfig {
             registry: Arc::clone(&registry),
@@ -204,20 +204,32 @@ impl Core {
         }
     }
 
+    /// Lets devices publish to the embedded broker: the flows that want their messages run.
+    pub fn let_devices_in(&self) {
+        if let Some(broker) = &*self.broker.lock() {
+            broker.open();
+        }
+    }
+
     /// Figures of the embedded broker, if there is one.
     pub fn broker_stats(&self) -> Option<tidewire_broker::Stats> {
         self.broker.lock().as_ref().map(Broker::stats)
     }
 
-    /// Ends everything: flows first, the log last, so that what flows still write is kept.
+    /// Ends everything: flows first, the log last, so that what flows and the broker still write is kept.
     pub async fn stop(&self, deadline: Duration) {
+        let broker = self.broker.lock().take();
+        if let Some(broker) = &broker {
+            // What devices send now would pass the flows: they send it again after the restart.
+            broker.hold();
+        }
         self.engine.shutdown(deadline).await;
         self.things.stop();
         self.projections.close().await;
-        self.log.close().await;
-        let broker = self.broker.lock().take();
         if let Some(broker) = broker {
-            broker.stop();
+            // Its thread writes the sessions to the log.
+            let _ = tokio::task::spawn_blocking(move || broker.stop()).await;
         }
+        self.log.close().await;
     }
 }

@@ -1,0 +1,219 @@
+//! What clients ask for once they are in: publish, answer, subscribe, unsubscribe.
+
+use std::sync::Arc;
+
+use tidewire_node_api::broker::Qos;
+
+use super::Hub;
+use crate::message::Message;
+use crate::packet::{Publish, Wanted};
+use crate::session::Session;
+use crate::topics::Filter;
+use crate::tree::{Options, SessionKey};
+use crate::window::{Again, Slot};
+use crate::wire::{Fault, reason};
+
+/// Whether a message that has arrived can be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Take,
+    /// Not now; the outlet's `wake` tells when to look again.
+    Hold,
+    Refuse(Fault),
+}
+
+impl Hub {
+    /// Whether a message of this guarantee is taken from a client now.
+    pub(crate) fn may_take(&mut self, key: SessionKey, qos: u8, version_5: bool) -> Answer {
+        let inflight_max = usize::from(self.limits.inflight_max);
+        let Some(session) = self.sessions.get(&key) else { return Answer::Hold };
+        let open = if qos == 0 { self.open } else { self.is_taking() };
+        let full = qos > 0 && session.window.singles() + session.received.len() >= inflight_max;
+        if full && version_5 {
+            return Answer::Refuse(Fault(reason::RECEIVE_MAXIMUM));
+        }
+        if open && !full {
+            return Answer::Take;
+        }
+        if let Some(outlet) = session.outlet().filter(|_| !open) {
+            self.held.push(outlet.clone());
+        }
+        Answer::Hold
+    }
+
+    /// A client published something.
+    pub(crate) fn received(&mut self, key: SessionKey, publish: Publish, version_5: bool) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        self.counters.count_received(publish.payload.len());
+        let (qos, packet_id, duplicate) = (publish.qos, publish.packet_id, publish.duplicate);
+        let message = Arc::new(Message::from_publish(publish, &session.client_id));
+        let allowed = self.authenticator.may_publish(&session.client_id, session.user.as_deref(), &message.topic);
+        if qos == Qos::AtMostOnce {
+            if allowed {
+                self.publish(&message, Some(key), None, true);
+            }
+            return;
+        }
+        if (qos == Qos::ExactlyOnce && had(session, packet_id)) || resumed(session, packet_id, duplicate, &message) {
+            self.touched.push(key);
+            return;
+        }
+        let slot = Slot::new(Arc::clone(&message), packet_id, key);
+        slot.expect();
+        session.window.push(std::rc::Rc::clone(&slot));
+        let over = message.retain && version_5 && !message.payload.is_empty() && !self.may_retain(&message.topic);
+        if !allowed || over {
+            slot.reason.set(if allowed { reason::QUOTA } else { reason::NOT_AUTHORIZED });
+        } else {
+            self.remember(key, &slot);
+            self.publish(&message, Some(key), Some(&slot), true);
+        }
+        self.end_slot(&slot, false);
+    }
+
+    /// Takes note of an exactly-once message before it is answered.
+    fn remember(&mut self, key: SessionKey, slot: &std::rc::Rc<Slot>) {
+        let Some(session) = self.sessions.get_mut(&key).filter(|_| slot.exactly_once) else { return };
+        session.received.insert(slot.packet_id);
+        if session.is_durable() {
+            let ids: Vec<u16> = session.received.iter().copied().collect();
+            self.store.put_received(key, &ids, Some(slot.clone()));
+        }
+    }
+
+    /// A client will not send an exactly-once message again.
+    pub(crate) fn released(&mut self, key: SessionKey, packet_id: u16) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let known = session.received.remove(&packet_id);
+        let reason = if known { reason::SUCCESS } else { reason::NO_PACKET_ID };
+        if let Some(outlet) = session.outlet() {
+            outlet.answer(0x70, packet_id, reason);
+        }
+        if known && session.is_durable() {
+            let ids: Vec<u16> = session.received.iter().copied().collect();
+            self.store.put_received(key, &ids, None);
+        }
+    }
+
+    /// A client has a message of QoS 1.
+    pub(crate) fn acknowledged(&mut self, key: SessionKey, packet_id: u16) {
+        self.answered(key, packet_id, |session| session.outbox.qos_of(packet_id) == Some(Qos::AtLeastOnce), false);
+    }
+
+    /// A client has forgotten the id of a message of QoS 2.
+    pub(crate) fn completed(&mut self, key: SessionKey, packet_id: u16) {
+        self.answered(key, packet_id, |_| true, true);
+    }
+
+    fn answered(&mut self, key: SessionKey, packet_id: u16, fits: impl Fn(&Session) -> bool, completed: bool) {
+        let Some(session) = self.sessions.get_mut(&key).filter(|session| fits(session)) else { return };
+        if let Some(delivery) = session.outbox.answered(packet_id, completed) {
+            self.end_delivery(key, delivery, false);
+            self.pump(key);
+        }
+    }
+
+    /// A client has a message of QoS 2, or refused it.
+    pub(crate) fn has_received(&mut self, key: SessionKey, packet_id: u16, reason: u8) {
+        if reason >= reason::UNSPECIFIED {
+            self.answered(key, packet_id, |session| session.outbox.qos_of(packet_id).is_some(), false);
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let outlet = session.outlet().cloned();
+        let known = session.outbox.received(packet_id);
+        if let Some(outlet) = outlet {
+            let reason = if known.is_some() { reason::SUCCESS } else { reason::NO_PACKET_ID };
+            outlet.answer(0x62, packet_id, reason);
+        }
+        if let Some(delivery) = known.filter(|delivery| delivery.stored) {
+            self.store.put_delivery(key, delivery, None);
+        }
+    }
+
+    /// Subscribes a client; returns the code for each line. What is retained follows with [`Hub::bring_retained`].
+    pub(crate) fn subscribe(&mut self, key: SessionKey, tag: Option<u32>, wanted: &[Wanted]) -> Vec<(u8, bool)> {
+        let codes = wanted.iter().map(|wanted| self.subscribe_one(key, tag, wanted)).collect();
+        if let Some(session) = self.sessions.get(&key).filter(|session| session.is_durable()) {
+            self.store.put_session(key, &session.record());
+        }
+        codes
+    }
+
+    /// The code, and whether retained messages are to follow.
+    fn subscribe_one(&mut self, key: SessionKey, tag: Option<u32>, wanted: &Wanted) -> (u8, bool) {
+        let Some(session) = self.sessions.get_mut(&key) else { return (reason::UNSPECIFIED, false) };
+        let Some(filter) = Filter::parse(&wanted.filter) else { return (reason::FILTER_INVALID, false) };
+        if !self.authenticator.may_subscribe(&session.client_id, session.user.as_deref(), &wanted.filter) {
+            return (reason::NOT_AUTHORIZED, false);
+        }
+        let new = !session.subscriptions.contains_key(&wanted.filter);
+        if new && session.subscriptions.len() >= self.limits.subscriptions_max {
+            return (reason::QUOTA, false);
+        }
+        let options = Options::new(wanted.qos, wanted.no_local, wanted.retain_as_published, tag);
+        session.subscriptions.insert(wanted.filter.clone(), options);
+        self.tree.add(filter, key, options);
+        let brings = wanted.retain_handling == 0 || (wanted.retain_handling == 1 && new);
+        (wanted.qos.as_u8(), brings && filter.group.is_none())
+    }
+
+    /// Sends what is retained for those lines of a subscription that want it.
+    pub(crate) fn bring_retained(
+        &mut self,
+        key: SessionKey,
+        tag: Option<u32>,
+        wanted: &[Wanted],
+        answers: &[(u8, bool)],
+    ) {
+        for (wanted, _) in wanted.iter().zip(answers).filter(|(_, (_, brings))| *brings) {
+            self.send_retained(key, &wanted.filter, wanted.qos, tag);
+        }
+    }
+
+    /// Unsubscribes a client; returns the code for each filter.
+    pub(crate) fn unsubscribe(&mut self, key: SessionKey, filters: &[String]) -> Vec<u8> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Vec::new() };
+        let mut codes = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let known = session.subscriptions.remove(filter).is_some();
+            if let Some(parsed) = Filter::parse(filter).filter(|_| known) {
+                self.tree.remove(parsed, key);
+            }
+            codes.push(if known { reason::SUCCESS } else { reason::NO_SUBSCRIPTION });
+        }
+        if session.is_durable() {
+            self.store.put_session(key, &session.record());
+        }
+        codes
+    }
+}
+
+/// Whether an exactly-once message is there already; it gets its answer, now or when it is ready.
+fn had(session: &mut Session, packet_id: u16) -> bool {
+    if !session.received.contains(&packet_id) || session.window.awaits(packet_id) {
+        return session.received.contains(&packet_id);
+    }
+    match session.window.same_id(packet_id) {
+        Again::Slot(slot) => session.window.push(slot),
+        // It was not dealt with: it counts as new.
+        Again::Lost => return false,
+        Again::Unknown => {
+            if let Some(outlet) = session.outlet() {
+                outlet.answer(0x50, packet_id, reason::SUCCESS);
+            }
+        }
+    }
+    true
+}
+
+/// Whether a message is one of an earlier connection that is still, or already, dealt with.
+fn resumed(session: &mut Session, packet_id: u16, duplicate: bool, message: &Message) -> bool {
+    match session.window.again(packet_id, duplicate, message) {
+        Some(slot) => {
+            session.window.push(slot);
+            true
+        }
+        None => false,
+    }
+}
