@@ -8,6 +8,7 @@
 
 mod access;
 mod bad_input;
+mod context;
 mod dead_letters;
 mod deploys;
 mod documents;
@@ -21,4 +22,5 @@ mod notifications;
 mod restart;
 mod rewire;
 mod spine;
+mod test_api;
 mod tidy;

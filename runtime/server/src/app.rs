@@ -1,6 +1,7 @@
 //! What every request can reach: settings and access control at once, the running parts as soon as they run.
 
 mod core;
+mod environment;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::web::guard::Caller;
 use crate::web::route::Route;
+
+pub use environment::Environment;
 
 pub use core::{Author, Core, CoreError, CoreParts, DemoFlows, Deployment};
 

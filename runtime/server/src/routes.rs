@@ -1,6 +1,7 @@
 //! All routes, a file per subject.
 
 mod account;
+mod context;
 mod dead_letters;
 mod deploys;
 mod events;
@@ -11,6 +12,7 @@ mod nodes;
 mod operate;
 mod projections;
 mod streams;
+mod testing;
 mod things;
 mod users;
 
@@ -34,6 +36,8 @@ pub fn all() -> Routes {
     flow::register(&mut routes);
     nodes::register(&mut routes);
     operate::register(&mut routes);
+    context::register(&mut routes);
+    testing::register(&mut routes);
     events::register(&mut routes);
     streams::register(&mut routes);
     projections::register(&mut routes);

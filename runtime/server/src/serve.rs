@@ -162,6 +162,10 @@ async fn life(
         Arc::new(built.await.map_err(|error| ServeError::System { what: "start", reason: error.to_string() })??)
     };
     app.has_started("event log");
+    core.engine.contexts().configure(app.settings.context.clone());
+    for (name, value) in &app.settings.node_settings {
+        core.engine.set_setting(name, tidewire_model::Value::from(value));
+    }
     let loaded = tokio::select! {
         loaded = core.load(file, demo) => loaded,
         _ = terminate.recv() => return stop(app, core).await,

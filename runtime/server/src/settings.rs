@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use options::Options;
-use parse::{address, boolean, host_name, keyword, whole};
+use parse::{address, boolean, context, host_name, keyword, node_setting, whole};
+use tidewire_engine::{ContextSettings, StoreKind};
 
 /// Where the event log lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub struct Settings {
     pub allow_exec: bool,
     pub files_root: PathBuf,
     pub test_api: bool,
+    pub context: ContextSettings,
+    /// Settings that nodes ask for, by name.
+    pub node_settings: Vec<(String, serde_json::Value)>,
     /// A proxy that terminates TLS stands in front.
     pub behind_proxy: bool,
     /// Names beside loopback ones and IP addresses that a `Host` header may have.
@@ -100,6 +104,8 @@ impl Settings {
             auth: keyword("auth", options.auth.as_deref().unwrap_or("on"), &[("on", true), ("off", false)])?,
             allow_exec: boolean("allow-exec", options.allow_exec.as_deref(), false)?,
             test_api: boolean("test-api", options.test_api.as_deref(), false)?,
+            context: context(&options.context_store, options.context_max.as_deref())?,
+            node_settings: options.node_setting.iter().map(|text| node_setting(text)).collect::<Result<_, _>>()?,
             behind_proxy: boolean("behind-proxy", options.behind_proxy.as_deref(), false)?,
             allow_hosts: options.allow_host.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?,
             graph_workers: whole("graph-workers", options.graph_workers.as_deref(), default_graph_workers(cores))?,
@@ -136,6 +142,14 @@ impl Settings {
         toml::to_string(&self.as_options()).unwrap_or_default()
     }
 
+    fn context_pairs(&self) -> Vec<String> {
+        let kind = |kind| if kind == StoreKind::Durable { "durable" } else { "memory" };
+        let default = self.context.default_store();
+        let alias = (default != "default").then(|| format!("default={default}"));
+        let stores = self.context.stores().iter().map(|(name, of)| format!("{name}={}", kind(*of)));
+        alias.into_iter().chain(stores).collect()
+    }
+
     fn as_options(&self) -> Options {
         let word = |on: bool| Some(on.to_string());
         Options {
@@ -153,6 +167,9 @@ impl Settings {
             allow_exec: word(self.allow_exec),
             files_root: Some(self.files_root.clone()),
             test_api: word(self.test_api),
+            context_store: self.context_pairs(),
+            context_max: Some((self.context.bytes_max() >> 20).to_string()),
+            node_setting: self.node_settings.iter().map(|(name, value)| format!("{name}={value}")).collect(),
             behind_proxy: word(self.behind_proxy),
             allow_host: self.allow_hosts.clone(),
             graph_workers: Some(self.graph_workers.to_string()),
@@ -210,6 +227,13 @@ mod tests {
             (resolve(|o| o.auth = Some("maybe".into())), "on or off"),
             (resolve(|o| o.graph_workers = Some("0".into())), "1"),
             (resolve(|o| o.safe = Some("perhaps".into())), "true or false"),
+            (resolve(|o| o.context_store = vec!["a=redis".into()]), "NAME=memory"),
+            (resolve(|o| o.context_store = vec!["default=files".into()]), "Default context store unknown: 'files'"),
+            (resolve(|o| o.context_max = Some("lots".into())), "from 1 to"),
+            (
+                resolve(|o| o.node_setting = vec!["nodeMessageBufferMaxLength".into()]),
+                "nodeMessageBufferMaxLength=1000",
+            ),
         ] {
             let text = option.unwrap_err().to_string();
             assert!(text.contains(part) && text.lines().count() == 1, "{text}");
@@ -236,6 +260,8 @@ mod tests {
             o.http = Some("127.0.0.1:4000".into());
             o.mqtt = Some("off".into());
             o.safe = Some("true".into());
+            o.context_store = vec!["a=memory".into(), "files=localfilesystem".into(), "default=files".into()];
+            o.node_setting = vec!["nodeMessageBufferMaxLength=10".into(), "word=on".into()];
         });
         std::fs::write(&file, first.as_ref().unwrap().to_toml()).unwrap();
         let second = resolve(|o| o.config = Some(file)).unwrap();
@@ -256,5 +282,18 @@ mod tests {
         std::fs::write(&file, "htpp = 'x'\n").unwrap();
         let text = resolve(|o| o.config = Some(file)).unwrap_err().to_string();
         assert!(text.contains("htpp") && text.lines().count() == 1, "{text}");
+    }
+
+    #[test]
+    fn a_settings_file_may_list_stores_and_node_settings_as_tables() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tidewire.toml");
+        let text = "context-store = { default = 'durable', fast = 'memory' }\ncontext-max = 7\n\
+                    [node-setting]\nnodeMessageBufferMaxLength = 5\n";
+        std::fs::write(&file, text).unwrap();
+        let settings = resolve(|o| o.config = Some(file)).unwrap();
+        assert_eq!((settings.context.default_store(), settings.context.bytes_max()), ("default", 7 << 20));
+        assert_eq!(settings.context.stores().len(), 2);
+        assert_eq!(settings.node_settings, [("nodeMessageBufferMaxLength".to_owned(), 5.into())]);
     }
 }

@@ -16,6 +16,7 @@ use tidewire_model::NodeId;
 use tidewire_model::flow::{DocumentError, FlowDocument};
 use tidewire_node_api::{Registry, Services};
 
+use super::Environment;
 use crate::files::DataDir;
 use crate::live::Live;
 use crate::metrics::MeteredLog;
@@ -32,6 +33,7 @@ pub struct Core {
     pub engine: Engine,
     pub live: Live,
     pub things: Things,
+    pub environment: Arc<Environment>,
     secrets: Arc<Secrets>,
     broker: Mutex<Option<Broker>>,
     /// Held while flows and their secrets are changed together.
@@ -128,12 +130,16 @@ impl Core {
             http: Arc::new(http),
             broker: parts.broker.as_ref().map(Broker::local),
         };
+        let environment = Arc::new(Environment::default());
         let engine = Engine::new(EngineConfig {
             registry: Arc::clone(&registry),
             services,
             clock: Arc::new(SystemClock),
             credentials: parts.secrets.clone(),
-            env: Arc::new(|name| std::env::var(name).ok()),
+            env: {
+                let environment = environment.clone();
+                Arc::new(move |name| environment.get(name))
+            },
             runtime: parts.graph.clone(),
             safe: parts.safe,
         });
@@ -141,6 +147,7 @@ impl Core {
             registry,
             live: Live::new(engine.clone(), log.clone()),
             things: Things::keep(&projections),
+            environment,
             log,
             projections,
             engine,

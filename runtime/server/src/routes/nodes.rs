@@ -44,12 +44,13 @@ async fn sets(core: Running) -> axum::Json<Vec<NodeSet>> {
     axum::Json(core.registry.iter().map(set).collect())
 }
 
-async fn settings(State(app): State<App>, actor: Principal) -> axum::Json<Value> {
+async fn settings(State(app): State<App>, core: Running, actor: Principal) -> axum::Json<Value> {
+    let stores = core.engine.contexts().names();
     let mut settings = json!({
         "httpNodeRoot": "/",
         "version": API_VERSION,
         "tidewire": VERSION,
-        "context": {"default": "memory", "stores": ["memory"]},
+        "context": {"default": stores.first(), "stores": stores},
         "flowFilePretty": true,
         "flowEncryptionType": "user",
         "diagnostics": {"enabled": true, "ui": true},

@@ -67,6 +67,25 @@ pub struct Options {
     #[arg(long, value_name = "BOOL", env = "TIDEWIRE_TEST_API", num_args = 0..=1, require_equals = true, default_missing_value = "true", global = true, hide = true)]
     #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
     pub test_api: Option<String>,
+    /// A context store: durable or memory; `default` may name another one (repeatable) [default: default=durable, memory=memory]
+    #[arg(
+        long,
+        value_name = "NAME=KIND",
+        env = "TIDEWIRE_CONTEXT_STORE",
+        value_delimiter = ',',
+        global = true,
+        hide = true
+    )]
+    #[serde(deserialize_with = "pairs", skip_serializing_if = "Vec::is_empty")]
+    pub context_store: Vec<String>,
+    /// How much each context store may hold, in MiB [default: 128]
+    #[arg(long, value_name = "MIB", env = "TIDEWIRE_CONTEXT_MAX", global = true, hide = true)]
+    #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
+    pub context_max: Option<String>,
+    /// A setting that nodes ask for by Node-RED's name, such as nodeMessageBufferMaxLength=1000 (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", env = "TIDEWIRE_NODE_SETTING", global = true, hide = true)]
+    #[serde(deserialize_with = "pairs", skip_serializing_if = "Vec::is_empty")]
+    pub node_setting: Vec<String>,
     /// A proxy in front terminates TLS and sets X-Forwarded-For and X-Forwarded-Proto
     #[arg(long, value_name = "BOOL", env = "TIDEWIRE_BEHIND_PROXY", num_args = 0..=1, require_equals = true, default_missing_value = "true", global = true, hide = true)]
     #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
@@ -119,13 +138,40 @@ impl Options {
             allow_exec: self.allow_exec.or(under.allow_exec),
             files_root: self.files_root.or(under.files_root),
             test_api: self.test_api.or(under.test_api),
+            context_store: either(self.context_store, under.context_store),
+            context_max: self.context_max.or(under.context_max),
+            node_setting: either(self.node_setting, under.node_setting),
             behind_proxy: self.behind_proxy.or(under.behind_proxy),
-            allow_host: if self.allow_host.is_empty() { under.allow_host } else { self.allow_host },
+            allow_host: either(self.allow_host, under.allow_host),
             graph_workers: self.graph_workers.or(under.graph_workers),
             web_workers: self.web_workers.or(under.web_workers),
             log_level: self.log_level.or(under.log_level),
         }
     }
+}
+
+fn either(list: Vec<String>, under: Vec<String>) -> Vec<String> {
+    if list.is_empty() { under } else { list }
+}
+
+/// A file may have a table where a flag is repeated: `{ NAME = VALUE }` for `NAME=VALUE`.
+fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Pairs {
+        List(Vec<String>),
+        Table(toml::Table),
+    }
+    Ok(match Pairs::deserialize(deserializer)? {
+        Pairs::List(list) => list,
+        Pairs::Table(table) => table
+            .into_iter()
+            .map(|(name, value)| match value {
+                toml::Value::String(text) => format!("{name}={text}"),
+                other => format!("{name}={other}"),
+            })
+            .collect(),
+    })
 }
 
 /// A file may say `true` and `3` where a flag says the same as text.

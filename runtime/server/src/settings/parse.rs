@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use serde_json::Value as Json;
+use tidewire_engine::ContextSettings;
+
 use super::SettingsError;
 
 const ADDRESS: &str = "use ADDRESS:PORT such as 127.0.0.1:1880";
@@ -52,6 +55,51 @@ pub(super) fn whole(name: &'static str, text: Option<&str>, default: usize) -> R
         reason: "which is no number of threads".to_owned(),
         mend: "use a whole number from 1 to 256",
     })
+}
+
+/// `NAME=VALUE` as its two halves.
+fn pair<'t>(name: &'static str, text: &'t str, mend: &'static str) -> Result<(&'t str, &'t str), SettingsError> {
+    text.split_once('=').ok_or_else(|| SettingsError::Value {
+        name,
+        value: text.to_owned(),
+        reason: "which has no =".to_owned(),
+        mend,
+    })
+}
+
+pub(super) fn context(stores: &[String], mebibytes: Option<&str>) -> Result<ContextSettings, SettingsError> {
+    const MEND: &str = "use NAME=durable, NAME=memory or default=NAME";
+    let pairs = stores.iter().map(|text| pair("context-store", text, MEND)).collect::<Result<Vec<_>, _>>()?;
+    let settings = ContextSettings::of(pairs).map_err(|reason| SettingsError::Value {
+        name: "context-store",
+        value: stores.join(","),
+        reason,
+        mend: MEND,
+    })?;
+    let Some(text) = mebibytes else { return Ok(settings) };
+    let number: Option<usize> = text.parse().ok().filter(|number| (1..=65_536).contains(number));
+    number.map(|number| settings.with_bytes_max(number << 20)).ok_or_else(|| SettingsError::Value {
+        name: "context-max",
+        value: text.to_owned(),
+        reason: "which is no number of mebibytes".to_owned(),
+        mend: "use a whole number from 1 to 65536",
+    })
+}
+
+/// A setting of nodes: JSON where it is JSON, else text.
+pub(super) fn node_setting(text: &str) -> Result<(String, Json), SettingsError> {
+    const MEND: &str = "use a setting's name and its value, such as nodeMessageBufferMaxLength=1000";
+    let (name, value) = pair("node-setting", text, MEND)?;
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(SettingsError::Value {
+            name: "node-setting",
+            value: text.to_owned(),
+            reason: "which does not start with a setting's name".to_owned(),
+            mend: MEND,
+        });
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Json::String(value.to_owned()));
+    Ok((name.to_owned(), value))
 }
 
 pub(super) fn host_name(text: &str) -> Result<String, SettingsError> {
