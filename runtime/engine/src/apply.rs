@@ -73,8 +73,9 @@ pub async fn apply(
     let (own, others): (Vec<_>, Vec<_>) =
         tables(shared, new.running()).into_iter().partition(|(slot, _)| fresh.contains(&slot.facts().id));
     // Sources first, so that whoever waits on a full inbox still finds it being read.
+    let deadline = Deadline::after(STOP);
     for (slot, facts, forgets) in replaced.into_iter().rev() {
-        stop(&slot, StopReason::Replaced, STOP).await;
+        stop(&slot, StopReason::Replaced, deadline.left()).await;
         slot.set_facts(facts);
         slot.forgetful.store(forgets, Ordering::Relaxed);
     }
@@ -165,11 +166,10 @@ fn start(shared: &Arc<Shared>, starting: Vec<Starting>) {
     let drivers: Vec<Driver> = starting
         .into_iter()
         .map(|Starting { slot, built }| {
-            *slot.problem.lock() = built.problem.map(|problem| problem.text);
-            let problem = slot.problem.lock().clone();
+            *slot.problem.lock() = None;
             let mut driver = Driver::new(shared.clone(), slot.clone(), built.node, built.build);
-            if let Some(text) = problem {
-                driver.show_problem(&text);
+            if let Some(problem) = built.problem {
+                driver.show_problem(&problem);
             }
             driver
         })
@@ -208,9 +208,10 @@ async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &Expanded) {
     let mut leaving: Vec<NodeId> = start_order(shared, old).into_iter().filter(|id| gone(id)).collect();
     // Upstream first, so that what they still send is worked off too.
     leaving.reverse();
+    let deadline = Deadline::after(REMOVE);
     for id in leaving {
         let Some(slot) = shared.slot(id.as_str()) else { continue };
-        stop(&slot, StopReason::Removed, REMOVE).await;
+        stop(&slot, StopReason::Removed, deadline.left()).await;
         let left = slot.inbox.close();
         if !left.is_empty() {
             slot.counters.dropped.add(left.len() as u64);
@@ -236,13 +237,12 @@ async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &Expanded) {
 
 /// Stops everything, sources first; inboxes, state and wiring stay.
 pub async fn stop_all(shared: &Arc<Shared>, document: &FlowDocument, reason: StopReason, deadline: Duration) {
-    let until = tokio::time::Instant::now() + deadline;
+    let deadline = Deadline::after(deadline);
     let mut order = start_order(shared, document);
     order.reverse();
     for id in order {
         if let Some(slot) = shared.slot(id.as_str()) {
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
-            stop(&slot, reason, left.min(STOP)).await;
+            stop(&slot, reason, deadline.left().min(STOP)).await;
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
-use tidewire_model::Value;
+use tidewire_model::{Problem, Severity, Value};
 use tidewire_node_api::ctx::Spawned;
 use tidewire_node_api::{
     Batch, Ctx, Delivery, Emission, Host, Kind, Node, NodeError, Outputs, Signal, Status, StopReason, Work,
@@ -94,8 +94,11 @@ impl Driver {
     }
 
     /// Shows why the node is only a stand-in.
-    pub fn show_problem(&mut self, text: &str) {
-        self.failed(text.to_owned());
+    pub fn show_problem(&mut self, problem: &Problem) {
+        if problem.severity == Severity::Error {
+            self.host.report(NodeError::new(problem.text.clone()), None);
+        }
+        self.failed(problem.text.clone());
     }
 
     /// Calls `start`, so that a deploy knows at once whether the node came up.
@@ -110,6 +113,7 @@ impl Driver {
             Ok(Err(error)) => error.text,
             Err(panic) => panic.text,
         };
+        self.host.report(NodeError::new(text.clone()), None);
         Err(self.failed(text))
     }
 

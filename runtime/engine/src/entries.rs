@@ -42,7 +42,7 @@ impl Entries {
         match found.as_slice() {
             [entry] => Ok(entry.id.clone()),
             [] => Err(format!("target link-in node '{id_or_name}' not found")),
-            _ => Err(format!("multiple link-in nodes named '{id_or_name}' found")),
+            _ => Err(format!("Multiple link-in nodes named '{id_or_name}' found")),
         }
     }
 }
