@@ -23,11 +23,27 @@ use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::wiring::{self, finish, rewire, tables};
 
-/// How long a replaced node may take to finish what it works on.
-pub const STOP: Duration = Duration::from_secs(2);
+/// How long the replaced nodes of a deploy may take, all together, to finish what they work on.
+const STOP: Duration = Duration::from_secs(2);
 
-/// How long a removed node may take to work off its inbox.
+/// How long the removed nodes of a deploy may take, all together, to work off their inboxes.
 const REMOVE: Duration = Duration::from_secs(6);
+
+/// What is left for a node after others have used up the time.
+const AT_LEAST: Duration = Duration::from_millis(100);
+
+/// The time that several nodes have together.
+struct Deadline(tokio::time::Instant);
+
+impl Deadline {
+    fn after(time: Duration) -> Self {
+        Deadline(tokio::time::Instant::now() + time)
+    }
+
+    fn left(&self) -> Duration {
+        self.0.saturating_duration_since(tokio::time::Instant::now()).max(AT_LEAST)
+    }
+}
 
 /// A node that is to be started.
 struct Starting {
