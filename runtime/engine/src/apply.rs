@@ -24,7 +24,7 @@ use crate::slot::Slot;
 use crate::wiring::{self, finish, rewire, tables};
 
 /// How long the replaced nodes of a deploy may take, all together, to finish what they work on.
-const STOP: Duration = Duration::from_secs(2);
+pub const STOP: Duration = Duration::from_secs(2);
 
 /// How long the removed nodes of a deploy may take, all together, to work off their inboxes.
 const REMOVE: Duration = Duration::from_secs(6);
