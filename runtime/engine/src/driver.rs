@@ -9,10 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::Stream;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use tidewire_model::message::Flags;
 use tidewire_model::{Problem, Severity, Value};
 use tidewire_node_api::ctx::Spawned;
 use tidewire_node_api::{
@@ -29,10 +30,10 @@ use crate::slot::Slot;
 use crate::wiring::{Scratch, finish, send};
 
 /// Pause before messages are tried again that could not be dealt with now.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MS: i64 = 1_000;
 
 /// Waits between attempts to start a node that fails, doubling from the first to the second.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+const BACK_OFF_MS: (i64, i64) = (100, 30_000);
 
 /// Builds an instance of the node; called again after a panic.
 pub type Build = Arc<dyn Fn() -> Result<Box<dyn Node>, String> + Send + Sync>;
@@ -57,7 +58,7 @@ pub struct Driver {
     pace: Pace,
     /// Messages that are to be tried again, and when. Nothing else is taken before them.
     held: Batch,
-    try_again: Option<tokio::time::Instant>,
+    try_again: Option<i64>,
 }
 
 enum Woken {
@@ -142,7 +143,7 @@ impl Driver {
 
     async fn wake(&mut self) -> Woken {
         let room = if self.held.is_empty() { self.room() } else { 0 };
-        let pause = self.try_again;
+        let (pause, clock) = (self.try_again, self.shared.clock.clone());
         let Driver { slot, batch, ordered, unordered, .. } = self;
         let woken = poll_fn(|cx| {
             if let Some(emissions) = poll_work(ordered, unordered, cx) {
@@ -153,8 +154,9 @@ impl Driver {
         match pause {
             None => woken.await,
             Some(at) => tokio::select! {
+                biased;
                 woken = woken => woken,
-                () = tokio::time::sleep_until(at) => Woken::TryAgain,
+                () = clock.until(at) => Woken::TryAgain,
             },
         }
     }
@@ -166,7 +168,7 @@ impl Driver {
             self.held.append(&mut self.batch);
             std::mem::swap(&mut self.held, &mut self.batch);
         } else {
-            self.try_again = Some(tokio::time::Instant::now() + RETRY);
+            self.try_again = Some(self.shared.clock.now_ms() + RETRY_MS);
         }
     }
 
@@ -194,7 +196,10 @@ impl Driver {
         // A node that starts work for each message is given only as many as may be under way from now on.
         self.work_per_message |= self.ordered.len() + self.unordered.len() > under_way + 1;
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.pace.took(count - chunk.len() as u64, took);
+        // In a replay the pace of the machine must not show.
+        if !self.host.only_records() {
+            self.pace.took(count - chunk.len() as u64, took);
+        }
         self.slot.counters.busy_ns.add(took);
         self.slot.counters.received.add(count - chunk.len() as u64);
         self.slot.counters.add_batch(count);
@@ -219,8 +224,10 @@ impl Driver {
     async fn work_off(&mut self) -> bool {
         while !self.batch.is_empty() {
             while self.room() == 0 {
-                if let Some(emissions) = self.next_finished().await {
-                    self.take_emissions(emissions);
+                match self.next_finished().await {
+                    Some(emissions) => self.take_emissions(emissions),
+                    // The node takes nothing now, and not because of what is under way.
+                    None => return false,
                 }
             }
             let well = self.activate();
@@ -295,14 +302,15 @@ impl Driver {
     /// Waits, builds the node if it is gone, and starts it; again and again until it runs or is stopped.
     async fn start_again(&mut self) -> Result<(), StopReason> {
         loop {
-            let wait = (BACK_OFF.0 * 2u32.saturating_pow(self.failures.min(9))).min(BACK_OFF.1);
+            let wait = (BACK_OFF_MS.0 << self.failures.min(9)).min(BACK_OFF_MS.1);
+            let clock = self.shared.clock.clone();
             self.failures = self.failures.saturating_add(1);
             if let Some(text) = self.crashes.too_many(self.shared.clock.now_ms()) {
                 self.failed(text);
             }
             tokio::select! {
                 reason = self.slot.inbox.wait_stop() => return Err(reason),
-                () = tokio::time::sleep(wait) => {}
+                () = clock.until(clock.now_ms() + wait) => {}
             }
             if self.node.is_none() {
                 match (self.build)() {
@@ -332,7 +340,7 @@ impl Driver {
                 Emission::End { token, outcome } => finish(token, outcome),
                 Emission::Retry { message, token } => {
                     self.held.push_back(Delivery::new(message, token));
-                    self.try_again.get_or_insert_with(|| tokio::time::Instant::now() + RETRY);
+                    self.try_again.get_or_insert_with(|| self.shared.clock.now_ms() + RETRY_MS);
                 }
                 Emission::Error { error, token } => self.host.report(error, token),
                 Emission::Finish { deferred, outcome } => {
@@ -359,6 +367,9 @@ impl Driver {
             }
             if let Some(last) = deliveries.last().filter(|_| source) {
                 slot.recent.remember(&last.message, shared.clock.now_ms());
+            }
+            if host.only_records() {
+                mark_replayed(deliveries);
             }
             slot.counters.add_sent(port, deliveries.len() as u64);
             send(&shared.limits, slot, port, deliveries, scratch).await;
@@ -407,6 +418,13 @@ fn poll_work(
         return Some(emissions);
     }
     None
+}
+
+fn mark_replayed(deliveries: &mut [Delivery]) {
+    for delivery in deliveries {
+        let flags = delivery.message.flags();
+        delivery.message.set_flags(Flags { replayed: true, ..flags });
+    }
 }
 
 fn tap_out(shared: &Shared, slot: &Slot, port: usize, deliveries: &[Delivery]) {

@@ -185,6 +185,17 @@ impl Engine {
         problems
     }
 
+    /// Makes a document the running one without recording that.
+    pub(crate) async fn run(&self, document: FlowDocument) -> Vec<Problem> {
+        let expanded = self.expand(&document);
+        let flows = Flows { document: Arc::new(document), number: 1, ..Flows::default() };
+        self.replace(flows, expanded, &HashSet::new()).await
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
     /// The document in force.
     pub fn flows(&self) -> Flows {
         Flows::clone(&self.0.flows.load())

@@ -26,6 +26,8 @@ pub struct NodeHost {
     slot: Arc<Slot>,
     facts: Arc<NodeFacts>,
     instance: u64,
+    /// In a replay: handles that take down instead of doing.
+    withheld: Option<Box<Services>>,
 }
 
 impl NodeHost {
@@ -33,7 +35,8 @@ impl NodeHost {
     pub fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
         let instance = shared.next_id();
         slot.instance.store(instance, Ordering::Relaxed);
-        NodeHost { facts: slot.facts(), shared, slot, instance }
+        let facts = slot.facts();
+        NodeHost { withheld: shared.withheld(&facts), facts, shared, slot, instance }
     }
 
     pub fn instance(&self) -> u64 {
@@ -259,6 +262,10 @@ impl Host for NodeHost {
     }
 
     fn services(&self) -> &Services {
-        &self.shared.services
+        self.withheld.as_deref().unwrap_or(&self.shared.services)
+    }
+
+    fn only_records(&self) -> bool {
+        self.withheld.is_some()
     }
 }

@@ -25,13 +25,14 @@ pub mod observe;
 mod pace;
 pub mod projections;
 mod record;
+pub mod replay;
 mod shared;
 mod slot;
 mod stats;
 mod timers;
 mod wiring;
 
-pub use clock::{Clock, Credentials, NoCredentials, SystemClock};
+pub use clock::{Clock, Credentials, NoCredentials, SystemClock, Until};
 pub use contexts::{ContextSettings, Contexts, Owner, StoreKind};
 pub use deploy::{DeployError, DeployKind, DeployRequest, Deployed};
 pub use engine::{Engine, EngineConfig, EngineError, Flows, NodeView, SendError};

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use tidewire_model::flow::FlowDiff;
 use tidewire_model::{NodeId, Value};
 use tidewire_node_api::{DebugEntry, Level, NodeError, NodeFacts, Status};
@@ -42,7 +43,8 @@ pub enum Observation {
 }
 
 /// Where a tapped message was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TapDir {
     In,
     Out,
@@ -76,9 +78,12 @@ pub struct Observers {
     next_tap: AtomicU64,
 }
 
+/// Takes the frames of a tap. Called from within the nodes: it must be quick.
+pub type Sink = Box<dyn Fn(TapFrame) + Send>;
+
 #[derive(Default)]
 struct Taps {
-    senders: HashMap<u64, mpsc::Sender<TapFrame>>,
+    sinks: HashMap<u64, Sink>,
     by_node: HashMap<NodeId, Vec<u64>>,
 }
 
@@ -127,19 +132,26 @@ impl Observers {
 
     /// Opens a tap. `release` is called with its number when it is dropped.
     pub fn open_tap(&self, nodes: &HashSet<NodeId>, release: Box<dyn Fn(u64) + Send + Sync>) -> Tap {
-        let id = self.next_tap.fetch_add(1, Ordering::Relaxed);
         let (sender, frames) = mpsc::channel(TAP_FRAMES);
+        // A full tap loses the frame: a watcher must never slow what it watches.
+        let id = self.attach(nodes, Box::new(move |frame| drop(sender.try_send(frame))));
+        Tap { id, frames, release }
+    }
+
+    /// Has a sink given the frames of nodes that start from now on; returns its number.
+    pub fn attach(&self, nodes: &HashSet<NodeId>, sink: Sink) -> u64 {
+        let id = self.next_tap.fetch_add(1, Ordering::Relaxed);
         let mut taps = self.taps.lock();
-        taps.senders.insert(id, sender);
+        taps.sinks.insert(id, sink);
         for node in nodes {
             taps.by_node.entry(node.clone()).or_default().push(id);
         }
-        Tap { id, frames, release }
+        id
     }
 
     pub fn close_tap(&self, id: u64) {
         let mut taps = self.taps.lock();
-        taps.senders.remove(&id);
+        taps.sinks.remove(&id);
         for watchers in taps.by_node.values_mut() {
             watchers.retain(|other| *other != id);
         }
@@ -154,9 +166,8 @@ impl Observers {
     pub fn tapped(&self, frame: TapFrame) {
         let taps = self.taps.lock();
         for id in taps.by_node.get(&frame.node).into_iter().flatten() {
-            if let Some(sender) = taps.senders.get(id) {
-                // A full tap loses the frame: a watcher must never slow what it watches.
-                let _ = sender.try_send(frame.clone());
+            if let Some(sink) = taps.sinks.get(id) {
+                sink(frame.clone());
             }
         }
     }

@@ -22,8 +22,8 @@ use tidewire_model::position::Position;
 use tidewire_node_api::handles::{
     At, BoxFuture, Changed, Entry, HandleError, Progress, ProjectionGuard, ProjectionSpec, Projections,
 };
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::log_handle::handle_error;
 use shelf::{NAME_MAX, Shelf};
@@ -184,6 +184,18 @@ impl ProjectionService {
                 let _ = task.await;
             }
         }
+    }
+}
+
+/// Does work that waits for the store on a thread that may wait. Where there is only one, the store is in memory and
+/// answers at once.
+async fn beside<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    match runtime.runtime_flavor() {
+        RuntimeFlavor::CurrentThread => Ok(work()),
+        _ => runtime.spawn_blocking(work).await,
     }
 }
 
@@ -366,9 +378,9 @@ impl Projections for ProjectionService {
 
     fn list(&self, name: &str, limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
         let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
-        let read = self.inner.runtime.spawn_blocking(move || inner.page(&name, "", None, limit));
+        let runtime = self.inner.runtime.clone();
         Box::pin(async move {
-            match read.await {
+            match beside(&runtime, move || inner.page(&name, "", None, limit)).await {
                 Ok(entries) => entries.map_err(|error| handle_error(&error)),
                 Err(error) => Err(HandleError::retryable(format!("the entries were not read: {error}"))),
             }

@@ -1,14 +1,14 @@
 //! What all nodes of an engine share.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use tidewire_model::flow::{Environment, Expanded, FlowNode, Link, Listens};
 use tidewire_model::{NodeId, Value};
-use tidewire_node_api::{Registry, Services};
+use tidewire_node_api::{NodeFacts, Registry, Services};
 
 use crate::build::environment;
 use crate::clock::{Clock, Credentials};
@@ -25,6 +25,9 @@ use crate::wiring::GraphLimits;
 
 /// Environment variables as nodes see them.
 pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Makes the handles of a node.
+pub type Withheld = Box<dyn Fn(&NodeFacts) -> Services + Send + Sync>;
 
 /// See the module.
 pub struct Shared {
@@ -51,6 +54,8 @@ pub struct Shared {
     /// The variables of those flows.
     pub environment: ArcSwap<Environment>,
     pub slots: RwLock<HashMap<NodeId, Arc<Slot>>>,
+    /// In a replay: makes the handles of each node, which take down instead of doing.
+    withheld: OnceLock<Withheld>,
     /// Number of the revision in force.
     pub revision: AtomicU64,
     ids: AtomicU64,
@@ -90,11 +95,23 @@ impl Shared {
             leftovers: Leftovers::default(),
             flows: ArcSwap::default(),
             slots: RwLock::default(),
+            withheld: OnceLock::new(),
             revision: AtomicU64::new(0),
             // Milliseconds in the upper bits: ids of a later start are larger than all of an earlier one.
             ids: AtomicU64::new(seed << 20),
             random: AtomicU64::new(seed ^ 0x5851_f42d_4c95_7f2d),
         }
+    }
+
+    /// Gives each node that starts from now on handles of its own, which only take down what it does.
+    pub fn withhold(&self, withheld: Withheld) {
+        // Set once, by whoever made the engine.
+        let _ = self.withheld.set(withheld);
+    }
+
+    /// The handles of a node that takes part in a replay.
+    pub fn withheld(&self, facts: &NodeFacts) -> Option<Box<Services>> {
+        self.withheld.get().map(|withheld| Box::new(withheld(facts)))
     }
 
     pub fn slot(&self, id: &str) -> Option<Arc<Slot>> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidewire_node_api::Signal;
@@ -28,17 +27,14 @@ pub struct Timers {
     changed: Arc<Notify>,
 }
 
-/// The longest sleep without looking at the clock again: it may have been set meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-
 impl Timers {
     pub fn new(clock: Arc<dyn Clock>, runtime: &tokio::runtime::Handle) -> Self {
         let timers = Timers { schedule: Arc::default(), changed: Arc::new(Notify::new()) };
         let (schedule, changed) = (Arc::downgrade(&timers.schedule), timers.changed.clone());
         runtime.spawn(async move {
-            while let Some(wait) = fire_due(&schedule, clock.as_ref()) {
+            while let Some(next) = fire_due(&schedule, clock.as_ref()) {
                 tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
+                    () = clock.until(next.unwrap_or_default()), if next.is_some() => {}
                     () = changed.notified() => {}
                 }
             }
@@ -87,15 +83,14 @@ fn remove(schedule: &mut Schedule, instance: Instance, key: u64) {
     }
 }
 
-/// Fires what is due; the time to the next timer, or `None` when nobody can set timers any more.
-fn fire_due(schedule: &Weak<Mutex<Schedule>>, clock: &dyn Clock) -> Option<Duration> {
+/// Fires what is due; the time of the next timer, if there is one, or `None` when nobody can set timers any more.
+fn fire_due(schedule: &Weak<Mutex<Schedule>>, clock: &dyn Clock) -> Option<Option<i64>> {
     let schedule = schedule.upgrade()?;
     loop {
         let mut guard = schedule.lock();
-        let Some((&(at, serial), _)) = guard.due.first_key_value() else { return Some(LOOK_AGAIN) };
-        let wait = at - clock.now_ms();
-        if wait > 0 {
-            return Some(Duration::from_millis(wait.unsigned_abs()).min(LOOK_AGAIN));
+        let Some((&(at, serial), _)) = guard.due.first_key_value() else { return Some(None) };
+        if at > clock.now_ms() {
+            return Some(Some(at));
         }
         let Some((instance, key, inbox)) = guard.due.remove(&(at, serial)) else { continue };
         guard.by_key.remove(&(instance, key));

@@ -264,6 +264,11 @@ impl<'a> Ctx<'a> {
         self.host.services()
     }
 
+    /// Whether an effect must do without what this message asks for: it comes out of history, and the handles act.
+    pub fn withholds(&self, message: &Message) -> bool {
+        message.flags().replayed && !self.host.only_records()
+    }
+
     pub fn host(&self) -> &dyn Host {
         self.host
     }

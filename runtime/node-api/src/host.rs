@@ -167,4 +167,9 @@ pub trait Host: Send + Sync {
     fn revision(&self) -> u64;
 
     fn services(&self) -> &Services;
+
+    /// The handles only take down what is to be done: nothing acts.
+    fn only_records(&self) -> bool {
+        false
+    }
 }

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::beside;
 use super::fold::{Fold, guarded};
 use super::shelf::{Build, Shelf, Totals};
 
@@ -306,7 +307,7 @@ impl Task {
         &self,
         work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
-        let done = self.runtime.spawn_blocking(work).await;
+        let done = beside(&self.runtime, work).await;
         done.unwrap_or_else(|error| Err(LogError::Store(error.to_string())))
     }
 }
