@@ -12,10 +12,10 @@ test: tools ui tests/browser/node_modules/.package-lock.json
 	cargo test --locked --workspace
 	cd editor-ui && npm test
 
-# The kill -9 test, as often as FAULT_ROUNDS says.
+# The kill -9 tests, as often as FAULT_ROUNDS says.
 fault: tools ui
 	cargo build --locked --workspace --bins --tests
-	FAULT_ROUNDS=$${FAULT_ROUNDS:-50} cargo test --locked --workspace --test suite -- --nocapture kill::
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-100} cargo test --locked --workspace --test suite -- --nocapture kill::
 
 # The editor bundle, which the binary embeds.
 ui: editor-ui/dist/index.html

@@ -10,6 +10,7 @@ mod access;
 mod bad_input;
 mod context;
 mod dead_letters;
+mod deploy_load;
 mod deploys;
 mod documents;
 mod events;

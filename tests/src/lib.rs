@@ -9,6 +9,7 @@
 )]
 
 pub mod browser;
+pub mod device;
 pub mod flow;
 pub mod http;
 pub mod load;
@@ -20,6 +21,7 @@ pub mod server;
 pub mod socket;
 pub mod wait;
 
+pub use device::Device;
 pub use flow::Flow;
 pub use http::{Answer, Http};
 pub use load::Load;

@@ -49,18 +49,27 @@ impl Mqtt {
     /// # Panics
     /// When the broker refuses or does not answer.
     pub async fn connect(port: u16, client_id: &str) -> Mqtt {
+        Mqtt::connect_as(port, client_id, true).await
+    }
+
+    /// Connects with a session that the broker keeps when the connection ends.
+    ///
+    /// # Panics
+    /// When the broker refuses or does not answer.
+    pub async fn connect_kept(port: u16, client_id: &str) -> Mqtt {
+        Mqtt::connect_as(port, client_id, false).await
+    }
+
+    async fn connect_as(port: u16, client_id: &str, clean: bool) -> Mqtt {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap_or_else(|e| panic!("MQTT port {port}: {e}"));
         stream.set_nodelay(true).unwrap();
         let (read, write) = stream.into_split();
         let mut read = BufReader::new(read);
         let (out, to_write) = mpsc::unbounded_channel();
-        let mut body = text("MQTT");
-        body.extend([4, 2, 0, 0]);
-        body.extend(text(client_id));
         let writer = tokio::spawn(write_all(write, to_write));
-        out.send(packet(0x10, &body)).unwrap();
+        out.send(connect_packet(client_id, clean)).unwrap();
         let (kind, answer) = tokio::time::timeout(PATIENCE, read_packet(&mut read)).await.unwrap().unwrap();
-        assert_eq!((kind, answer.as_slice()), (0x20, &[0u8, 0][..]), "the broker refused the connection");
+        assert_eq!((kind, answer.get(1)), (0x20, Some(&0)), "the broker refused the connection");
         let waiting = Waiting::default();
         let (to_messages, messages) = mpsc::unbounded_channel();
         let reader = tokio::spawn(read_all(read, out.clone(), Arc::clone(&waiting), to_messages));
@@ -92,11 +101,8 @@ impl Mqtt {
     /// Sends with QoS 1; the receiver resolves when the broker has acknowledged, and fails when the connection breaks.
     pub fn send(&mut self, topic: &str, payload: &[u8]) -> oneshot::Receiver<()> {
         let (id, answer) = self.expect_answer();
-        let mut body = text(topic);
-        body.extend(id.to_be_bytes());
-        body.extend(payload);
         // A closed connection shows in the receiver.
-        let _ = self.out.send(packet(0x32, &body));
+        let _ = self.out.send(publish_packet(topic, id, payload, false));
         answer
     }
 
@@ -133,6 +139,22 @@ impl Drop for Mqtt {
     }
 }
 
+/// A CONNECT of MQTT 3.1.1, without keep-alive.
+pub(crate) fn connect_packet(client_id: &str, clean: bool) -> Vec<u8> {
+    let mut body = text("MQTT");
+    body.extend([4, if clean { 2 } else { 0 }, 0, 0]);
+    body.extend(text(client_id));
+    packet(0x10, &body)
+}
+
+/// A PUBLISH with QoS 1.
+pub(crate) fn publish_packet(topic: &str, id: u16, payload: &[u8], duplicate: bool) -> Vec<u8> {
+    let mut body = text(topic);
+    body.extend(id.to_be_bytes());
+    body.extend(payload);
+    packet(if duplicate { 0x3a } else { 0x32 }, &body)
+}
+
 fn text(text: &str) -> Vec<u8> {
     let mut bytes = u16::try_from(text.len()).unwrap().to_be_bytes().to_vec();
     bytes.extend(text.as_bytes());
@@ -165,7 +187,7 @@ async fn write_all(mut write: OwnedWriteHalf, mut packets: mpsc::UnboundedReceiv
     }
 }
 
-async fn read_packet(read: &mut BufReader<OwnedReadHalf>) -> std::io::Result<(u8, Vec<u8>)> {
+pub(crate) async fn read_packet(read: &mut BufReader<OwnedReadHalf>) -> std::io::Result<(u8, Vec<u8>)> {
     let header = read.read_u8().await?;
     let (mut length, mut shift) = (0usize, 0);
     loop {

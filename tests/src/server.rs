@@ -204,7 +204,11 @@ impl Server {
         self.output().lines().rev().find_map(|line| line.strip_prefix("Open: ").map(str::to_owned))
     }
 
-    async fn wait_ready(&mut self) {
+    /// Waits until it is ready.
+    ///
+    /// # Panics
+    /// When it ends or does not become ready.
+    pub async fn wait_ready(&mut self) {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -246,13 +250,18 @@ impl Server {
 
     /// Starts it again with the same folder, ports and arguments; `--flows` is left out, as the log has the flows now.
     pub async fn start_again(&mut self) {
+        self.spawn_again();
+        self.wait_ready().await;
+    }
+
+    /// As [`Server::start_again`], without waiting for it to be ready.
+    pub fn spawn_again(&mut self) {
         let mut arguments = self.arguments.clone();
         if let Some(at) = arguments.iter().position(|argument| argument == "--flows") {
             arguments.drain(at..at + 2);
         }
         self.output.lock().unwrap().clear();
         (self.child, self.readers) = spawn(&arguments, self.folder.path(), &self.output);
-        self.wait_ready().await;
     }
 
     /// Runs another command of the binary on this server's data folder.

@@ -1,0 +1,42 @@
+//! Messages through a broker that is not ours and is not killed; Tidewire has a session there that is kept.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tidewire_tests::{Flow, Load, Mosquitto, Server};
+
+use super::{Fate, Tally, ingest, subscribed, verify};
+
+const RATE: u32 = 500;
+
+#[tokio::test]
+async fn every_acknowledged_message_is_in_the_log() {
+    let mut fate = Fate::new(20);
+    let broker = Mosquitto::start();
+    let connection = json!({"broker": "127.0.0.1", "port": broker.port.to_string(), "clientid": "tidewire-kill",
+        "protocolVersion": "4", "keepalive": "60", "cleansession": false});
+    let flow = ingest(Flow::new().config("broker", "mqtt-broker", connection));
+    let mut server = Server::with().no_broker().flows(&flow).start().await;
+    // The session has to exist before the first message counts.
+    subscribed(&server.http()).await;
+    let load = Load::start(broker.port, "load/a", RATE).await;
+    while fate.next_round().is_some() {
+        fate.strike(&mut server).await;
+    }
+    let sent = load.stop().await;
+    assert_eq!(sent.acknowledged.len() as u64, sent.last, "mosquitto acknowledges everything");
+
+    let http = server.http();
+    let tally = Tally::complete(&http, sent.last, Duration::from_secs(60 + 2 * fate.rounds)).await;
+    let doubled = tally.doubled();
+    println!("{} messages at {}/s, none lost, {} doubled", sent.last, sent.rate(), doubled.len());
+    // Only what was under way at a kill may have been stored again: at most a session's window each time.
+    assert!(
+        doubled.len() as u64 <= fate.rounds * 200,
+        "seed {}: {} messages are in the log twice",
+        fate.seed,
+        doubled.len()
+    );
+    tally.matches_the_models(&http).await;
+    verify(&mut server);
+}
