@@ -14,6 +14,7 @@ use tidewire_model::{NodeId, Problem};
 use tidewire_node_api::{Kind, Outcome, StopReason};
 
 use crate::build::{Built, build, facts_of, is_live};
+use crate::down::{self, WhenDown};
 use crate::driver::Driver;
 use crate::entries::{Entries, Entry};
 use crate::inbox::Inbox;
@@ -76,9 +77,11 @@ pub async fn apply(
         } else {
             slot.forgetful.store(forgets(node), Ordering::Relaxed);
         }
+        *slot.when_down.lock() = WhenDown::of(node);
         starting.push(Starting { slot, built });
     }
     problems.extend(wiring::problems(new.source()));
+    problems.extend(down::problems(new.source()));
     for problem in crate::build::problems(new, &shared.environment.load()) {
         if !problems.contains(&problem) {
             problems.push(problem);

@@ -8,6 +8,7 @@ use tidewire_model::{NodeId, Problem};
 use tidewire_node_api::{BuildEnv, Node, NodeFacts};
 
 use crate::clock::{Clock, Credentials};
+use crate::down::WhenDown;
 use crate::driver::Build;
 use crate::inert::{Broken, Inert, Instance, InstanceStatus};
 use crate::shared::{Env, Shared};
@@ -80,7 +81,11 @@ pub fn build(shared: &Arc<Shared>, flows: &Expanded, node: &FlowNode) -> Built {
         Ok(node) => Built { node, build: again, problem: None },
         Err(text) => {
             let problem = Some(Problem::error("", text.clone()).of(node.id().as_str()));
-            Built { node: Box::new(Broken { text }), build: again, problem }
+            Built {
+                node: Box::new(Broken { text, drops: WhenDown::of(node) == Some(WhenDown::Drop) }),
+                build: again,
+                problem,
+            }
         }
     }
 }

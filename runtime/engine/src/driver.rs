@@ -2,6 +2,7 @@
 //!
 //! Nodes never see channels; panics stay here.
 
+mod comeback;
 mod ending;
 
 use std::future::poll_fn;
@@ -16,14 +17,13 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tidewire_model::message::Flags;
 use tidewire_model::{Problem, Severity, Value};
 use tidewire_node_api::ctx::Spawned;
-use tidewire_node_api::{
-    Batch, Ctx, Delivery, Emission, Host, Kind, Node, NodeError, Outputs, Signal, Status, StopReason, Work,
-};
+use tidewire_node_api::{Batch, Ctx, Delivery, Emission, Host, Kind, Node, NodeError, Outputs, Signal, Work};
 
 use crate::crashes::{Crashes, Panic};
+use crate::down::WhenDown;
 use crate::host::NodeHost;
 use crate::inbox::Taken;
-use crate::observe::{Observation, TapDir, TapFrame};
+use crate::observe::{TapDir, TapFrame};
 use crate::pace::{ACTIVATION, Pace};
 use crate::shared::Shared;
 use crate::slot::Slot;
@@ -31,9 +31,6 @@ use crate::wiring::{Scratch, finish, send};
 
 /// Pause before messages are tried again that could not be dealt with now.
 const RETRY_MS: i64 = 1_000;
-
-/// Waits between attempts to start a node that fails, doubling from the first to the second.
-const BACK_OFF_MS: (i64, i64) = (100, 30_000);
 
 /// Builds an instance of the node; called again after a panic.
 pub type Build = Arc<dyn Fn() -> Result<Box<dyn Node>, String> + Send + Sync>;
@@ -53,6 +50,8 @@ pub struct Driver {
     scratch: Scratch,
     /// The node starts work for each message rather than for each batch.
     work_per_message: bool,
+    /// The node is only a stand-in for one that cannot be built.
+    stand_in: bool,
     failures: u32,
     crashes: Crashes,
     pace: Pace,
@@ -86,6 +85,7 @@ impl Driver {
             unordered: FuturesUnordered::new(),
             scratch: Scratch::default(),
             work_per_message: false,
+            stand_in: false,
             failures: 0,
             crashes: Crashes::default(),
             pace: Pace::default(),
@@ -97,6 +97,7 @@ impl Driver {
     /// Shows why the node is only a stand-in.
     pub fn show_problem(&mut self, problem: &Problem) {
         if problem.severity == Severity::Error {
+            self.stand_in = true;
             self.host.report(NodeError::new(problem.text.clone()), None);
         }
         self.failed(problem.text.clone());
@@ -142,7 +143,8 @@ impl Driver {
     }
 
     async fn wake(&mut self) -> Woken {
-        let room = if self.held.is_empty() { self.room() } else { 0 };
+        let waits = self.stand_in && *self.slot.when_down.lock() == Some(WhenDown::Wait);
+        let room = if self.held.is_empty() && !waits { self.room() } else { 0 };
         let (pause, clock) = (self.try_again, self.shared.clock.clone());
         let Driver { slot, batch, ordered, unordered, .. } = self;
         let woken = poll_fn(|cx| {
@@ -289,48 +291,6 @@ impl Driver {
         self.host.report(error, token);
         self.shared.timers.cancel_all(self.host.instance());
         self.node = None;
-    }
-
-    fn failed(&mut self, text: String) -> String {
-        *self.slot.problem.lock() = Some(text.clone());
-        self.host.status(Status::error(text.clone()));
-        let facts = self.host.facts().clone();
-        self.shared.observers.tell(Observation::Failed { facts, text: text.clone() });
-        text
-    }
-
-    /// Waits, builds the node if it is gone, and starts it; again and again until it runs or is stopped.
-    async fn start_again(&mut self) -> Result<(), StopReason> {
-        loop {
-            let wait = (BACK_OFF_MS.0 << self.failures.min(9)).min(BACK_OFF_MS.1);
-            let clock = self.shared.clock.clone();
-            self.failures = self.failures.saturating_add(1);
-            if let Some(text) = self.crashes.too_many(self.shared.clock.now_ms()) {
-                self.failed(text);
-            }
-            tokio::select! {
-                reason = self.slot.inbox.wait_stop() => return Err(reason),
-                () = clock.until(clock.now_ms() + wait) => {}
-            }
-            if self.node.is_none() {
-                match (self.build)() {
-                    Ok(node) => self.node = Some(node),
-                    Err(text) => {
-                        self.failed(text);
-                        continue;
-                    }
-                }
-            }
-            if self.start().is_ok() {
-                if self.slot.problem.lock().take().is_some() {
-                    self.host.status(Status::default());
-                }
-                if !self.crashes.recent(self.shared.clock.now_ms()) {
-                    self.failures = 0;
-                }
-                return Ok(());
-            }
-        }
     }
 
     fn take_emissions(&mut self, emissions: Vec<Emission>) {

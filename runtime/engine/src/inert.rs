@@ -78,10 +78,16 @@ impl Node for Inert {
 pub struct Broken {
     /// Why it was not built.
     pub text: String,
+    /// The user wants its messages dropped.
+    pub drops: bool,
 }
 
 impl Node for Broken {
-    fn process(&mut self, message: Message, _ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+    fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        if self.drops {
+            ctx.drop_message();
+            return Ok(());
+        }
         Err(NodeError::new(format!("the node is not running: {}", self.text)).on(message))
     }
 

@@ -10,6 +10,7 @@ mod contexts;
 mod crashes;
 pub mod dead_letters;
 mod deploy;
+mod down;
 mod driver;
 mod engine;
 mod entries;

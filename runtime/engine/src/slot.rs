@@ -10,6 +10,7 @@ use tidewire_node_api::{Meta, NodeFacts, Outputs, State, Status};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::down::WhenDown;
 use crate::inbox::Inbox;
 use crate::kept::Records;
 use crate::listeners::Listeners;
@@ -43,6 +44,8 @@ pub struct Slot {
     pub kept: Mutex<Records>,
     /// The user wants its state to be forgotten whenever it ends, as Node-RED does.
     pub forgetful: AtomicBool,
+    /// What the user wants of messages while the node should run and does not.
+    pub when_down: Mutex<Option<WhenDown>>,
     pub resource: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     pub task: Mutex<Option<JoinHandle<()>>>,
     /// Number of the running instance; timers of earlier ones are ignored.
@@ -70,6 +73,7 @@ impl Slot {
             unsent: Mutex::default(),
             kept: Mutex::default(),
             forgetful: AtomicBool::new(false),
+            when_down: Mutex::default(),
             resource: Mutex::default(),
             task: Mutex::default(),
             instance: AtomicU64::new(0),
