@@ -1,6 +1,7 @@
 //! A bench to test one node without a runtime: virtual clock, counted ids, recorded effects.
 
 mod host;
+mod lives;
 mod nothing;
 
 use std::any::Any;
@@ -19,6 +20,7 @@ use crate::node::{Node, Signal, State, StopReason};
 use crate::node_type::{BuildEnv, NodeDef, NodeType};
 use crate::registry::Registry;
 use crate::status::Status;
+use crate::token::{Outcome, Token};
 use host::{BenchHost, lock};
 
 /// Everything a node did besides sending messages.
@@ -42,6 +44,8 @@ pub struct Bench {
     started: bool,
     emitted: Vec<(usize, Message)>,
     retried: Vec<Delivery>,
+    /// Tokens of what was sent, if the bench does not end them at once.
+    sent_tokens: Option<Vec<Token>>,
 }
 
 impl Bench {
@@ -68,7 +72,7 @@ impl Bench {
         let node = build()?;
         let host = BenchHost::new(def.meta.name);
         let build = Box::new(build);
-        Ok(Bench { node, build, host, started: false, emitted: Vec::new(), retried: Vec::new() })
+        Ok(Bench { node, build, host, started: false, emitted: Vec::new(), retried: Vec::new(), sent_tokens: None })
     }
 
     /// Puts real or recording handles in place.
@@ -130,21 +134,6 @@ impl Bench {
         self.host.context()
     }
 
-    /// As after a crash: a new instance that finds what was kept, and nothing else. Timers are gone.
-    ///
-    /// # Panics
-    /// When the node cannot be built a second time.
-    #[must_use]
-    pub fn crashed(mut self) -> Self {
-        match (self.build)() {
-            Ok(node) => self.node = node,
-            Err(error) => panic!("the node cannot be built again: {error}"),
-        }
-        lock(&self.host.world).timers.clear();
-        self.start(None);
-        self
-    }
-
     /// Starts the node, with a predecessor's state.
     #[must_use]
     pub fn started_with(mut self, state: Option<State>) -> Self {
@@ -177,9 +166,15 @@ impl Bench {
     }
 
     #[must_use]
-    pub fn send_message(mut self, message: Message) -> Self {
+    pub fn send_message(self, message: Message) -> Self {
+        self.send_with(message, None)
+    }
+
+    /// Sends a message whose source wants to hear how it ends.
+    #[must_use]
+    pub fn send_with(mut self, message: Message, token: Option<Token>) -> Self {
         self.begin();
-        let mut batch = Batch::from([Delivery::new(message, None)]);
+        let mut batch = Batch::from([Delivery::new(message, token)]);
         self.act(|node, ctx| node.process_batch(&mut batch, ctx));
         self
     }
@@ -272,8 +267,9 @@ impl Bench {
         for (port, queue) in outputs.ports_mut().iter_mut().enumerate() {
             for delivery in queue.drain(..) {
                 self.emitted.push((port, delivery.message));
-                if let Some(token) = delivery.token {
-                    token.finish(crate::token::Outcome::Done);
+                match (&mut self.sent_tokens, delivery.token) {
+                    (Some(open), Some(token)) => open.push(token),
+                    (_, token) => end(token),
                 }
             }
         }
@@ -286,9 +282,7 @@ impl Bench {
                 match emission {
                     Emission::Emit { port, message, token } => {
                         self.emitted.push((port, message));
-                        if let Some(token) = token {
-                            token.finish(crate::token::Outcome::Done);
-                        }
+                        end(token);
                     }
                     Emission::End { token, outcome } => {
                         if let Some(token) = token {
@@ -347,6 +341,12 @@ impl Bench {
     /// What the node did besides sending messages, since the last look.
     pub fn seen(&self) -> Seen {
         std::mem::take(&mut lock(&self.host.world).seen)
+    }
+}
+
+fn end(token: Option<Token>) {
+    if let Some(token) = token {
+        token.finish(Outcome::Done);
     }
 }
 
