@@ -7,13 +7,14 @@ mod common;
 mod events;
 mod function;
 mod network;
+mod sequence;
 mod shared;
 
 use tidewire_node_api::NodeDef;
 
 /// All node types, in the order of the palette.
 pub fn all() -> Vec<NodeDef> {
-    [common::NODES, function::NODES, network::NODES, events::NODES, actions::NODES].concat()
+    [common::NODES, function::NODES, sequence::NODES, network::NODES, events::NODES, actions::NODES].concat()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod condition;
 pub(crate) mod context_key;
 pub(crate) mod event_filter;
 pub(crate) mod event_value;
+pub(crate) mod held;
 pub(crate) mod outbox;
 pub(crate) mod template;
 pub(crate) mod typed_input;

@@ -20,6 +20,33 @@ pub(crate) fn text(value: &Value) -> Cow<'_, str> {
     }
 }
 
+/// `parseFloat(value)`: the number at the beginning of its text, if there is one.
+pub(crate) fn parse_float(value: &Value) -> Option<f64> {
+    if let Some(number) = value.as_f64() {
+        return (!number.is_nan()).then_some(number);
+    }
+    let text = text(value);
+    let text = text.trim_start();
+    let digits = |from: usize| text.bytes().skip(from).take_while(u8::is_ascii_digit).count();
+    let mut end = usize::from(text.starts_with(['+', '-']));
+    if text.get(end..).is_some_and(|rest| rest.starts_with("Infinity")) {
+        return Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY });
+    }
+    end += digits(end);
+    if text.get(end..).is_some_and(|rest| rest.starts_with('.')) {
+        end += 1 + digits(end + 1);
+    }
+    let exponent = text.get(end..).map_or(0, |rest| match rest.as_bytes() {
+        [b'e' | b'E', b'+' | b'-', ..] => 2,
+        [b'e' | b'E', ..] => 1,
+        _ => 0,
+    });
+    if exponent > 0 && digits(end + exponent) > 0 {
+        end += exponent + digits(end + exponent);
+    }
+    text.get(..end)?.parse().ok()
+}
+
 fn is_container(value: &Value) -> bool {
     matches!(value, Value::Array(_) | Value::Object(_) | Value::Bytes(_) | Value::Date(_))
 }
@@ -95,6 +122,14 @@ mod tests {
 
     fn value(json: &str) -> Value {
         Value::from_json(json).unwrap()
+    }
+
+    #[test]
+    fn a_number_is_read_from_the_beginning_of_a_text() {
+        let read = |json: &str| parse_float(&value(json));
+        assert_eq!(read("\"1.5e3ms\""), Some(1500.0));
+        assert_eq!((read("\" -2 \""), read("\".5e\""), read("7")), (Some(-2.0), Some(0.5), Some(7.0)));
+        assert_eq!((read("\"x1\""), read("null"), read("true"), read("\"\"")), (None, None, None, None));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::schema;
 pub enum Category {
     Common,
     Function,
+    Sequence,
     Network,
     Events,
     Actions,
@@ -144,6 +145,7 @@ pub struct NodeDef {
     pub meta: Meta,
     schema: fn() -> Json,
     defaults: fn() -> Json,
+    effective: fn(&Json) -> Option<Json>,
     check: fn(&Json) -> Vec<Problem>,
     /// It listens or links; see [`NodeType::CONNECTS`].
     pub connects: bool,
@@ -158,6 +160,7 @@ impl NodeDef {
             meta: T::META,
             schema: schema::of::<T::Config>,
             defaults: defaults_of::<T>,
+            effective: |config| serde_json::to_value(read::<T>(config).ok()?).ok(),
             check: check_of::<T>,
             connects: T::CONNECTS,
             listens: |config| T::listens(&read::<T>(config).ok()?),
@@ -173,6 +176,12 @@ impl NodeDef {
 
     pub fn defaults(&self) -> Json {
         (self.defaults)()
+    }
+
+    /// A configuration as the node understands it: what is missing is filled in, old forms are made new. None if it
+    /// cannot be read.
+    pub fn effective(&self, config: &Json) -> Option<Json> {
+        (self.effective)(config)
     }
 
     /// Findings beyond the schema.
