@@ -12,6 +12,7 @@ vi.stubGlobal('navigator', { platform: 'Linux' });
 let store: typeof import('./store');
 let edits: typeof import('./edits');
 let actions: typeof import('./actions');
+let flowcontrol: typeof import('./flowcontrol');
 
 const list: FlowNode[] = [
   { id: 't', type: 'tab', label: 'Flow' },
@@ -41,6 +42,7 @@ beforeAll(async () => {
   store = await import('./store');
   edits = await import('./edits');
   actions = await import('./actions');
+  flowcontrol = await import('./flowcontrol');
 });
 
 beforeEach(() => {
@@ -120,6 +122,28 @@ describe('edits', () => {
     edits.rewire([{ from: 'a', port: 0, to: 'b' }], { node: 'c', port: 0, way: 'in' });
     expect(wires('a')).toEqual([['c']]);
     expect(store.get().past).toHaveLength(1);
+  });
+
+  it('a policy is one step, moves with its wire and goes with it', () => {
+    flowcontrol.setPolicy([{ from: 'a', port: 0, to: 'b' }], 'latest');
+    expect(store.get().doc.nodes.get('a')?.wirePolicies).toEqual({ '0:b': 'latest' });
+    edits.rewire([{ from: 'a', port: 0, to: 'b' }], { node: 'c', port: 0, way: 'in' });
+    expect(store.get().doc.nodes.get('a')?.wirePolicies).toEqual({ '0:c': 'latest' });
+    edits.cutWires([{ from: 'a', port: 0, to: 'c' }]);
+    expect(store.get().doc.nodes.get('a')).not.toHaveProperty('wirePolicies');
+    store.undo();
+    store.undo();
+    store.undo();
+    expect(store.get().doc.nodes.get('a')).toEqual(list[1]);
+  });
+
+  it('what is usual is left out of the flow file', () => {
+    flowcontrol.setLimits('b', { messages: 20 });
+    flowcontrol.setForget('b', true);
+    expect(store.get().doc.nodes.get('b')).toMatchObject({ inbox: { messages: 20 }, forget: true });
+    flowcontrol.setLimits('b', { messages: undefined });
+    flowcontrol.setForget('b', false);
+    expect(store.get().doc.nodes.get('b')).toEqual(list[2]);
   });
 
   it('viewers change nothing', () => {

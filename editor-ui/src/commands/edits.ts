@@ -12,9 +12,10 @@ import {
   removeNodes,
   splice,
   ungroup,
-  withPatch,
   type SizeOf,
 } from '../model/edit';
+import { withPatch } from '../model/patch';
+import { fitPolicies } from '../model/policies';
 import { CARD_H, CARD_W, GRID, bounds, cardRect, snap } from '../model/geometry';
 import { freshNode, outputsOf } from '../model/nodetypes';
 import { tidy } from '../model/layout';
@@ -58,8 +59,14 @@ export function connect(wire: Wire): boolean {
 /** Takes wires off one end and puts them on another: what a shift-drag of a port does. */
 export function rewire(wires: readonly Wire[], to: { node: string; port: number; way: 'out' | 'in' } | undefined): void {
   const edits = new Edits(get().doc);
+  const policies = wires.map((wire) => edits.policy(wire));
   for (const wire of wires) edits.disconnect(wire);
-  if (to) for (const wire of wires) edits.connect(to.way === 'in' ? { ...wire, to: to.node } : { ...wire, from: to.node, port: to.port });
+  if (to)
+    wires.forEach((wire, at) => {
+      const moved = to.way === 'in' ? { ...wire, to: to.node } : { ...wire, from: to.node, port: to.port };
+      edits.connect(moved);
+      edits.setPolicy(moved, policies[at]);
+    });
   run(to ? 'move wires' : 'delete wires', edits.changes());
 }
 
@@ -148,7 +155,7 @@ export function setLinked(id: string, other: string, on: boolean): void {
 function fitWires(node: FlowNode, outputs: number): FlowNode {
   const wires = node.wires ?? [];
   if (wires.length === outputs) return node;
-  return withPatch(node, { wires: Array.from({ length: outputs }, (_, port) => wires[port] ?? []) });
+  return fitPolicies(withPatch(node, { wires: Array.from({ length: outputs }, (_, port) => wires[port] ?? []) }));
 }
 
 export function setSecret(id: string, key: string, value: string): void {

@@ -2,19 +2,11 @@
 
 import { indexOf, newId, wiresOf, type Change, type Doc } from './document';
 import { CARD_H, bounds, cardRect } from './geometry';
+import { withPatch } from './patch';
+import { fitPolicies, policyOf, renamePolicies, withPolicy, type Policy } from './policies';
 import type { FlowNode, Point, Rect, Wire } from './types';
 
 const change = (before: FlowNode, patch: Partial<FlowNode>): Change => ({ id: before.id, before, after: withPatch(before, patch) });
-
-/** Keeps the order of the properties; `undefined` takes a property out. */
-export function withPatch(node: FlowNode, patch: Record<string, unknown>): FlowNode {
-  const next: FlowNode = { ...node };
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === undefined) delete next[key];
-    else next[key] = value;
-  }
-  return next;
-}
 
 /** Collects edits to the same nodes so that each appears once. */
 export class Edits {
@@ -57,10 +49,22 @@ export class Edits {
     this.patch(wire.from, { wires });
   }
 
+  policy(wire: Wire): Policy {
+    const node = this.get(wire.from);
+    return node ? policyOf(node, wire) : 'block';
+  }
+
+  setPolicy(wire: Wire, policy: Policy): void {
+    const node = this.get(wire.from);
+    if (node && policyOf(node, wire) !== policy) this.after.set(node.id, withPolicy(node, wire, policy));
+  }
+
   changes(): Change[] {
     const list: Change[] = [];
-    for (const [id, after] of this.after) {
+    for (const [id, edited] of this.after) {
       const before = this.doc.nodes.get(id);
+      // A policy goes with its wire.
+      const after = edited && edited.wires !== before?.wires ? fitPolicies(edited) : edited;
       if (before !== after) list.push({ id, before, after });
     }
     return list;
@@ -130,9 +134,12 @@ function connectedWithin(doc: Doc, start: string, ids: ReadonlySet<string>): Set
 
 /** Puts `node` between the two ends of `wire`. */
 export function splice(doc: Doc, wire: Wire, id: string, edits = new Edits(doc)): Change[] {
+  const policy = edits.policy(wire);
   edits.disconnect(wire);
   edits.connect({ ...wire, to: id });
   edits.connect({ from: id, port: 0, to: wire.to });
+  // It says what happens when the target is behind, so it goes with the wire that leads there.
+  edits.setPolicy({ from: id, port: 0, to: wire.to }, policy);
   return edits.changes();
 }
 
@@ -154,7 +161,7 @@ export function cloneNodes(nodes: readonly FlowNode[], offset: Point, flow: stri
     if (node.z !== undefined && !ids.has(node.z)) copy.z = flow;
     if (node.g && !ids.has(node.g)) delete copy.g;
     if (node.wires) copy.wires = node.wires.map((targets) => targets.filter((to) => ids.has(to)).map((to) => ids.get(to) ?? to));
-    return copy;
+    return fitPolicies(copy);
   });
 }
 
@@ -173,7 +180,9 @@ export function remap(node: FlowNode, ids: ReadonlyMap<string, string>): FlowNod
     if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner)]));
     return value;
   };
-  return walk(node) as FlowNode;
+  const next = walk(node) as FlowNode;
+  const wirePolicies = renamePolicies(node, ids);
+  return wirePolicies ? { ...next, wirePolicies } : next;
 }
 
 export function groupNodes(doc: Doc, ids: ReadonlySet<string>, frame: { x: number; y: number; w: number; h: number }): Change[] {
