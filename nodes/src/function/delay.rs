@@ -5,6 +5,7 @@ mod depth;
 mod line;
 mod pace;
 
+use serde_json::{Map as JsonMap, Value as Json};
 use tidewire_model::{Message, Value};
 use tidewire_node_api::{
     BuildEnv, BuildError, Category, Ctx, Deferred, Fill, Kind, Meta, Node, NodeError, NodeType, Outcome, Role, Shape,
@@ -53,6 +54,17 @@ impl NodeType for Delay {
         keywords: &["wait", "pause", "later", "rate limit", "throttle", "queue", "slow", "timer"],
         ..Meta::new("delay", "Delay", Category::Function, Role::Logic, Kind::Stateful)
     };
+
+    fn derived(config: &DelayConfig) -> JsonMap<String, Json> {
+        let (first, last) = config.random_ms();
+        let ms = [
+            ("timeout", config.timeout_ms()),
+            ("rate", config.rate_ms()),
+            ("randomFirst", first),
+            ("randomLast", last),
+        ];
+        ms.into_iter().map(|(name, ms)| (name.to_owned(), ms.into())).collect()
+    }
 
     fn build(config: DelayConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
         Ok(Delay {

@@ -6,6 +6,7 @@ mod output;
 use std::collections::HashMap;
 
 use compact_str::CompactString;
+use serde_json::{Map as JsonMap, Value as Json};
 use tidewire_model::value::Path;
 use tidewire_model::{Message, Problem};
 use tidewire_node_api::{
@@ -50,6 +51,10 @@ impl NodeType for Trigger {
         keywords: &["timer", "debounce", "watchdog", "timeout", "pulse", "repeat", "off delay", "resend"],
         ..Meta::new("trigger", "Trigger", Category::Function, Role::Logic, Kind::Stateful)
     };
+
+    fn derived(config: &TriggerConfig) -> JsonMap<String, Json> {
+        JsonMap::from_iter([("duration".to_owned(), config.duration_ms().abs().into())])
+    }
 
     fn check(config: &TriggerConfig) -> Vec<Problem> {
         Trigger::compile(config).err().unwrap_or_default()

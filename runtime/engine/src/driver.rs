@@ -184,7 +184,9 @@ impl Driver {
     /// Lets the node work on what the batch holds, as much as one activation may. False when the node has to be
     /// started again.
     fn activate(&mut self) -> bool {
-        let size = self.room().min(self.pace.messages());
+        // One message at a time where a tap looks, so that its frames come in the order things happen.
+        let most = if self.slot.is_tapped() { 1 } else { self.pace.messages() };
+        let size = self.room().min(most);
         let mut chunk =
             if self.batch.len() <= size { std::mem::take(&mut self.batch) } else { self.batch.drain(..size).collect() };
         let count = chunk.len() as u64;

@@ -77,6 +77,8 @@ pub struct Flows {
 #[derive(Debug, Clone)]
 pub struct NodeView {
     pub facts: NodeFacts,
+    /// Its entry as it runs.
+    pub config: Arc<serde_json::Value>,
     pub status: Status,
     /// Why it does not run, if it should and does not.
     pub problem: Option<String>,
@@ -262,6 +264,7 @@ impl Engine {
         let slot = self.0.shared.slot(id);
         Some(NodeView {
             facts: build::facts_of(&flows, node),
+            config: node.json().clone(),
             status: slot.as_ref().map(|slot| slot.status.lock().clone()).unwrap_or_default(),
             problem: slot.as_ref().and_then(|slot| slot.problem.lock().clone()),
             disabled: flows.running().is_disabled(node),

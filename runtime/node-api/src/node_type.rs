@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
+use serde_json::{Map as JsonMap, Value as Json};
 use tidewire_model::flow::{Link, Listens};
 use tidewire_model::{NodeId, Problem};
 
@@ -130,6 +130,13 @@ pub trait NodeType: Node + Sized + 'static {
         None
     }
 
+    /// What the node works out from its configuration and shows under a name that the flow file uses for something
+    /// else, as Node-RED's nodes do: a time in milliseconds where the file has it in some unit.
+    fn derived(config: &Self::Config) -> JsonMap<String, Json> {
+        let _ = config;
+        JsonMap::new()
+    }
+
     /// Builds the node: parse, compile. Pure: no I/O, no clock.
     ///
     /// # Errors
@@ -151,6 +158,7 @@ pub struct NodeDef {
     pub connects: bool,
     listens: fn(&Json) -> Option<Listens>,
     link: fn(&Json) -> Option<Link>,
+    derived: fn(&Json) -> JsonMap<String, Json>,
     build: Build,
 }
 
@@ -165,6 +173,7 @@ impl NodeDef {
             connects: T::CONNECTS,
             listens: |config| T::listens(&read::<T>(config).ok()?),
             link: |config| T::link(&read::<T>(config).ok()?),
+            derived: |config| read::<T>(config).map(|config| T::derived(&config)).unwrap_or_default(),
             build: build_of::<T>,
         }
     }
@@ -197,6 +206,11 @@ impl NodeDef {
     /// See [`NodeType::link`]; none for a configuration that cannot be read.
     pub fn link(&self, config: &Json) -> Option<Link> {
         (self.link)(config)
+    }
+
+    /// See [`NodeType::derived`]; nothing for a configuration that cannot be read.
+    pub fn derived(&self, config: &Json) -> JsonMap<String, Json> {
+        (self.derived)(config)
     }
 
     /// Builds a node from its flow-file properties.

@@ -25,7 +25,12 @@ pub fn render(app: &AppState, core: &Core) -> String {
             ("messages_sent_total", "counter", "Messages delivered to clients.", broker.messages_sent as f64),
             ("bytes_received_total", "counter", "Payload bytes published.", broker.bytes_received as f64),
             ("bytes_sent_total", "counter", "Payload bytes delivered.", broker.bytes_sent as f64),
-            ("messages_dropped_total", "counter", "Messages dropped for slow or absent clients.", broker.messages_dropped as f64),
+            (
+                "messages_dropped_total",
+                "counter",
+                "Messages dropped for slow or absent clients.",
+                broker.messages_dropped as f64,
+            ),
             ("retained", "gauge", "Retained messages.", broker.retained as f64),
         ] {
             single(&mut out, &format!("tidewire_mqtt_{name}"), kind, help, value);

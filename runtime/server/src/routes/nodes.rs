@@ -132,25 +132,23 @@ fn first_sentence(text: &str) -> String {
 }
 
 async fn node(core: Running, Path(id): Path<String>) -> ApiResult<axum::Json<Value>> {
-    let document = core.engine.flows().document;
     let unknown = || ApiError::not_found(format!("there is no node \"{id}\", or it is switched off"));
-    let node = document.get(&id).filter(|node| !document.is_disabled(node)).ok_or_else(unknown)?;
-    let view = core.engine.node(&id);
-    let defaults = core.registry.get(node.type_name()).map(NodeDef::defaults);
-    let mut answer: Map<String, Value> = match defaults {
-        Some(Value::Object(defaults)) => defaults,
+    let view = core.engine.node(&id).filter(|view| !view.disabled).ok_or_else(unknown)?;
+    let def = core.registry.get(&view.facts.type_name);
+    let understood = |def: &NodeDef| def.effective(&view.config).unwrap_or_else(|| def.defaults());
+    let mut answer: Map<String, Value> = match def.map(understood) {
+        Some(Value::Object(understood)) => understood,
         _ => Map::new(),
     };
-    answer.extend(node.properties().iter().map(|(key, value)| (key.clone(), value.clone())));
-    if let Some(view) = view {
-        answer.insert("status".to_owned(), serde_json::to_value(&view.status).unwrap_or(Value::Null));
-        if let Some(problem) = view.problem {
-            answer.insert("problem".to_owned(), problem.into());
-        }
-        if node.type_name() == "mqtt-broker" {
-            let connected = view.status.fill == Some(tidewire_node_api::Fill::Green);
-            answer.insert("connected".to_owned(), connected.into());
-        }
+    answer.extend(view.config.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+    answer.extend(def.map(|def| def.derived(&view.config)).unwrap_or_default());
+    answer.insert("status".to_owned(), serde_json::to_value(&view.status).unwrap_or(Value::Null));
+    if let Some(problem) = view.problem {
+        answer.insert("problem".to_owned(), problem.into());
+    }
+    if view.facts.type_name == "mqtt-broker" {
+        let connected = view.status.fill == Some(tidewire_node_api::Fill::Green);
+        answer.insert("connected".to_owned(), connected.into());
     }
     Ok(axum::Json(Value::Object(answer)))
 }
