@@ -20,29 +20,27 @@ use action::Action;
 /// **delete** removes; **move** renames or moves. Missing objects on the way are created.
 ///
 /// In a replacement by regular expression `$1` stands for the first group and `$&` for all that was found.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", into = "Effective")]
 pub(crate) struct ChangeConfig {
     /// The rules, applied in order.
     #[serde(default)]
     #[schemars(extend("x-widget" = "change-rules"))]
     rules: Option<Vec<Rule>>,
     /// Old form of one rule: replace, change, delete or move.
-    #[serde(skip_serializing_if = "String::is_empty")]
     action: String,
     /// Old form of one rule: the property.
-    #[serde(skip_serializing_if = "String::is_empty")]
     property: String,
     /// Old form of one rule: what is searched for.
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "lenient::text")]
     #[schemars(schema_with = "lenient::text_schema")]
     from: String,
     /// Old form of one rule: the value.
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "lenient::text")]
     #[schemars(schema_with = "lenient::text_schema")]
     to: String,
     /// Old form of one rule: `from` is a regular expression.
-    #[serde(skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient::boolean")]
+    #[serde(deserialize_with = "lenient::boolean")]
     #[schemars(schema_with = "lenient::boolean_schema")]
     reg: bool,
 }
@@ -102,22 +100,41 @@ impl Default for ChangeConfig {
     }
 }
 
+/// The configuration in its present form.
+#[derive(Serialize, JsonSchema)]
+struct Effective {
+    rules: Vec<Rule>,
+}
+
+impl From<ChangeConfig> for Effective {
+    fn from(config: ChangeConfig) -> Self {
+        Effective { rules: config.all_rules() }
+    }
+}
+
 impl ChangeConfig {
     /// The rules, made from the old form where there is no list.
     fn all_rules(&self) -> Vec<Rule> {
         match &self.rules {
-            Some(rules) => rules.clone(),
-            None if self.action.is_empty() => Vec::new(),
-            None => vec![Rule {
-                t: if self.action == "replace" { "set".to_owned() } else { self.action.clone() },
-                p: self.property.clone(),
-                to: Json::String(self.to.clone()),
-                from: Json::String(self.from.clone()),
-                fromt: self.reg.then(|| "re".to_owned()),
-                tot: (self.action == "move").then(|| "msg".to_owned()),
-                ..Rule::default()
-            }],
+            Some(rules) => return rules.clone(),
+            None if self.action.is_empty() => return Vec::new(),
+            None => {}
         }
+        let (to, tot) = match (self.action.as_str(), self.to.strip_prefix("msg.")) {
+            ("move", _) => (self.to.as_str(), "msg"),
+            ("replace" | "set", Some(path)) => (path, "msg"),
+            _ => (self.to.as_str(), "str"),
+        };
+        vec![Rule {
+            t: if self.action == "replace" { "set".to_owned() } else { self.action.clone() },
+            p: self.property.clone(),
+            pt: Some("msg".to_owned()),
+            to: Json::String(to.to_owned()),
+            tot: Some(tot.to_owned()),
+            from: if self.action == "change" { Json::String(self.from.clone()) } else { Json::Null },
+            fromt: Some(if self.reg { "re" } else { "str" }.to_owned()),
+            ..Rule::default()
+        }]
     }
 }
 

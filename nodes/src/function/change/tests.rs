@@ -2,8 +2,8 @@
 use super::*;
 use serde_json::json;
 use tidewire_model::Value;
-use tidewire_node_api::ContextScope;
 use tidewire_node_api::bench::Bench;
+use tidewire_node_api::{ContextScope, NodeDef};
 
 #[track_caller]
 fn check(rules: Json, message: Json, expected: Json) {
@@ -121,6 +121,9 @@ fn the_old_form_of_one_rule_still_works() {
     );
     run(json!({"action": "delete", "property": "payload"}), json!({"payload": 1}), json!({}));
     run(json!({"action": "move", "property": "payload", "to": "topic"}), json!({"payload": 1}), json!({"topic": 1}));
+    let old = json!({"action": "replace", "property": "foo", "to": "msg.bar"});
+    let rule = json!({"t": "set", "p": "foo", "pt": "msg", "to": "bar", "tot": "msg", "fromt": "str"});
+    assert_eq!(NodeDef::of::<Change>().effective(&old), Some(json!({"rules": [rule]})));
 }
 
 #[test]
