@@ -123,10 +123,11 @@ impl Comparison {
     pub(crate) fn compile(op: Op, first: &Given<'_>, second: &Given<'_>, ignore_case: bool) -> Result<Self, Problem> {
         let nothing = Operand::Const(Value::Undefined);
         let one = match op {
-            Op::Istype | Op::Regex if matches!(first.kind, None | Some("str" | "re" | "" | "num")) => {
+            Op::Regex if matches!(first.kind, None | Some("str" | "re" | "" | "num")) => {
                 Operand::Const(Value::string(config_text(first.value)))
             }
-            _ if matches!(first.kind, Some("undefined" | "null" | "buffer" | "array" | "json")) && op == Op::Istype => {
+            // Node-RED writes the name of a type as its own kind.
+            Op::Istype if !matches!(first.kind, Some("msg" | "flow" | "global" | "env" | "prev" | "jsonata")) => {
                 Operand::Const(Value::string(config_text(first.value)))
             }
             _ if op.takes_value() => first.compile()?,
@@ -156,6 +157,18 @@ impl Comparison {
     }
 
     /// Whether `value`, the property, passes.
+    ///
+    /// # Errors
+    /// A regular expression that this message brought, or context, cannot be used.
+    pub(crate) fn test(&self, value: &Value, around: &Surroundings<'_>) -> Result<bool, String> {
+        if self.op == Op::Regex && self.pattern.is_none() {
+            let pattern = pattern(&text(&self.read(&self.first, around)), self.ignore_case)?;
+            return Ok(pattern.is_match(&text(value)));
+        }
+        Ok(self.passes(value, around))
+    }
+
+    /// Whether `value`, the property, passes; what cannot be compared does not.
     pub(crate) fn passes(&self, value: &Value, around: &Surroundings<'_>) -> bool {
         // The common case, without a detour: a number against a fixed number.
         if let (Operand::Const(Value::Int(limit)), Value::Int(number)) = (&self.first, value) {
@@ -202,7 +215,7 @@ impl Comparison {
                 Some(pattern) => pattern.is_match(&text(value)),
                 None => pattern(&text(first), self.ignore_case).is_ok_and(|pattern| pattern.is_match(&text(value))),
             },
-            Op::Hask => value.as_object().is_some_and(|map| map.contains_key(&text(first))),
+            Op::Hask => has_key(value, first),
             Op::Istype => is_type(value, &text(first)),
             Op::Head | Op::Tail | Op::Index => self.in_sequence(first, around),
             _ => false,
@@ -228,6 +241,21 @@ impl Comparison {
 
 fn at_most(a: &Value, b: &Value) -> bool {
     matches!(compare(a, b), Some(Ordering::Less | Ordering::Equal))
+}
+
+/// `value.hasOwnProperty(key)`.
+fn has_key(value: &Value, key: &Value) -> bool {
+    if matches!(key, Value::Object(_) | Value::Array(_) | Value::Null | Value::Bytes(_) | Value::Date(_)) {
+        return false;
+    }
+    let key = text(key);
+    let is_index = |length: usize| key == "length" || key.parse::<usize>().is_ok_and(|index| index < length);
+    match value {
+        Value::Object(map) => map.contains_key(&key),
+        Value::Array(items) => is_index(items.len()),
+        Value::String(text) => is_index(text.encode_utf16().count()),
+        _ => false,
+    }
 }
 
 fn length(value: &Value) -> Option<usize> {
@@ -347,6 +375,7 @@ mod tests {
         no("\"ABC\"", "regex", json!("^a.c$"));
         yes("{\"a\":1}", "hask", json!("a"));
         no("\"a\"", "hask", json!("a"));
+        yes("[7]", "hask", json!("0"));
         for (value, name) in [("[]", "array"), ("{}", "object"), ("null", "null"), ("1", "number"), ("\"{}\"", "json")]
         {
             yes(value, "istype", json!(name));

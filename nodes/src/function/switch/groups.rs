@@ -2,17 +2,10 @@
 
 use std::collections::HashMap;
 
+use compact_str::CompactString;
 use tidewire_model::{Message, Value};
-use tidewire_node_api::{NodeError, Token};
 
-/// Most messages held at a time.
-const HELD_MAX: usize = 10_000;
-
-/// A message with its token.
-pub(super) struct Held {
-    pub(super) message: Message,
-    pub(super) token: Option<Token>,
-}
+use crate::shared::held::Held;
 
 #[derive(Default)]
 struct Group {
@@ -23,7 +16,7 @@ struct Group {
 /// Sequences under way, by `parts.id`.
 #[derive(Default)]
 pub(super) struct Groups {
-    groups: HashMap<String, Group>,
+    groups: HashMap<CompactString, Group>,
     total: usize,
 }
 
@@ -31,39 +24,42 @@ fn part(message: &Message, key: &str) -> Option<Value> {
     message.get("parts").and_then(|parts| parts.get(key)).filter(|value| !value.is_nullish()).cloned()
 }
 
-/// Whether the message belongs to a sequence.
-pub(super) fn is_part(message: &Message) -> bool {
-    part(message, "id").is_some() && part(message, "index").is_some()
+/// The sequence that the message is a part of.
+pub(super) fn sequence(message: &Message) -> Option<CompactString> {
+    part(message, "index")?;
+    part(message, "id").map(|id| CompactString::new(id.to_text()))
 }
 
 impl Groups {
-    /// Takes a message; gives the whole sequence, in order of arrival and with its size, once it is complete.
-    ///
-    /// # Errors
-    /// Too many messages wait; all of them are dropped.
-    pub(super) fn add(&mut self, held: Held) -> Result<Option<Vec<Held>>, NodeError> {
-        let id = part(&held.message, "id").unwrap_or_default().to_text().into_owned();
-        let count = part(&held.message, "count").and_then(|count| usize::try_from(count.as_i64()?).ok());
+    /// Messages held.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Takes a message, labelled with its sequence; gives the whole sequence, in order of arrival and with its size,
+    /// once it is complete.
+    pub(super) fn add(&mut self, held: Held) -> Option<Vec<Held>> {
+        let count = part(&held.entry.message, "count").and_then(|count| usize::try_from(count.as_i64()?).ok());
+        let id = held.entry.label.clone();
         let group = self.groups.entry(id.clone()).or_default();
         group.count = count.or(group.count);
         group.held.push(held);
         self.total += 1;
-        match group.count {
-            Some(count) if count <= group.held.len() => {
-                let mut held = self.groups.remove(&id).map(|group| group.held).unwrap_or_default();
-                self.total -= held.len();
-                for Held { message, .. } in &mut held {
-                    set_parts(message, [("count", Value::from(count))]);
-                }
-                Ok(Some(held))
-            }
-            _ if self.total > HELD_MAX => {
-                self.groups.clear();
-                self.total = 0;
-                Err(NodeError::new("too many pending messages in switch node").with_code("switch.errors.too-many"))
-            }
-            _ => Ok(None),
+        let count = group.count.filter(|count| *count <= group.held.len())?;
+        let mut held = self.groups.remove(&id).map(|group| group.held).unwrap_or_default();
+        self.total -= held.len();
+        for Held { entry, .. } in &mut held {
+            set_parts(&mut entry.message, [("count", Value::from(count))]);
         }
+        Some(held)
+    }
+
+    /// Everything that is held, in order of arrival.
+    pub(super) fn take_all(&mut self) -> Vec<Held> {
+        self.total = 0;
+        let mut all: Vec<Held> = self.groups.drain().flat_map(|(_, group)| group.held).collect();
+        all.sort_by_key(|held| held.entry.rank);
+        all
     }
 }
 

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
 use serde_json::json;
+use tidewire_node_api::ContextScope;
 use tidewire_node_api::bench::Bench;
 
 fn ports(config: Json, payloads: impl IntoIterator<Item = Json>) -> Vec<Vec<usize>> {
@@ -77,9 +78,78 @@ fn sequences_are_numbered_anew_at_each_output() {
     assert_eq!(parts, [(0, 0, 2), (0, 1, 2), (1, 0, 1)]);
 }
 
+fn part(index: i64, count: Option<i64>) -> Json {
+    json!({"payload": index, "parts": {"id": "s", "index": index, "count": count}})
+}
+
+#[test]
+fn flow_and_global_context_can_be_looked_at_and_compared_with() {
+    let rules = json!([{"t": "eq", "v": "#:(memory)::limits[msg.topic]", "vt": "global"}]);
+    let bench = Bench::of::<Switch>(json!({"property": "level.now", "propertyType": "flow", "rules": rules}))
+        .with_context(ContextScope::Flow, "level", Value::from(json!({"now": 5})));
+    let limits = Value::from(json!({"tank": 5, "pond": 6}));
+    bench.context().set(ContextScope::Global, Some("memory"), "limits", limits).unwrap();
+    let mut bench = bench.send_json(json!({"topic": "tank", "payload": 1}));
+    assert_eq!(bench.take().len(), 1);
+    let mut bench = bench.send_json(json!({"topic": "pond"})).send_json(json!({"topic": "gone"})).send(1);
+    assert!(bench.take().is_empty());
+    bench.context().set(ContextScope::Flow, None, "level.now", Value::from(6)).unwrap();
+    let mut bench = bench.send_json(json!({"topic": "pond"}));
+    assert_eq!(bench.take().len(), 1);
+}
+
+#[test]
+fn a_broken_expression_that_comes_with_the_message_is_an_error() {
+    let config = json!({"rules": [{"t": "regex", "v": "pattern", "vt": "msg"}, {"t": "else"}]});
+    let mut bench = Bench::of::<Switch>(config).send_json(json!({"payload": "a", "pattern": "("}));
+    assert!(bench.take().is_empty());
+    let error = bench.seen().errors.remove(0);
+    assert!(error.text.contains("regular expression") && error.message.is_some(), "{error}");
+}
+
+#[test]
+fn complete_nodes_hear_nothing_of_a_switch() {
+    let bench = Bench::of::<Switch>(json!({"rules": [{"t": "else"}]})).with_completions().send(1);
+    assert!(bench.seen().completed.is_empty());
+}
+
+#[test]
+fn what_waits_for_its_sequence_survives_a_crash_and_a_deploy() {
+    let config = || json!({"rules": [{"t": "tail", "v": "1", "vt": "num"}]});
+    let bench = Bench::of::<Switch>(config()).send_json(part(0, None)).send_json(part(1, None));
+    let _ = bench.crashed().send_json(part(2, Some(3))).emits([2]);
+    let bench = Bench::of::<Switch>(config()).send_json(part(0, Some(2)));
+    let mut bench = bench.crashed().crashed();
+    assert!(bench.take().is_empty());
+    let bench = bench.send_json(part(1, Some(2))).emits([1]);
+    // What has left is not held any more.
+    let _ = bench.crashed().after_ms(1000).emits(Vec::<i64>::new());
+}
+
+#[test]
+fn too_many_waiting_messages_are_an_error_and_all_of_them_go() {
+    let bench = Bench::of::<Switch>(json!({"rules": [{"t": "tail", "v": "2", "vt": "num"}]}))
+        .with_setting("nodeMessageBufferMaxLength", 2)
+        .send_json(part(2, Some(4)))
+        .send_json(part(1, Some(4)));
+    assert!(bench.seen().errors.is_empty());
+    let bench = bench.send_json(part(3, Some(4))).send_json(part(0, Some(4)));
+    let errors = bench.seen().errors;
+    assert_eq!((errors.len(), errors[0].code), (1, Some("switch.errors.too-many")));
+    let _ = bench.crashed().after_ms(1000).emits(Vec::<i64>::new());
+}
+
+#[test]
+fn flow_files_write_booleans_in_many_ways() {
+    let config = json!({"rules": [{"t": true}, {"t": "true"}], "checkall": "false"});
+    assert_eq!(ports(config, [json!(true)]), [vec![0]]);
+    let written = serde_json::to_value(SwitchConfig::default()).unwrap();
+    assert_eq!(written["checkall"], json!("true"), "as Node-RED writes it");
+}
+
 #[test]
 fn what_is_not_supported_is_refused_with_the_rule_named() {
-    let rules = json!([{"t": "eq", "v": "1"}, {"t": "jsonata_exp", "v": "$x"}, {"t": "eq", "v": "k", "vt": "flow"}]);
+    let rules = json!([{"t": "eq", "v": "1"}, {"t": "jsonata_exp", "v": "$x"}, {"t": "eq", "v": "k[", "vt": "flow"}]);
     let text = Bench::try_of::<Switch>(json!({"rules": rules})).err().unwrap();
-    assert!(text.contains("/rules/1/v: JSONata") && text.contains("/rules/2/v: flow and global"), "{text}");
+    assert!(text.contains("/rules/1/v: JSONata") && text.contains("/rules/2/v: invalid property path"), "{text}");
 }
