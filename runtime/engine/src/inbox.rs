@@ -17,7 +17,7 @@ mod tests;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tidewire_node_api::{Batch, Delivery, Signal, StopReason};
 
@@ -62,7 +62,7 @@ impl Inbox {
     /// Takes deliveries by the rules of their way; those that gave way are in `drops`.
     pub fn push(&self, deliveries: &mut Vec<Delivery>, way: Way, drops: &mut Drops) -> Pushed {
         let mut queue = self.queue.lock();
-        if queue.closed {
+        if queue.is_closed(way) {
             return Pushed::Closed;
         }
         queue.push(deliveries, way, drops);
@@ -92,14 +92,14 @@ impl Inbox {
 
     fn poll_room(&self, way: Way, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.queue.lock();
-        if queue.closed {
+        if queue.is_closed(way) {
             return Poll::Ready(());
         }
         if queue.is_full(way) {
             register(&mut queue.producers, cx.waker());
             return Poll::Pending;
         }
-        if let (true, Some(circle)) = (way.entry, &queue.circle)
+        if let (true, Some(circle)) = (way.entry && !way.last_call, &queue.circle)
             && circle.poll_room(queue.limits, cx).is_pending()
         {
             // Also told when the inbox closes or leaves the circle.
@@ -123,17 +123,19 @@ impl Inbox {
 
     /// Asks the instance that runs now to stop.
     pub fn request_stop(&self, reason: StopReason) {
-        self.call(|queue| queue.stop = Some(reason));
+        let mut queue = self.queue.lock();
+        queue.stop = Some(reason);
+        queue.leaving = reason != StopReason::Replaced;
+        let producers = std::mem::take(&mut queue.producers);
+        let consumer = queue.consumer.take();
+        drop(queue);
+        producers.into_iter().chain(consumer).for_each(Waker::wake);
     }
 
     /// Sends a signal, ahead of messages.
     pub fn signal(&self, signal: Signal) {
-        self.call(|queue| queue.signals.push_back(signal));
-    }
-
-    fn call(&self, change: impl FnOnce(&mut Queue)) {
         let mut queue = self.queue.lock();
-        change(&mut queue);
+        queue.signals.push_back(signal);
         let consumer = queue.consumer.take();
         drop(queue);
         if let Some(waker) = consumer {
@@ -145,6 +147,7 @@ impl Inbox {
     pub fn reset(&self) {
         let mut queue = self.queue.lock();
         queue.stop = None;
+        queue.leaving = false;
         queue.signals.retain(|signal| matches!(signal, Signal::Trigger(_) | Signal::Enable(_)));
     }
 
@@ -235,7 +238,10 @@ impl Inbox {
     /// Messages that may come from outside now.
     pub fn room(&self) -> usize {
         let queue = self.queue.lock();
-        if queue.is_full(Way::SOURCE) || queue.budget.as_ref().is_some_and(|budget| budget.sources_wait()) {
+        if queue.is_closed(Way::SOURCE)
+            || queue.is_full(Way::SOURCE)
+            || queue.budget.as_ref().is_some_and(|budget| budget.sources_wait())
+        {
             return 0;
         }
         let circle = queue.circle.as_ref().map_or(usize::MAX, |circle| circle.room(queue.limits));
@@ -256,16 +262,28 @@ impl Inbox {
 
     /// Waits for a stop request: for a failed node that waits to be started again.
     pub async fn wait_stop(&self) -> StopReason {
-        poll_fn(|cx| {
-            let mut queue = self.queue.lock();
-            queue.hungry = false;
-            let stop = queue.stop;
-            if stop.is_none() {
+        poll_fn(|cx| self.poll_stop(cx)).await
+    }
+
+    /// Waits until the instance that runs now is asked to make room for its successor.
+    pub async fn wait_replaced(&self) {
+        let replaced = |cx: &mut Context<'_>| match self.poll_stop(cx) {
+            Poll::Ready(StopReason::Replaced) => Poll::Ready(()),
+            _ => Poll::Pending,
+        };
+        poll_fn(replaced).await;
+    }
+
+    fn poll_stop(&self, cx: &mut Context<'_>) -> Poll<StopReason> {
+        let mut queue = self.queue.lock();
+        queue.hungry = false;
+        match queue.stop {
+            Some(reason) => Poll::Ready(reason),
+            None => {
                 queue.consumer = Some(cx.waker().clone());
+                Poll::Pending
             }
-            stop.map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Target {
 impl Target {
     fn way(&self) -> Way {
         let Target { policy, feedback, entry, .. } = *self;
-        Way { wire: self.counters.number, policy, feedback, entry, source: false }
+        Way { wire: self.counters.number, policy, feedback, entry, source: false, last_call: false }
     }
 }
 
@@ -51,8 +51,9 @@ impl OutTable {
         self.targets(port).iter().find(|target| target.to == *to).map(|target| target.counters.clone())
     }
 
-    fn leads_to(&self, port: usize, inbox: &Arc<Inbox>) -> bool {
-        self.targets(port).iter().any(|target| Arc::ptr_eq(&target.inbox, inbox))
+    /// How messages get to this inbox from a port, if a wire leads there.
+    fn way_to(&self, port: usize, inbox: &Arc<Inbox>) -> Option<Way> {
+        self.targets(port).iter().find(|target| Arc::ptr_eq(&target.inbox, inbox)).map(Target::way)
     }
 }
 

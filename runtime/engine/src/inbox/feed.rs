@@ -14,7 +14,7 @@ pub struct InboxFeed(pub Arc<Inbox>);
 impl Feed for InboxFeed {
     fn feed(&self, deliveries: &mut Batch) -> usize {
         let queue = self.0.queue.lock();
-        if queue.closed || queue.budget.as_ref().is_some_and(|budget| budget.sources_wait()) {
+        if queue.budget.as_ref().is_some_and(|budget| budget.sources_wait()) {
             return 0;
         }
         drop(queue);
@@ -31,7 +31,13 @@ impl Feed for InboxFeed {
 
     fn wait_room(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let inbox = self.0.clone();
-        Box::pin(async move { inbox.wait_room(Way::SOURCE).await })
+        Box::pin(async move {
+            inbox.wait_room(Way::SOURCE).await;
+            if inbox.queue.lock().is_closed(Way::SOURCE) {
+                // There will be no room: whoever waits is to go with the node, not to ask again and again.
+                std::future::pending().await
+            }
+        })
     }
 
     fn signal(&self, signal: Signal) {

@@ -104,12 +104,16 @@ pub struct Way {
     pub entry: bool,
     /// From outside of all flows: it waits while all inboxes together hold too much.
     pub source: bool,
+    /// The sender has to go and may use the room that is left for loops.
+    pub last_call: bool,
 }
 
 impl Way {
     /// From the world: a node's own connection, or a person or program that sends to the node.
-    pub const SOURCE: Way = Way { wire: 0, policy: Policy::Block, feedback: false, entry: true, source: true };
+    pub const SOURCE: Way =
+        Way { wire: 0, policy: Policy::Block, feedback: false, entry: true, source: true, last_call: false };
 
     /// Ways that are not drawn, such as from a failing node to a catch node.
-    pub const FEEDBACK: Way = Way { wire: 0, policy: Policy::Block, feedback: true, entry: false, source: false };
+    pub const FEEDBACK: Way =
+        Way { wire: 0, policy: Policy::Block, feedback: true, entry: false, source: false, last_call: false };
 }

@@ -37,6 +37,8 @@ pub struct Queue {
     pub signals: VecDeque<Signal>,
     pub stop: Option<StopReason>,
     pub closed: bool,
+    /// The node goes for good and works off what it has: nothing comes in from outside any more.
+    pub leaving: bool,
     /// The consumer, if it waits, and whether it waits for messages.
     pub consumer: Option<Waker>,
     pub hungry: bool,
@@ -75,6 +77,11 @@ impl Queue {
         Amount { messages: self.messages.len(), bytes: self.bytes }
     }
 
+    /// Nothing will come this way ever again.
+    pub fn is_closed(&self, way: Way) -> bool {
+        self.closed || way.source && self.leaving
+    }
+
     /// Nothing more can come this way now.
     pub fn is_full(&self, way: Way) -> bool {
         let limits = self.limits_of(way);
@@ -83,11 +90,14 @@ impl Queue {
 
     /// The memory of all inboxes is used up: one that holds something takes no more.
     fn is_choked(&self, way: Way) -> bool {
-        !way.feedback && !self.messages.is_empty() && self.budget.as_ref().is_some_and(|budget| budget.is_used_up())
+        !way.feedback
+            && !way.last_call
+            && !self.messages.is_empty()
+            && self.budget.as_ref().is_some_and(|budget| budget.is_used_up())
     }
 
     fn limits_of(&self, way: Way) -> Limits {
-        if way.feedback { self.limits.with_overflow() } else { self.limits }
+        if way.feedback || way.last_call { self.limits.with_overflow() } else { self.limits }
     }
 
     /// How many of `deliveries`, from the front, can come this way now, and their weight.
@@ -98,7 +108,7 @@ impl Queue {
         }
         let limits = self.limits_of(way);
         let mut places = limits.messages.saturating_sub(self.messages.len());
-        if let (true, Some(circle)) = (way.entry, &self.circle) {
+        if let (true, Some(circle)) = (way.entry && !way.last_call, &self.circle) {
             places = places.min(circle.room(self.limits));
         }
         for delivery in deliveries.iter().take(places) {

@@ -12,7 +12,8 @@ use super::*;
 
 const NONE: [u64; 0] = [];
 
-const BLOCK: Way = Way { wire: 1, policy: Policy::Block, feedback: false, entry: false, source: false };
+const BLOCK: Way =
+    Way { wire: 1, policy: Policy::Block, feedback: false, entry: false, source: false, last_call: false };
 
 fn way(policy: Policy) -> Way {
     Way { policy, ..BLOCK }

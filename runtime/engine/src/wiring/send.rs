@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewire_node_api::{Delivery, Level, NodeError, Outcome, Token};
 
 use super::{GraphLimits, OutTable, Target, finish};
-use crate::inbox::{Drops, Pushed};
+use crate::inbox::{Drops, Pushed, Way};
 use crate::slot::Slot;
 
 /// Rounds after which a message's loop is worth a warning.
@@ -16,6 +16,8 @@ const MANY_HOPS: u32 = 1_000;
 pub struct Scratch {
     copies: Vec<Delivery>,
     drops: Drops,
+    /// The table in which a target was missing.
+    seen: Option<Arc<OutTable>>,
     /// Messages that could not be sent, for whoever catches errors.
     pub errors: Vec<(NodeError, Option<Token>)>,
     /// Lines for the log of the node.
@@ -37,6 +39,7 @@ pub async fn send(
     if targets.is_empty() {
         return end_all(deliveries, Outcome::Done);
     }
+    scratch.seen = None;
     let mut left = send_to(limits, slot, port, targets, deliveries, scratch).await;
     if left.is_empty() {
         return;
@@ -44,8 +47,9 @@ pub async fn send(
     // A target is gone: what it did not take goes where the new wiring leads and none before did.
     let mut before = vec![table];
     while !left.is_empty() {
-        let new = slot.table.load_full();
-        let known = |target: &&Target| !before.iter().any(|old: &Arc<OutTable>| old.leads_to(port, &target.inbox));
+        let new = scratch.seen.take().unwrap_or_else(|| slot.table.load_full());
+        let known =
+            |target: &&Target| !before.iter().any(|old: &Arc<OutTable>| old.way_to(port, &target.inbox).is_some());
         let added: Vec<Target> = new.targets(port).iter().filter(known).cloned().collect();
         before.push(new);
         if added.is_empty() {
@@ -105,9 +109,10 @@ async fn push(
     if target.feedback {
         count_hops(limits, target, deliveries, scratch);
     }
+    let (mut way, mut last_call) = (target.way(), false);
     loop {
         let before = deliveries.len();
-        let pushed = target.inbox.push(deliveries, target.way(), &mut scratch.drops);
+        let pushed = target.inbox.push(deliveries, Way { last_call, ..way }, &mut scratch.drops);
         target.counters.total.add((before - deliveries.len()) as u64);
         if !scratch.drops.is_empty() {
             end_drops(target, scratch);
@@ -122,14 +127,22 @@ async fn push(
         let changed = slot.table_changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        if slot.table.load().leads_to(port, &target.inbox) {
-            tokio::select! {
-                () = target.inbox.wait_room(target.way()) => {}
-                () = changed => {}
-            }
-        }
-        if !slot.table.load().leads_to(port, &target.inbox) {
+        // The wire may be gone by now, or close a loop that a deploy has made: then it must not wait.
+        let table = slot.table.load_full();
+        let Some(now) = table.way_to(port, &target.inbox) else {
+            scratch.seen = Some(table);
             return false;
+        };
+        if now != way {
+            way = now;
+            continue;
+        }
+        tokio::select! {
+            () = target.inbox.wait_room(Way { last_call, ..way }) => {}
+            () = changed => {}
+            // The successor of this sender does not wait for a full inbox, nor would it know which targets have these
+            // messages already.
+            () = slot.inbox.wait_replaced(), if !last_call => last_call = true,
         }
     }
 }

@@ -39,7 +39,7 @@ static LABS: AtomicU64 = AtomicU64::new(0);
 pub struct Lab {
     pub engine: Engine,
     log: Arc<MemoryLog>,
-    number: u64,
+    pub number: u64,
 }
 
 pub fn document(json: serde_json::Value) -> FlowDocument {
@@ -59,18 +59,23 @@ pub fn deploy(document: FlowDocument) -> DeployRequest {
 
 impl Lab {
     pub fn new() -> Lab {
-        Lab::over(Arc::new(MemoryLog::new()))
+        Lab::over(Arc::new(MemoryLog::new()), NODES)
     }
 
     pub fn reopened(&self) -> Lab {
-        Lab::over(self.log.clone())
+        Lab::over(self.log.clone(), NODES)
     }
 
-    fn over(log: Arc<MemoryLog>) -> Lab {
+    /// A lab with other nodes.
+    pub fn with(nodes: &[NodeDef]) -> Lab {
+        Lab::over(Arc::new(MemoryLog::new()), nodes)
+    }
+
+    fn over(log: Arc<MemoryLog>, nodes: &[NodeDef]) -> Lab {
         let number = LABS.fetch_add(1, Ordering::Relaxed);
         let none = Arc::new(Nothing);
         let config = EngineConfig {
-            registry: Arc::new(Registry::new(NODES).unwrap()),
+            registry: Arc::new(Registry::new(nodes).unwrap()),
             services: Services {
                 log: Arc::new(LogHandle::new(log.clone())),
                 projections: none.clone(),
