@@ -1,7 +1,7 @@
 /* Made by npm run gen: do not edit. */
 
 /**
- * Sets, changes, deletes and moves properties of messages.
+ * Sets, changes, deletes and moves properties of messages, and values of the flow and global context.
  * 
  * The rules are applied in order. **Set** gives a property a value; **change** searches in text and replaces;
  * **delete** removes; **move** renames or moves. Missing objects on the way are created.
@@ -22,7 +22,7 @@ t?: string
  */
 p?: string
 /**
- * Where it is: `msg`.
+ * Where it is: msg, flow or global.
  */
 pt?: (string | null)
 /**
@@ -32,7 +32,7 @@ to?: {
 [k: string]: unknown
 }
 /**
- * Its type: str num bool json bin date re env or msg.
+ * Its type: str num bool json bin date env msg flow or global.
  */
 tot?: (string | null)
 /**
@@ -42,9 +42,13 @@ from?: {
 [k: string]: unknown
 }
 /**
- * Its type: str num bool re env or msg.
+ * Its type: str num bool re env msg flow or global.
  */
 fromt?: (string | null)
+/**
+ * Old form of the type `re`.
+ */
+re?: (boolean | string | number | null)
 /**
  * Copy the value deeply. Values are never shared for writing here, so it changes nothing.
  */

@@ -1,5 +1,8 @@
 /* Made by npm run gen: do not edit. */
 
+export type AllRules = "true"
+export type FirstMatch = "false"
+
 /**
  * Sends each message to the outputs whose rule it meets.
  * 
@@ -7,7 +10,8 @@
  * number 30. `otherwise` is met when no rule before it was. With **first match** the later rules are not looked at.
  * A property that is missing counts as undefined.
  * 
- * The rules `head`, `index` and `tail` look at the place of a message in its sequence (`msg.parts`).
+ * The rules `head`, `index` and `tail` look at the place of a message in its sequence (`msg.parts`). With `tail`, and
+ * when sequences are numbered anew, messages wait until their sequence is complete; they are kept through restarts.
  */
 export interface SwitchConfig {
 /**
@@ -15,7 +19,7 @@ export interface SwitchConfig {
  */
 property?: string
 /**
- * Type of the property: `msg` or `env`.
+ * Type of the property: `msg`, `flow`, `global` or `env`.
  */
 propertyType?: string
 /**
@@ -26,7 +30,7 @@ rules?: {
  * The comparison: eq neq lt lte gt gte btwn cont regex hask true false null nnull empty nempty istype head tail
  * index, or else.
  */
-t?: string
+t?: (string | number | boolean | null)
 /**
  * What is compared with.
  */
@@ -34,7 +38,7 @@ v?: {
 [k: string]: unknown
 }
 /**
- * Its type: str, num, msg, env, bool, json or prev (the value of the message before).
+ * Its type: str, num, msg, flow, global, env, bool, json or prev (the value of the message before).
  */
 vt?: (string | null)
 /**
@@ -53,9 +57,9 @@ v2t?: (string | null)
 case?: (boolean | string | number | null)
 }[]
 /**
- * Look at all rules (`true`), or stop at the first that is met (`false`).
+ * Whether the rules after one that is met are looked at.
  */
-checkall?: (boolean | string | number | null)
+checkall?: (AllRules | FirstMatch | (boolean | string | number | null))
 /**
  * Number the messages of a sequence anew at each output.
  */
@@ -64,4 +68,8 @@ repair?: (boolean | string | number | null)
  * Number of outputs: that of the rules.
  */
 outputs?: (number | string | null)
+/**
+ * When the source of a message that waits hears that it is in good hands.
+ */
+ack?: ("accept" | "through")
 }
