@@ -186,9 +186,10 @@ impl EventStoreAppend {
         let provenance = message.provenance();
         event.id = Some(match own.filter(|id| !id.is_empty()) {
             Some(id) => EventId::from(id),
-            None => match provenance.filter(|provenance| !provenance.causes.is_empty()) {
-                Some(provenance) => self.identity.derived(&provenance.causes, &stream, &event),
-                None => self.identity.fresh(ctx),
+            None => match provenance.map(|provenance| (&provenance.causes, &provenance.ingest)) {
+                Some((causes, _)) if !causes.is_empty() => self.identity.derived(causes, &stream, &event),
+                Some((_, Some(ingest))) => self.identity.ingested(ingest, message, &stream, &event),
+                _ => self.identity.fresh(ctx),
             },
         });
         if let Some(provenance) = provenance {

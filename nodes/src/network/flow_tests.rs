@@ -11,9 +11,12 @@ use tidewire_engine::projections::ProjectionService;
 use tidewire_engine::{DeployKind, DeployRequest, Engine, EngineConfig, NoCredentials, SystemClock};
 use tidewire_log::{EventLog, MemoryLog};
 use tidewire_model::flow::FlowDocument;
+use tidewire_model::position::Position;
+use tidewire_model::query::{Filter, Query};
 use tidewire_node_api::handles::{BoxFuture, HandleError, Http, HttpRequest, HttpResponse};
 use tidewire_node_api::{Registry, Services};
 
+use super::mqtt::tests::broker::{Mosquitto as Unlimited, Proxy};
 use super::mqtt::{Outgoing, Qos};
 use super::mqtt_broker::tests::link_to;
 use super::testing::{Listener, Mosquitto};
@@ -27,7 +30,10 @@ impl Http for NoHttp {
 }
 
 fn engine() -> Engine {
-    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
+    engine_on(Arc::new(MemoryLog::new()))
+}
+
+fn engine_on(log: Arc<dyn EventLog>) -> Engine {
     let runtime = tokio::runtime::Handle::current();
     let services = Services {
         log: Arc::new(LogHandle::new(Arc::clone(&log))),
@@ -118,4 +124,78 @@ async fn readings_pass_a_flow_and_none_is_lost_while_it_is_changed() {
     }
     assert!(seen.iter().skip(1).step_by(2).all(|count| *count == 0), "what is below the limit does not pass");
     engine.shutdown(Duration::from_secs(5)).await;
+}
+
+/// A flow that stores what a kept session brings.
+fn storing_flow(port: u16) -> Json {
+    json!([
+        {"id": "tab", "type": "tab", "label": "test"},
+        {"id": "broker", "type": "mqtt-broker", "broker": "127.0.0.1", "port": port.to_string(),
+            "clientid": "store", "cleansession": false},
+        {"id": "in", "type": "mqtt in", "z": "tab", "topic": "in", "qos": "1", "datatype": "utf8", "broker": "broker",
+            "inputs": 0, "x": 1, "y": 1, "wires": [["append"]]},
+        {"id": "append", "type": "event-store-append", "z": "tab", "stream": "s", "eventType": "stored",
+            "x": 1, "y": 1, "wires": [[], []]}])
+}
+
+/// What the flow has stored.
+async fn stored(log: &Arc<dyn EventLog>) -> Vec<String> {
+    let page = log.read(Query::forwards(Filter::stream("s"), Position::ZERO, Query::MAX_LIMIT)).await.unwrap();
+    page.events.iter().map(|event| String::from_utf8_lossy(&event.data).into_owned()).collect()
+}
+
+/// Waits until that many are stored.
+async fn until_stored(log: &Arc<dyn EventLog>, count: usize) {
+    let waiting = async {
+        while stored(log).await.len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("not everything was stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_broker_brings_again_after_a_crash_is_stored_once() {
+    const READINGS: usize = 100;
+    let broker = Unlimited::start();
+    let proxy = Proxy::before(broker.port);
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
+    let before = engine_on(Arc::clone(&log));
+    deploy(&before, storing_flow(proxy.port)).await;
+    let link = link_to(broker.port, false);
+    link.connect().unwrap();
+    let publish = |text: String| {
+        let message = Outgoing::new("in", text, Qos::AtLeastOnce);
+        link.connection().unwrap().publish(vec![message]).unwrap();
+    };
+    // The flow is deployed before its subscription is in force.
+    while stored(&log).await.is_empty() {
+        publish("first".to_owned());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let listener = Listener::new(&link, "in");
+    publish("mark".to_owned());
+    while listener.next().payload != "mark" {}
+    while stored(&log).await.last().is_none_or(|text| !text.contains("mark")) {
+        tokio::task::yield_now().await;
+    }
+    let known = stored(&log).await.len();
+    // Nothing that the flow acknowledges reaches the broker any more.
+    proxy.mute();
+    // Values repeat, as those of sensors do.
+    (0..READINGS).for_each(|n| publish((n % 10).to_string()));
+    until_stored(&log, known + READINGS).await;
+    before.shutdown(Duration::ZERO).await;
+    proxy.cut();
+
+    let after = engine_on(Arc::clone(&log));
+    after.load().await.unwrap();
+    deploy(&after, storing_flow(broker.port)).await;
+    publish("last".to_owned());
+    // Messages come in order: what was brought again has been dealt with before the last one.
+    until_stored(&log, known + READINGS + 1).await;
+    let all = stored(&log).await;
+    assert_eq!(all.len(), known + READINGS + 1, "stored again: {:?}", all.get(known + READINGS..));
+    assert!(all.last().is_some_and(|text| text.contains("last")));
+    after.shutdown(Duration::from_secs(5)).await;
 }

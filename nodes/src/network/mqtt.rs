@@ -11,7 +11,9 @@ mod connection;
 mod core;
 mod driver;
 mod intake;
+mod ledger;
 mod link;
+mod local;
 mod matching;
 mod message;
 mod outbox;
@@ -24,10 +26,10 @@ mod v4;
 mod v5;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use acks::{Ack, AckOutcome};
-pub use connection::{Connection, ConnectionState, PublishFull, SubscriptionGuard};
+pub use connection::{Connection, ConnectionState, PublishFull, SubscriptionGuard, Surroundings};
 pub use matching::{is_valid_filter, is_valid_topic};
 pub use message::{Incoming, Outgoing, Properties, PublishOutcome, Qos};
 pub use registry::{RetainHandling, Subscriber, Subscription};

@@ -11,7 +11,7 @@ use tidewire_node_api::{
     BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, StopReason,
 };
 
-use super::mqtt::ConnectionSettings;
+use super::mqtt::{ConnectionSettings, Surroundings};
 use config::MqttBrokerConfig;
 pub(crate) use config::pairs;
 pub(crate) use link::{BrokerLink, LinkState, Seat, Watch};
@@ -74,7 +74,13 @@ impl Node for MqttBroker {
     fn start(&mut self, _state: Option<State>, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
         self.settings.username = ctx.credential("user").filter(|user| !user.is_empty());
         self.settings.password = ctx.credential("password").filter(|password| !password.is_empty());
-        self.link.open(self.settings.clone()).map_err(|error| NodeError::new(error.to_string()))?;
+        let services = ctx.services();
+        let around = Surroundings {
+            broker: services.broker.clone(),
+            log: Some(services.log.clone()),
+            name: ctx.facts().id.to_string(),
+        };
+        self.link.open(self.settings.clone(), around).map_err(|error| NodeError::new(error.to_string()))?;
         // A broker delivers what it kept for the session at once: the nodes that want it must have subscribed by then.
         ctx.feed().signal(Signal::Own(Box::new(AllThere)));
         self.told = (0, 0);

@@ -1,8 +1,9 @@
 //! Ids of the events that a node appends.
 //!
 //! A message that was made from an event gets an id derived from it, the node, and how many different messages the same
-//! cause has brought here before; so a repetition of the step after a crash gives the same ids in the same order. One
-//! that nothing is known of gets a fresh ULID.
+//! cause has brought here before; so a repetition of the step after a crash gives the same ids in the same order. A
+//! message that a source may bring again, such as an MQTT message of QoS 1, gets an id derived from its identity there
+//! and what is stored. One that nothing is known of gets a fresh ULID.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,6 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use tidewire_model::event::{EventId, NewEvent, StreamName};
+use tidewire_model::{Message, Value};
 use tidewire_node_api::Ctx;
 
 /// Causes remembered per generation; the older of two generations is forgotten when the newer one is full.
@@ -51,6 +53,19 @@ impl Identity {
         });
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         EventId::derived(&EventId::from(cause.as_str()), &self.node, 0, index)
+    }
+
+    /// The id of an event that follows from a message which its source may bring again. It depends on what is stored, and
+    /// on the message's place among the parts of a split one: equal parts are different events.
+    pub(super) fn ingested(&self, ingest: &str, message: &Message, stream: &StreamName, event: &NewEvent) -> EventId {
+        let part = message.get("parts").and_then(|parts| parts.get("index").and_then(Value::as_f64)).unwrap_or(-1.0);
+        let part = part.to_bits().to_be_bytes();
+        let content = [stream.as_str().as_bytes(), event.event_type.as_str().as_bytes(), &part, event.data.as_ref()];
+        let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+        for byte in content.into_iter().flat_map(|bytes| bytes.iter().chain(&[0xFF])) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        EventId::derived(&EventId::from(format!("{ingest}/{hash:016x}")), &self.node, 0, 0)
     }
 
     /// The id of an event that begins a chain.

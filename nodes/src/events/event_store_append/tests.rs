@@ -205,3 +205,29 @@ fn tokens_go_with_what_is_stored_and_fail_with_what_could_be_stored_later() {
     drop(all);
     assert_eq!(seen.0.lock().unwrap().len(), 3);
 }
+
+#[test]
+fn a_message_that_its_source_brings_again_is_stored_once() {
+    let log = TestLog::new();
+    let ingested = |ingest: &str, part: Option<i64>| {
+        let mut message = Message::with_payload(1, "x");
+        message.set("topic", "a");
+        if let Some(index) = part {
+            let parts: tidewire_model::Map = [("index", Value::Int(index))].into_iter().collect();
+            message.set("parts", Value::object(parts));
+        }
+        message.set_provenance(Arc::new(Provenance { ingest: Some(ingest.into()), ..Provenance::default() }));
+        // Every time as after a restart.
+        let _ = bench(&log, json!({})).send_message(message);
+    };
+    ingested("a-1", None);
+    ingested("a-1", None);
+    ingested("a-2", None);
+    assert_eq!(log.events().len(), 2, "another message with the same content is another event");
+    ingested("a-3", Some(0));
+    ingested("a-3", Some(1));
+    ingested("a-3", Some(1));
+    let events = log.events();
+    assert_eq!(events.len(), 4, "equal parts of one message are different events");
+    assert!(events.iter().all(|event| event.causation_id.is_none()));
+}

@@ -65,9 +65,18 @@ impl fmt::Debug for Ack {
 pub(super) struct Slot {
     pub(super) packet_id: u16,
     pub(super) exactly_once: bool,
+    /// The number that a broker in this process gave it.
+    pub(super) delivery: u64,
     waiting: u32,
     failed: bool,
     lost: bool,
+    acknowledged: bool,
+}
+
+impl Slot {
+    fn may(&self, failed_too: bool, lost_too: bool) -> bool {
+        self.waiting == 0 && (failed_too || !self.failed) && (lost_too || !self.lost)
+    }
 }
 
 /// Unacknowledged messages of one connection in the order of receipt.
@@ -88,8 +97,23 @@ impl Window {
     }
 
     /// Notes a message that `takers` will complete; returns its index.
+    #[cfg(test)]
     pub(super) fn push(&mut self, packet_id: u16, exactly_once: bool, takers: u32) -> u64 {
-        self.slots.push_back(Slot { packet_id, exactly_once, waiting: takers, failed: false, lost: false });
+        self.push_delivery(packet_id, exactly_once, takers, 0)
+    }
+
+    /// Notes a message that `takers` will complete, and the number that a broker in this process gave it, else 0;
+    /// returns its index.
+    pub(super) fn push_delivery(&mut self, packet_id: u16, exactly_once: bool, takers: u32, delivery: u64) -> u64 {
+        self.slots.push_back(Slot {
+            packet_id,
+            exactly_once,
+            delivery,
+            waiting: takers,
+            failed: false,
+            lost: false,
+            acknowledged: false,
+        });
         self.first + self.slots.len() as u64 - 1
     }
 
@@ -115,8 +139,18 @@ impl Window {
     /// The oldest message if it may be acknowledged; with `failed_too` also when its processing failed.
     /// With `lost_too` also when it was lost.
     pub(super) fn ready(&self, failed_too: bool, lost_too: bool) -> Option<Slot> {
-        let may = |slot: &Slot| slot.waiting == 0 && (failed_too || !slot.failed) && (lost_too || !slot.lost);
-        self.slots.front().copied().filter(may)
+        self.slots.front().copied().filter(|slot| slot.may(failed_too, lost_too))
+    }
+
+    /// A message that may be acknowledged whatever became of older ones; it counts as acknowledged from now on.
+    pub(super) fn ready_at(&mut self, index: u64, failed_too: bool, lost_too: bool) -> Option<Slot> {
+        let slot = self.slot(index).filter(|slot| !slot.acknowledged && slot.may(failed_too, lost_too))?;
+        slot.acknowledged = true;
+        let ready = *slot;
+        while self.slots.front().is_some_and(|slot| slot.acknowledged) {
+            self.pop();
+        }
+        Some(ready)
     }
 
     /// Forgets the oldest message: it has been acknowledged.
@@ -166,6 +200,18 @@ mod tests {
         assert!(window.ready(false, false).is_none());
         window.complete(done(&window, index));
         assert!(window.ready(false, false).is_some());
+    }
+
+    #[test]
+    fn in_any_order_each_is_ready_once() {
+        let mut window = Window::default();
+        let (first, second) = (window.push_delivery(7, false, 1, 70), window.push_delivery(8, false, 1, 80));
+        window.complete(done(&window, second));
+        assert_eq!(window.ready_at(second, false, false).map(|slot| slot.delivery), Some(80));
+        assert!(window.ready_at(second, false, false).is_none());
+        window.complete(done(&window, first));
+        assert_eq!(window.ready_at(first, false, false).map(|slot| slot.delivery), Some(70));
+        assert_eq!(window.len(), 0);
     }
 
     #[test]

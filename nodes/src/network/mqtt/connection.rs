@@ -4,7 +4,9 @@ use super::{
     ConnectionSettings, Error, Outgoing, Protocol, Subscriber, Subscription,
     core::Core,
     driver::{OnState, run},
+    ledger::Ledger,
     link::Link,
+    local::LinkLocal,
     shared::{Command, Shared},
     v4::LinkV4,
     v5::LinkV5,
@@ -19,6 +21,8 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
+use tidewire_node_api::broker::LocalBroker;
+use tidewire_node_api::handles::Log;
 use tokio::runtime::Builder;
 use tracing::warn;
 
@@ -46,6 +50,17 @@ pub enum ConnectionState {
 /// Messages that did not fit, in their order: the queue is full. Wait for [`Connection::room`] and try again.
 #[derive(Debug)]
 pub struct PublishFull(pub Vec<Outgoing>);
+
+/// What a connection finds in its process.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// The broker of this process: connections to its address need no socket.
+    pub broker: Option<Arc<dyn LocalBroker>>,
+    /// Where messages are noted so that another process recognises them.
+    pub log: Option<Arc<dyn Log>>,
+    /// A name for a connection without a client id, the same in every process.
+    pub name: String,
+}
 
 /// Counters of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,17 +96,35 @@ impl Connection {
     /// When a setting is not usable or the thread cannot be started. A broker that is away is no error.
     pub fn open(
         settings: ConnectionSettings,
+        around: Surroundings,
         on_state: impl Fn(ConnectionState) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let client_id = if settings.client_id.is_empty() { made_up_id() } else { settings.client_id.clone() };
         let shared = Arc::new(Shared::new(settings.outgoing_max));
         let settings = Arc::new(settings);
         let on_state: OnState = Arc::new(on_state);
-        let thread = match settings.protocol {
-            Protocol::V4 => start(LinkV4::new(&settings, &client_id)?, &shared, &settings, on_state),
-            Protocol::V5 => start(LinkV5::new(&settings, &client_id)?, &shared, &settings, on_state),
+        let near =
+            |broker: &Arc<dyn LocalBroker>| settings.tls.is_none() && broker.is_at(&settings.host, settings.port);
+        let near = around.broker.filter(near);
+        let name = match settings.client_id.as_str() {
+            "" => around.name,
+            given => format!("{given}@{}:{}", settings.host, settings.port),
+        };
+        let recognises = near.is_some() || settings.broker_keeps_session();
+        let ledger = around.log.filter(|_| recognises).map(|log| Ledger::new(log, &name));
+        let thread = match (near, settings.protocol) {
+            (Some(broker), _) => {
+                start(LinkLocal::new(broker.link(), &settings, &client_id), &shared, &settings, on_state, ledger)
+            }
+            (None, Protocol::V4) => start(LinkV4::new(&settings, &client_id)?, &shared, &settings, on_state, ledger),
+            (None, Protocol::V5) => start(LinkV5::new(&settings, &client_id)?, &shared, &settings, on_state, ledger),
         }?;
         Ok(Self { shared, thread: Some(thread), next_id: AtomicU64::new(1), client_id })
+    }
+
+    /// Says that it will not be connected soon, so that nobody waits for it.
+    pub fn idle(&self) {
+        self.shared.command(Command::Settle);
     }
 
     /// Connects, and from then on stays connected.
@@ -212,11 +245,12 @@ fn start<L: Link + Send + 'static>(
     shared: &Arc<Shared>,
     settings: &Arc<ConnectionSettings>,
     on_state: OnState,
+    ledger: Option<Ledger>,
 ) -> Result<JoinHandle<()>, Error> {
     let (shared, settings) = (Arc::clone(shared), Arc::clone(settings));
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
     Ok(std::thread::Builder::new().name("mqtt-client".into()).spawn(move || {
-        let core = Core::new(shared, settings, link.sender());
+        let core = Core::new(shared, settings, link.sender(), ledger);
         runtime.block_on(run(link, core, on_state));
         // A name lookup may hang for longer than anybody wants to wait.
         runtime.shutdown_background();

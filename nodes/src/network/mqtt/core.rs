@@ -3,7 +3,9 @@
 
 use super::{
     AckOutcome, ConnectionSettings, OnFailed, PublishOutcome, Qos,
-    acks::{Completion, Window},
+    acks::{Completion, Slot, Window},
+    intake::Entering,
+    ledger::Ledger,
     link::{Answer, Event, Offer, Received, Sender},
     outbox::Outbox,
     registry::{Registry, Step},
@@ -55,10 +57,20 @@ pub(super) struct Core<S> {
     pub(super) stopping: bool,
     said_goodbye: bool,
     pub(super) interruption: Option<Interruption>,
+    pub(super) ledger: Option<Ledger>,
+    /// Messages of QoS 1 and 2 that have come, and are not in the ledger yet.
+    pub(super) staged: Vec<Received>,
+    /// Messages whose ledger entries are on their way to the log.
+    pub(super) entering: Entering,
 }
 
 impl<S: Sender> Core<S> {
-    pub(super) fn new(shared: Arc<Shared>, settings: Arc<ConnectionSettings>, sender: S) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        settings: Arc<ConnectionSettings>,
+        sender: S,
+        ledger: Option<Ledger>,
+    ) -> Self {
         Self {
             shared,
             settings,
@@ -80,6 +92,9 @@ impl<S: Sender> Core<S> {
             stopping: false,
             said_goodbye: false,
             interruption: None,
+            ledger,
+            staged: Vec::new(),
+            entering: Entering::default(),
         }
     }
 
@@ -87,7 +102,11 @@ impl<S: Sender> Core<S> {
     pub(super) fn on_event(&mut self, event: Event) -> bool {
         match event {
             Event::Message(received) => {
-                self.on_message(received);
+                if received.qos == Qos::AtMostOnce || self.ledger.is_none() {
+                    self.on_message(received);
+                } else {
+                    self.staged.push(received);
+                }
                 return true;
             }
             Event::Sent(packet_id) => self.outbox.sent(packet_id),
@@ -124,7 +143,11 @@ impl<S: Sender> Core<S> {
         self.answers_due = 0;
         self.held_until = None;
         self.unclaimed.clear();
+        self.staged.clear();
         self.window.next_epoch();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.on_lost();
+        }
         // What had not been taken of QoS 1 and 2 will be delivered again.
         for seat in self.registry.seats_mut() {
             seat.backlog.retain(|message| message.ack.is_none());
@@ -143,6 +166,7 @@ impl<S: Sender> Core<S> {
 
     /// Does everything that can be done now without waiting.
     pub(super) fn turn(&mut self) {
+        self.enter_staged();
         self.deliver();
         let mut inbox = std::mem::take(&mut self.spare);
         self.shared.take(&mut inbox, self.connected);
@@ -163,6 +187,12 @@ impl<S: Sender> Core<S> {
             self.publish();
         }
         self.say_goodbye();
+        self.sender.flush();
+    }
+
+    /// Whether the broker brings again what was not acknowledged.
+    pub(super) fn redelivers(&self) -> bool {
+        self.settings.broker_keeps_session() || self.sender.is_local()
     }
 
     fn on_command(&mut self, command: Command) {
@@ -186,6 +216,7 @@ impl<S: Sender> Core<S> {
                 }
             }
             Command::Resume => {}
+            Command::Settle => self.sender.settled(),
             Command::Stop => {
                 self.stopping = true;
                 if let Some(close) = self.settings.close.as_ref().filter(|_| self.connected) {
@@ -229,6 +260,13 @@ impl<S: Sender> Core<S> {
         None
     }
 
+    /// Tells the broker once that all subscriptions of the start have been asked for.
+    pub(super) fn settle(&self) {
+        if self.connected && self.steps.is_empty() {
+            self.sender.settled();
+        }
+    }
+
     /// The broker answered a SUBSCRIBE, or went away before it did.
     pub(super) fn on_answer(&mut self, filter: &str, answer: Option<Result<Qos, u8>>) {
         let Some(answer) = answer else { return };
@@ -252,15 +290,30 @@ impl<S: Sender> Core<S> {
     }
 
     fn acknowledges_failures(&self) -> bool {
-        self.settings.on_failed == OnFailed::Acknowledge || !self.settings.broker_keeps_session()
+        self.settings.on_failed == OnFailed::Acknowledge || !self.redelivers()
     }
 
-    fn on_completion(&mut self, completion: Completion) {
+    pub(super) fn on_completion(&mut self, completion: Completion) {
         let lost = completion.outcome == AckOutcome::Lost;
-        let acknowledged = if lost { !self.settings.broker_keeps_session() } else { self.acknowledges_failures() };
+        let (failed_too, lost_too) = (self.acknowledges_failures(), !self.redelivers());
+        let acknowledged = if lost { lost_too } else { failed_too };
         if self.window.complete(completion) && !acknowledged {
             self.interrupt(Interruption::Redeliver);
         }
+        if self.sender.is_local()
+            && completion.epoch == self.window.epoch()
+            && let Some(slot) = self.window.ready_at(completion.index, failed_too, lost_too)
+        {
+            self.acknowledge_slot(slot);
+        }
+    }
+
+    fn acknowledge_slot(&mut self, slot: Slot) -> bool {
+        let taken = self.sender.acknowledge(slot);
+        if let Some(ledger) = self.ledger.as_mut().filter(|_| taken) {
+            ledger.acknowledged(if slot.delivery == 0 { u64::from(slot.packet_id) } else { slot.delivery });
+        }
+        taken
     }
 
     fn interrupt(&mut self, why: Interruption) {
@@ -270,10 +323,12 @@ impl<S: Sender> Core<S> {
 
     /// Acknowledges what is complete, oldest first, up to the first message that is not.
     fn acknowledge(&mut self) {
-        let failed_too = self.acknowledges_failures();
-        let lost_too = !self.settings.broker_keeps_session();
+        if self.sender.is_local() {
+            return;
+        }
+        let (failed_too, lost_too) = (self.acknowledges_failures(), !self.redelivers());
         while let Some(slot) = self.window.ready(failed_too, lost_too) {
-            if !self.sender.acknowledge(slot) {
+            if !self.acknowledge_slot(slot) {
                 return;
             }
             self.window.pop();
@@ -296,6 +351,10 @@ impl<S: Sender> Core<S> {
             }
             match self.sender.publish(message) {
                 Offer::Taken => self.outbox.submit_front(),
+                Offer::Sent(packet_id) => {
+                    self.outbox.submit_front();
+                    self.outbox.sent(packet_id);
+                }
                 Offer::Tracked(answer) => {
                     let order = self.outbox.track_front();
                     self.answers.push((order, answer));

@@ -4,6 +4,7 @@ use super::{
     ConnectionState,
     backoff::Backoff,
     core::{Core, Interruption},
+    intake::Entering,
     link::{Event, Link, Sender},
 };
 use std::{
@@ -37,10 +38,38 @@ pub(super) async fn run<L: Link + 'static>(mut link: L, core: Core<L::Sender>, o
     let core = Rc::new(RefCell::new(core));
     let local = LocalSet::new();
     local.spawn_local(serve_inbox(Rc::clone(&core)));
-    let driven = drive(&mut link, &core, &on_state);
+    let driven = async {
+        load_ledger(&core).await;
+        drive(&mut link, &core, &on_state).await;
+    };
     local.run_until(driven).await;
     core.borrow_mut().finish();
     on_state(ConnectionState::Closed);
+}
+
+/// Reads what earlier processes noted of messages that may come again.
+async fn load_ledger<S: Sender>(core: &Shared<S>) {
+    let shared = Arc::clone(&core.borrow().shared);
+    let Some(mut loading) = core.borrow().ledger.as_ref().map(super::ledger::Ledger::load) else { return };
+    loop {
+        let loaded = tokio::select! {
+            loaded = &mut loading => loaded,
+            () = shared.interrupt.notified() => {
+                if core.borrow().stopping {
+                    return;
+                }
+                continue;
+            }
+        };
+        match (loaded, &mut core.borrow_mut().ledger) {
+            (Ok(records), Some(ledger)) => ledger.restore(records),
+            (Err(error), _) => {
+                tracing::warn!(%error, "messages that come again after a restart will not be recognised");
+            }
+            (Ok(_), None) => {}
+        }
+        return;
+    }
 }
 
 /// Does what other threads ask for while the connection is quiet.
@@ -69,6 +98,22 @@ fn turn<S: Sender>(core: &Shared<S>) {
             let answer = answer.await;
             let mut core = core.borrow_mut();
             core.on_answer(&filter, answer);
+            core.ask_again();
+        });
+    }
+    borrowed.settle();
+    if matches!(borrowed.entering, Entering::Started(..))
+        && let Entering::Started(writing, batch) = std::mem::replace(&mut borrowed.entering, Entering::Waiting)
+    {
+        let (core, epoch) = (Rc::clone(core), borrowed.window.epoch());
+        spawn_local(async move {
+            let written = writing.await;
+            let mut core = core.borrow_mut();
+            core.entering = Entering::None;
+            // Those of a lost connection come again.
+            if epoch == core.window.epoch() {
+                core.entered(batch, &written);
+            }
             core.ask_again();
         });
     }

@@ -9,10 +9,12 @@ use super::{
     shared::Shared,
 };
 use bytestring::ByteString;
+use futures_util::FutureExt;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
+use tidewire_node_api::handles::{BoxFuture, Durable, HandleError};
 
 /// Messages offered to a subscriber at once when it has fallen behind.
 const OFFER_MAX: usize = 256;
@@ -22,7 +24,46 @@ const UNCLAIMED_MAX: Duration = Duration::from_secs(5);
 /// How many of those are kept.
 const UNCLAIMED_COUNT_MAX: usize = 1_024;
 
+/// Messages on their way through the ledger.
+#[derive(Default)]
+pub(super) enum Entering {
+    #[default]
+    None,
+    /// The log did not take the entries at once; somebody has to wait for it.
+    Started(Writing, Vec<Received>),
+    /// Somebody does.
+    Waiting,
+}
+
+pub(super) type Writing = BoxFuture<Result<Durable, HandleError>>;
+
 impl<S: Sender> Core<S> {
+    /// Takes messages that have come into the ledger, all at once; they go on when the log has its entries.
+    pub(super) fn enter_staged(&mut self) {
+        let Some(ledger) = &mut self.ledger else { return };
+        while matches!(self.entering, Entering::None) && !self.staged.is_empty() {
+            let mut batch = std::mem::take(&mut self.staged);
+            for received in &mut batch {
+                received.identity = Some(ledger.identify(received));
+            }
+            let mut writing = ledger.write();
+            match (&mut writing).now_or_never() {
+                Some(written) => return self.entered(batch, &written),
+                None => self.entering = Entering::Started(writing, batch),
+            }
+        }
+    }
+
+    /// The log has the entries of these messages in its queue, or does not take them.
+    pub(super) fn entered(&mut self, batch: Vec<Received>, written: &Result<Durable, HandleError>) {
+        if let Err(error) = written {
+            tracing::warn!(%error, "messages could not be noted, and will not be recognised when they come again");
+        }
+        for received in batch {
+            self.on_message(received);
+        }
+    }
+
     pub(super) fn on_message(&mut self, received: Received) {
         self.shared.counters.received.fetch_add(1, Relaxed);
         let ids = received.properties.as_ref().map_or(&[][..], |properties| &properties.subscription_ids);
@@ -30,7 +71,9 @@ impl<S: Sender> Core<S> {
         let takers = self.registry.takers(&topic, received.retain, ids);
         let index = (received.qos != Qos::AtMostOnce).then(|| {
             let exactly_once = received.qos == Qos::ExactlyOnce;
-            self.window.push(received.packet_id, exactly_once, u32::try_from(takers.len().max(1)).unwrap_or(1))
+            let delivery = received.local.as_ref().map_or(0, |local| local.delivery);
+            let takers = u32::try_from(takers.len().max(1)).unwrap_or(1);
+            self.window.push_delivery(received.packet_id, exactly_once, takers, delivery)
         });
         match index {
             Some(index) if takers.is_empty() => self.keep_unclaimed(received, index),
@@ -50,6 +93,7 @@ impl<S: Sender> Core<S> {
                 qos: received.qos,
                 retain: received.retain,
                 duplicate: received.duplicate,
+                identity: received.identity.clone(),
                 properties: received.properties.clone(),
                 ack: ack(),
             };
@@ -63,6 +107,7 @@ impl<S: Sender> Core<S> {
             qos: received.qos,
             retain: received.retain,
             duplicate: received.duplicate,
+            identity: received.identity,
             properties: received.properties,
             ack: ack(),
         };
@@ -72,7 +117,7 @@ impl<S: Sender> Core<S> {
     }
 
     fn keep_unclaimed(&mut self, received: Received, index: u64) {
-        if self.settings.broker_keeps_session() && self.unclaimed.len() < UNCLAIMED_COUNT_MAX {
+        if self.redelivers() && self.unclaimed.len() < UNCLAIMED_COUNT_MAX {
             self.unclaimed.push_back((Instant::now(), received, index));
         } else {
             self.give_up(index);
@@ -81,7 +126,7 @@ impl<S: Sender> Core<S> {
 
     /// Nobody wants the message: it counts as dropped on purpose.
     fn give_up(&mut self, index: u64) {
-        self.window.complete(Completion { epoch: self.window.epoch(), index, outcome: AckOutcome::Dropped });
+        self.on_completion(Completion { epoch: self.window.epoch(), index, outcome: AckOutcome::Dropped });
     }
 
     /// Looks again for takers of messages that had none, and gives up on old ones.

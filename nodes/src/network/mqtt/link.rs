@@ -2,6 +2,8 @@
 
 use super::{Outgoing, Properties, Qos, acks::Slot, registry::Wanted};
 use bytes::Bytes;
+use compact_str::CompactString;
+use tidewire_node_api::broker::Sender as Author;
 
 /// Requests that the library holds at most, each kind. Small: they are lost with a lost session; large enough for a
 /// few batches.
@@ -19,6 +21,19 @@ pub(super) struct Received {
     pub(super) duplicate: bool,
     pub(super) packet_id: u16,
     pub(super) properties: Option<Box<Properties>>,
+    /// What a broker in this process knows beyond that.
+    pub(super) local: Option<Local>,
+    /// See [`Incoming::identity`](super::Incoming::identity); not yet known when it comes.
+    pub(super) identity: Option<CompactString>,
+}
+
+/// How a message came that passed no socket.
+#[derive(Debug)]
+pub(super) struct Local {
+    /// The broker's number of the delivery, at QoS 1 and 2.
+    pub(super) delivery: u64,
+    /// The device, and its words about the message.
+    pub(super) author: Option<Author>,
 }
 
 /// What the library reports.
@@ -51,6 +66,8 @@ pub(super) type Answer = std::pin::Pin<Box<dyn Future<Output = Option<u8>>>>;
 pub(super) enum Offer {
     /// It did; what becomes of it is reported by events.
     Taken,
+    /// It did, and gave it this packet id.
+    Sent(u16),
     /// It did; what becomes of it is told here.
     Tracked(Answer),
     /// Not now.
@@ -94,4 +111,16 @@ pub(super) trait Sender: Clone + 'static {
 
     /// Says goodbye once everything handed over is acknowledged.
     fn disconnect(&self);
+
+    /// Sends off what has gathered.
+    fn flush(&self) {}
+
+    /// Everything that is wanted at the start has been asked for, or nothing is.
+    fn settled(&self) {}
+
+    /// The broker is in this process: it brings again what was not acknowledged, whatever the session, and takes
+    /// acknowledgements in any order.
+    fn is_local(&self) -> bool {
+        false
+    }
 }

@@ -3,60 +3,10 @@
 use super::Ack;
 use bytes::Bytes;
 use bytestring::ByteString;
+use compact_str::CompactString;
 use std::fmt;
 
-/// Delivery guarantee of a message.
-#[allow(clippy::enum_variant_names, reason = "the words of the MQTT standard")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Qos {
-    /// At most once.
-    #[default]
-    AtMostOnce,
-    /// At least once.
-    AtLeastOnce,
-    /// Exactly once.
-    ExactlyOnce,
-}
-
-impl Qos {
-    /// The level as a number, `None` beyond 2.
-    #[must_use]
-    pub fn from_u8(level: u8) -> Option<Self> {
-        match level {
-            0 => Some(Self::AtMostOnce),
-            1 => Some(Self::AtLeastOnce),
-            2 => Some(Self::ExactlyOnce),
-            _ => None,
-        }
-    }
-
-    /// The level as MQTT numbers it.
-    #[must_use]
-    pub fn as_u8(self) -> u8 {
-        self as u8
-    }
-}
-
-/// MQTT 5 properties of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Properties {
-    /// 1 when the payload is UTF-8 text.
-    pub payload_format: Option<u8>,
-    /// Seconds after which the message is of no use.
-    pub message_expiry: Option<u32>,
-    /// MIME type of the payload.
-    pub content_type: Option<String>,
-    /// Where an answer should go.
-    pub response_topic: Option<String>,
-    /// Ties an answer to its request.
-    pub correlation_data: Option<Bytes>,
-    /// Alias to send instead of the topic.
-    pub topic_alias: Option<u16>,
-    /// Key and value pairs that applications agreed on.
-    pub user: Vec<(String, String)>,
-    /// Subscriptions that brought the message; incoming only.
-    pub subscription_ids: Vec<u32>,
-}
+pub use tidewire_node_api::broker::{Properties, Qos};
 
 /// A message from the broker.
 #[derive(Debug)]
@@ -70,8 +20,10 @@ pub struct Incoming {
     /// Known state sent at subscription time, not news (see the subscription's `retain_as_published`).
     pub retain: bool,
     /// The broker may have delivered it before.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nodes do not tell redelivered messages apart yet"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the identity says it better"))]
     pub duplicate: bool,
+    /// The same when the broker brings the message again, also to another process; for QoS 1 and 2.
+    pub identity: Option<CompactString>,
     /// MQTT 5 properties, if there were any.
     pub properties: Option<Box<Properties>>,
     /// Must be completed for the broker to be told; `None` for QoS 0.

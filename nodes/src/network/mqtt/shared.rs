@@ -24,6 +24,8 @@ pub(super) enum Command {
     },
     /// A subscriber that refused messages has room again.
     Resume,
+    /// Nothing will be asked for soon.
+    Settle,
     Stop,
 }
 

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod broker;
+pub(in crate::network) mod broker;
 mod delivery;
+mod local;
 mod reconnect;
 mod routing;
 
@@ -90,9 +91,13 @@ struct Client {
 
 impl Client {
     fn prepare(settings: ConnectionSettings) -> Self {
+        Self::prepare_in(settings, Surroundings::default())
+    }
+
+    fn prepare_in(settings: ConnectionSettings, around: Surroundings) -> Self {
         let (told, states) = channel();
         let told = Mutex::new(told);
-        let connection = Connection::open(settings, move |state| {
+        let connection = Connection::open(settings, around, move |state| {
             let _ = told.lock().unwrap().send(state);
         })
         .unwrap();

@@ -85,6 +85,8 @@ fn translate(event: LibraryEvent) -> Event {
             duplicate: publish.dup,
             packet_id: publish.pkid,
             properties: None,
+            local: None,
+            identity: None,
         }),
         LibraryEvent::Outgoing(LibraryOutgoing::Publish(packet_id)) if packet_id != 0 => Event::Sent(packet_id),
         LibraryEvent::Incoming(Packet::PubAck(ack)) => Event::Acknowledged { packet_id: ack.pkid, reason: 0 },

@@ -131,6 +131,8 @@ fn translate(event: LibraryEvent) -> Event {
             duplicate: publish.dup,
             packet_id: publish.pkid,
             properties: publish.properties.map(|properties| Box::new(from_properties(properties))),
+            local: None,
+            identity: None,
         }),
         LibraryEvent::Incoming(Packet::ConnAck(ack)) => Event::Connected {
             session_present: ack.session_present,

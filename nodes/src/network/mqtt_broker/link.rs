@@ -12,7 +12,7 @@ use tidewire_model::NodeId;
 use tidewire_node_api::{Feed, Fill, Shape, Signal, Status};
 
 use crate::network::mqtt::{
-    Connection, ConnectionSettings, ConnectionState, Error, Subscriber, Subscription, SubscriptionGuard,
+    Connection, ConnectionSettings, ConnectionState, Error, Subscriber, Subscription, SubscriptionGuard, Surroundings,
 };
 
 /// How long the subscriptions of a replaced node go on, should its successor not come.
@@ -45,7 +45,7 @@ struct Held {
 
 #[derive(Default)]
 struct Inner {
-    settings: Option<ConnectionSettings>,
+    settings: Option<(ConnectionSettings, Surroundings)>,
     connection: Option<Arc<Connection>>,
     connecting: bool,
     auto_connect: bool,
@@ -87,10 +87,10 @@ impl BrokerLink {
     ///
     /// # Errors
     /// A setting that cannot be used. A broker that is away is no error.
-    pub(crate) fn open(self: &Arc<Self>, settings: ConnectionSettings) -> Result<(), Error> {
-        let connection = self.new_connection(settings.clone())?;
+    pub(crate) fn open(self: &Arc<Self>, settings: ConnectionSettings, around: Surroundings) -> Result<(), Error> {
+        let connection = self.new_connection(settings.clone(), around.clone())?;
         let mut inner = self.inner.lock();
-        inner.settings = Some(settings);
+        inner.settings = Some((settings, around));
         inner.take(connection);
         Ok(())
     }
@@ -101,11 +101,18 @@ impl BrokerLink {
         inner.auto_connect = auto_connect;
         let used = !inner.watchers.is_empty();
         inner.connect(used && auto_connect);
+        if let Some(connection) = inner.connection.as_ref().filter(|_| !inner.connecting) {
+            connection.idle();
+        }
     }
 
-    fn new_connection(self: &Arc<Self>, settings: ConnectionSettings) -> Result<Connection, Error> {
+    fn new_connection(
+        self: &Arc<Self>,
+        settings: ConnectionSettings,
+        around: Surroundings,
+    ) -> Result<Connection, Error> {
         let link = Arc::downgrade(self);
-        Connection::open(settings, move |state| {
+        Connection::open(settings, around, move |state| {
             if let Some(link) = link.upgrade() {
                 link.told(&state);
             }
@@ -156,8 +163,8 @@ impl BrokerLink {
             }
             inner.settings.clone()
         };
-        let Some(settings) = settings else { return Ok(()) };
-        let connection = self.new_connection(settings)?;
+        let Some((settings, around)) = settings else { return Ok(()) };
+        let connection = self.new_connection(settings, around)?;
         let mut inner = self.inner.lock();
         inner.take(connection);
         inner.connect(true);

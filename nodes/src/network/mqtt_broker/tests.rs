@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
+use crate::network::mqtt::Surroundings;
 use serde_json::json;
 use tidewire_node_api::bench::Bench;
 
@@ -10,7 +11,7 @@ pub(crate) fn link_to(port: u16, version_5: bool) -> Arc<BrokerLink> {
     let config: MqttBrokerConfig = serde_json::from_value(config).unwrap();
     let (settings, version_5) = config.settings().unwrap();
     let link = Arc::new(BrokerLink::new(version_5, true));
-    link.open(settings).unwrap();
+    link.open(settings, Surroundings::default()).unwrap();
     link.all_there(true);
     link
 }

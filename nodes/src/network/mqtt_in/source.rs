@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use bytestring::ByteString;
 use parking_lot::Mutex;
-use tidewire_model::message::Flags;
+use tidewire_model::message::{Flags, Provenance};
 use tidewire_model::{Map, Message, Value};
 use tidewire_node_api::{AckSink, Batch, Delivery, Feed, Outcome, Token};
 
@@ -116,7 +116,7 @@ impl Source {
     }
 
     fn message(&self, incoming: Incoming) -> Delivery {
-        let Incoming { topic, payload, qos, retain, properties, ack, .. } = incoming;
+        let Incoming { topic, payload, qos, retain, properties, ack, identity, .. } = incoming;
         let mut body = Map::with_capacity(5);
         let content_type = properties.as_ref().and_then(|properties| properties.content_type.as_deref());
         let payload = read(self.datatype, payload, content_type);
@@ -145,6 +145,9 @@ impl Source {
         let mut message = Message::new(0, body);
         if retain {
             message.set_flags(Flags { retained: true, ..Flags::default() });
+        }
+        if identity.is_some() {
+            message.set_provenance(Arc::new(Provenance { ingest: identity, ..Provenance::default() }));
         }
         let token = ack
             .map(|ack| Token::new(Arc::new(Answer { ack: Mutex::new(Some(ack)), closing: self.closing.clone() }), 0));

@@ -127,9 +127,13 @@ impl Hub {
         if let LinkRequest::Close { keep } = request {
             let seat = self.links.seats.get(&link.number()).copied();
             self.close_link(link, Leaving::Goodbye, keep);
-            if let Some(seat) = seat.filter(|_| keep) {
+            match seat {
                 // It may still go for good, and what was kept for it with it.
-                self.links.seats.insert(link.number(), seat);
+                Some(seat) if keep => drop(self.links.seats.insert(link.number(), seat)),
+                _ => {
+                    link.push(LinkNotice::Closed { reason: "goodbye".to_owned() });
+                    self.told.push(Arc::clone(link));
+                }
             }
             return;
         }

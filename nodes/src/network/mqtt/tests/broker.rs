@@ -5,20 +5,23 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 /// A running mosquitto.
-pub(super) struct Mosquitto {
+pub(in crate::network) struct Mosquitto {
     process: Child,
-    pub(super) port: u16,
+    pub(in crate::network) port: u16,
     folder: tempfile::TempDir,
 }
 
 impl Mosquitto {
-    pub(super) fn start() -> Self {
+    pub(in crate::network) fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
@@ -71,33 +74,41 @@ impl Drop for Mosquitto {
 }
 
 /// Forwards connections to a broker until it is told to cut them.
-pub(super) struct Proxy {
-    pub(super) port: u16,
+pub(in crate::network) struct Proxy {
+    pub(in crate::network) port: u16,
     sockets: Arc<Mutex<Vec<TcpStream>>>,
     sent: Arc<Mutex<Vec<u8>>>,
+    mute: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    pub(super) fn before(broker: u16) -> Self {
+    pub(in crate::network) fn before(broker: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let sockets: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
         let sent: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let (all, record) = (Arc::clone(&sockets), Arc::clone(&sent));
+        let mute = Arc::<AtomicBool>::default();
+        let (all, record, muted) = (Arc::clone(&sockets), Arc::clone(&sent), Arc::clone(&mute));
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", broker))) else { continue };
                 all.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
                 record.lock().unwrap().clear();
-                forward(client.try_clone().unwrap(), server.try_clone().unwrap(), Some(Arc::clone(&record)));
+                let record = Some((Arc::clone(&record), Arc::clone(&muted)));
+                forward(client.try_clone().unwrap(), server.try_clone().unwrap(), record);
                 forward(server, client, None);
             }
         });
-        Self { port, sockets, sent }
+        Self { port, sockets, sent, mute }
+    }
+
+    /// Lets nothing more through to the broker.
+    pub(in crate::network) fn mute(&self) {
+        self.mute.store(true, Ordering::Release);
     }
 
     /// Cuts all connections.
-    pub(super) fn cut(&self) {
+    pub(in crate::network) fn cut(&self) {
         for socket in self.sockets.lock().unwrap().drain(..) {
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -133,11 +144,16 @@ fn remaining_length(packet: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, record: Option<Arc<Mutex<Vec<u8>>>>) {
+type Record = (Arc<Mutex<Vec<u8>>>, Arc<AtomicBool>);
+
+fn forward(mut from: TcpStream, mut to: TcpStream, record: Option<Record>) {
     thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            if let Some(record) = &record {
+            if let Some((record, mute)) = &record {
+                if mute.load(Ordering::Acquire) {
+                    continue;
+                }
                 record.lock().unwrap().extend_from_slice(&buffer[..length]);
             }
             if to.write_all(&buffer[..length]).is_err() {
