@@ -1,7 +1,7 @@
 //! Context stays through crashes, goes with what it belonged to, and is seen as Node-RED's tools see it.
 
 use serde_json::{Value as Json, json};
-use tidewire_tests::{Http, Server, flow};
+use tidewire_tests::{Http, Server, flow, until};
 
 fn document() -> Json {
     json!([
@@ -112,4 +112,30 @@ async fn a_store_takes_what_it_is_meant_to_hold_and_no_more() {
     assert_eq!(http.json("/settings").await["context"], json!({"default": "fast", "stores": ["fast"]}));
     http.delete("/context/global/first").await.expect(204);
     put(&http, "global/second", large).await;
+}
+
+#[tokio::test]
+async fn what_nodes_remember_is_there_after_a_stop_and_after_a_crash() {
+    let remember = json!([{"t": "set", "p": "last", "pt": "flow", "to": "payload", "tot": "msg"},
+        {"t": "set", "p": "#:(memory)::last", "pt": "global", "to": "payload", "tot": "msg"}]);
+    let flows = json!([{"id": "t", "type": "tab"},
+        {"id": "c", "type": "change", "z": "t", "rules": remember, "wires": [[]]}]);
+    let mut server = Server::with().flows(&flows).start().await;
+    let send = |http: Http, payload: Json| async move {
+        http.post("/api/nodes/c/send", &json!({ "payload": payload })).await.expect(202);
+        until("the value", || async { (value(&http, "flow/t/last").await == payload).then_some(()) }).await;
+    };
+    for payload in [json!({"deep": [1, null]}), json!("text")] {
+        send(server.http(), payload.clone()).await;
+        assert!(server.terminate().success());
+        server.start_again().await;
+        assert_eq!(value(&server.http(), "flow/t/last").await, payload);
+        assert_eq!(value(&server.http(), "global/last?store=memory").await, nothing());
+    }
+    send(server.http(), json!(7)).await;
+    // Its answer says that all before it is durable too.
+    put(&server.http(), "global/mark", json!(1)).await;
+    server.kill9();
+    server.start_again().await;
+    assert_eq!(value(&server.http(), "flow/t/last").await, json!(7));
 }

@@ -56,14 +56,7 @@ impl NodeType for Delay {
     };
 
     fn derived(config: &DelayConfig) -> JsonMap<String, Json> {
-        let (first, last) = config.random_ms();
-        let ms = [
-            ("timeout", config.timeout_ms()),
-            ("rate", config.rate_ms()),
-            ("randomFirst", first),
-            ("randomLast", last),
-        ];
-        ms.into_iter().map(|(name, ms)| (name.to_owned(), ms.into())).collect()
+        config.in_ms()
     }
 
     fn build(config: DelayConfig, _env: &BuildEnv) -> Result<Self, BuildError> {

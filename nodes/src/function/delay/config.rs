@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map as JsonMap, Value as Json};
 use tidewire_node_api::lenient;
 
 use crate::shared::held::Ack;
@@ -162,6 +163,14 @@ impl DelayConfig {
     pub(super) fn random_ms(&self) -> (f64, f64) {
         let ms = self.random_units.ms();
         (self.random_first * ms, self.random_last * ms)
+    }
+
+    /// All times in milliseconds.
+    pub(super) fn in_ms(&self) -> JsonMap<String, Json> {
+        let (first, last) = self.random_ms();
+        let times =
+            [("timeout", self.timeout_ms()), ("rate", self.rate_ms()), ("randomFirst", first), ("randomLast", last)];
+        times.into_iter().map(|(name, ms)| (name.to_owned(), ms.into())).collect()
     }
 
     /// The interval between two messages.
