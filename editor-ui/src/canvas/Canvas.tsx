@@ -8,6 +8,7 @@ import { canEdit, get, run, select, useEditor } from '../commands/store';
 import { indexOf } from '../model/document';
 import { rate } from '../model/debugvalue';
 import { splice } from '../model/edit';
+import { feedbackWires } from '../model/loops';
 import { outputName } from '../model/nodetypes';
 import { wireKey, type FlowNode, type Wire } from '../model/types';
 import { live } from '../net/live';
@@ -139,7 +140,14 @@ function connectElement(element: HTMLDivElement | null, canvas: HTMLCanvasElemen
   const size = new ResizeObserver(() => view.resized(element.clientWidth, element.clientHeight));
   view.resized(element.clientWidth, element.clientHeight);
   size.observe(element);
-  const down = (event: PointerEvent): void => pointerDown(event);
+  const down = (event: PointerEvent): void => {
+    hint.show(undefined, 0, 0);
+    pointerDown(event);
+  };
+  const leave = (): void => {
+    markWire(undefined);
+    hint.show(undefined, 0, 0);
+  };
   const space = (event: KeyboardEvent): void => {
     if (event.code !== 'Space' || (event.target as Element).closest('input, textarea, select, button')) return;
     keys.space = event.type === 'keydown';
@@ -150,6 +158,7 @@ function connectElement(element: HTMLDivElement | null, canvas: HTMLCanvasElemen
   const hover = hoverWatcher();
   element.addEventListener('pointerdown', down);
   element.addEventListener('pointermove', hover);
+  element.addEventListener('pointerleave', leave);
   element.addEventListener('dblclick', doubleClick);
   element.addEventListener('contextmenu', contextMenu);
   element.addEventListener('focusin', focused);
@@ -164,6 +173,7 @@ function connectElement(element: HTMLDivElement | null, canvas: HTMLCanvasElemen
     stopDots();
     element.removeEventListener('pointerdown', down);
     element.removeEventListener('pointermove', hover);
+    element.removeEventListener('pointerleave', leave);
     element.removeEventListener('dblclick', doubleClick);
     element.removeEventListener('contextmenu', contextMenu);
     element.removeEventListener('focusin', focused);
@@ -217,6 +227,7 @@ function WireHint() {
   const source = doc.nodes.get(at.wire.from);
   if (!source) return null;
   const data = live.wires.get(wireKey(at.wire));
+  const waits = live.waits(wireKey(at.wire));
   const last = live.nodes.get(at.wire.from)?.last;
   const box = view.element?.getBoundingClientRect();
   return (
@@ -225,8 +236,10 @@ function WireHint() {
       <span>
         {data ? `${rate(data.rate) || 'idle'} · ${data.total} messages${data.dropped ? ` · ${data.dropped} dropped` : ''}` : 'nothing yet'}
       </span>
+      {waits >= 0.01 && <span>the sender waits {Math.round(waits * 100)} % of the time</span>}
+      {feedbackWires(doc).has(wireKey(at.wire)) && <span>closes a loop</span>}
       {last !== undefined && <code>{typeof last.value === 'object' ? JSON.stringify(last.value) : String(last.value)}</code>}
-      <span className="dim">double-click: insert here</span>
+      <span className="dim">click: figures and policy · double-click: insert here</span>
     </div>
   );
 }

@@ -3,6 +3,7 @@
 import { memo, useEffect, useMemo, useSyncExternalStore, type RefObject } from 'react';
 import { parseWire, pending, problemsByNode, useEditor } from '../commands/store';
 import { indexOf, linksIn } from '../model/document';
+import { feedbackWires } from '../model/loops';
 import { overlaps, wirePath } from '../model/geometry';
 import { wireKey, type FlowNode, type Rect, type Wire } from '../model/types';
 import { Card, GroupFrame } from './Card';
@@ -19,6 +20,7 @@ export interface Region {
 const margin = (): number => (view.zoom < 0.75 ? 50 : 120);
 /** In the overview of a very large flow only this many nodes report their activity. */
 const MAX_WATCHED = 1000;
+const MAX_LOOKED = 40;
 let region: Region = { rect: { x: 0, y: 0, w: 0, h: 0 }, overview: false, far: false };
 const watchers = new Set<() => void>();
 
@@ -74,7 +76,15 @@ export function wiresInSight(): Wire[] {
   return wires;
 }
 
-const WirePath = memo(function WirePath({ wire, selected, changed, d }: { wire: Wire; selected: boolean; changed: boolean; d: string }) {
+interface WireProps {
+  wire: Wire;
+  selected: boolean;
+  changed: boolean;
+  feedback: boolean;
+  d: string;
+}
+
+const WirePath = memo(function WirePath({ wire, selected, changed, feedback, d }: WireProps) {
   const key = wireKey(wire);
   return (
     <path
@@ -84,7 +94,7 @@ const WirePath = memo(function WirePath({ wire, selected, changed, d }: { wire: 
           wireElements.delete(key);
         };
       }}
-      className={`wire${selected ? ' selected' : ''}${changed ? ' changed' : ''}`}
+      className={`wire${selected ? ' selected' : ''}${changed ? ' changed' : ''}${feedback ? ' feedback' : ''}`}
       d={d}
       data-wire={key}
       data-testid="wire"
@@ -106,6 +116,7 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
     const diff = pending({ doc, deployed });
     return { nodes: new Set([...diff.added, ...diff.changed]), wires: new Set([...diff.added, ...diff.rewired]) };
   }, [doc, deployed]);
+  const feedback = useMemo(() => feedbackWires(doc), [doc]);
   const cards = overview ? [] : nodesInSight();
   const wires = overview ? [] : wiresInSight();
   const groups = useMemo(
@@ -115,11 +126,10 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
   const flowOff = doc.nodes.get(activeFlow)?.disabled === true;
 
   useEffect(() => {
-    live.setWatch(
-      nodesInSight()
-        .slice(0, MAX_WATCHED)
-        .map((node) => node.id),
-    );
+    // What is selected is looked at in the inspector, in sight or not.
+    const looked = [...selection, ...[...wireSelection].map(parseWire).flatMap(({ from, to }) => [from, to])].slice(0, MAX_LOOKED);
+    const seen = nodesInSight().slice(0, MAX_WATCHED);
+    live.setWatch([...new Set([...seen.map((node) => node.id), ...looked])]);
   });
 
   return (
@@ -139,6 +149,7 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
                 d={wirePath(...ends)}
                 selected={wireSelection.has(key)}
                 changed={changes.wires.has(wire.from)}
+                feedback={feedback.has(key)}
               />
             )
           );
@@ -171,11 +182,24 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
   );
 }
 
-/** Links between link nodes of the open flow: thin and dashed, as they are no wires. */
+/** Links between link nodes of the open flow: thin and dotted, as they are no wires; stronger at a selected node. */
 function LinkLines() {
-  const { doc, activeFlow } = useEditor.getState();
-  const d = linksIn(doc, activeFlow).map(({ from, to }) => wirePath(portPoint(from, 'out', 0), portPoint(to, 'in', 0)));
-  return d.length ? <path className="wire link" d={d.join('')} /> : null;
+  const { doc, activeFlow, selection } = useEditor.getState();
+  const links = linksIn(doc, activeFlow).map(({ from, to }) => ({
+    d: wirePath(portPoint(from, 'out', 0), portPoint(to, 'in', 0)),
+    near: selection.has(from.id) || selection.has(to.id),
+  }));
+  const join = (near: boolean): string =>
+    links
+      .filter((link) => link.near === near)
+      .map((link) => link.d)
+      .join('');
+  return links.length ? (
+    <>
+      <path className="wire link" d={join(false)} />
+      <path className="wire link near" d={join(true)} />
+    </>
+  ) : null;
 }
 
 /** In a subflow's own tab: its inputs and outputs, shown where they stand. */

@@ -1,18 +1,24 @@
 /** The one canvas below the cards: activity on wires, live rows, statuses, and the overview when zoomed out. */
 
 import { get, useEditor } from '../commands/store';
-import { age, gist, number, rate } from '../model/debugvalue';
+import { age, compact, gist, number, rate } from '../model/debugvalue';
 import { alongWire, wirePoints } from '../model/geometry';
+import { feedbackWires } from '../model/loops';
+import { limitsOf } from '../model/policies';
 import { roleOf } from '../model/nodetypes';
-import { wireKey, type FlowNode, type Point, type Rect, type Wire } from '../model/types';
-import { live, type NodeLive, type Status, type WireLive } from '../net/live';
-import { RowPen, trace, type Palette } from './pen';
+import { wireKey, type FlowNode, type Point, type Rect } from '../model/types';
+import { live, waiting, type NodeLive, type Status, type WireLive } from '../net/live';
+import { RowPen, pill, trace, type Palette } from './pen';
 import { currentRegion, nodesInSight, subscribeRegion, wiresInSight } from './Layer';
 import { placeOf, view, wireEnds } from './view';
 
 const FADE = 5000;
 const DOT_MS = 900;
 const MAX_PIXELS = 9_000_000;
+/** From this share of the time on a wire says that its sender waits. */
+const WAITS = 0.05;
+/** So few waiting messages are everyday life. */
+const FEW = 5;
 
 interface Dot {
   key: string;
@@ -171,6 +177,7 @@ export class Painter {
     const now = Date.now();
     const clock = performance.now();
     let moving = false;
+    const feedback = feedbackWires(doc);
     const dots = new Map<string, Dot[]>();
     this.dots = this.dots.filter((dot) => clock - dot.start < DOT_MS);
     for (const dot of this.dots) dots.set(dot.key, [...(dots.get(dot.key) ?? []), dot]);
@@ -178,38 +185,45 @@ export class Painter {
       const data = live.wires.get(wireKey(wire));
       const quiet = !data || now - data.seen > FADE;
       const mine = dots.get(wireKey(wire));
-      if (quiet && !mine && !(data && data.blocked >= 0.6)) continue;
+      const waits = data ? waiting(data, now) : 0;
+      if (quiet && !mine && waits < WAITS && !data?.dropped) continue;
       const ends = wireEnds(wire);
       const source = doc.nodes.get(wire.from);
       if (!ends || !source) continue;
       const points = wirePoints(...ends);
       const colour = colours.role[roleOf(types, source)] ?? colours.line;
-      if (data) moving = this.strokeWire(points, data, colour, now, clock) || moving;
+      const loop = feedback.has(wireKey(wire));
+      if (data) moving = this.strokeWire(points, data, { colour, waits, loop, now, clock }) || moving;
       for (const dot of mine ?? []) this.paintDot(points, (clock - dot.start) / DOT_MS, colour);
       if (mine?.length) moving = true;
-      if (data) this.paintPill(wire, data, points);
+      if (data) this.paintPill(waits, data.dropped, points);
     }
     context.globalAlpha = 1;
     context.setLineDash([]);
     return moving;
   }
 
-  private strokeWire(points: Point[], data: WireLive, colour: string, now: number, clock: number): boolean {
+  private strokeWire(
+    points: Point[],
+    data: WireLive,
+    look: { colour: string; waits: number; loop: boolean; now: number; clock: number },
+  ): boolean {
     const { context } = this;
-    const failing = data.blocked >= 0.98;
-    context.globalAlpha = Math.max(0, 1 - (now - data.seen) / FADE) * 0.9;
-    context.strokeStyle = failing ? this.colours().error : colour;
+    const { now } = look;
+    const stuck = look.waits >= 0.98;
+    context.globalAlpha = Math.max(stuck ? 1 : 0, 1 - (now - data.seen) / FADE) * 0.9;
+    context.strokeStyle = stuck ? this.colours().error : look.colour;
     context.lineWidth = Math.max(1.5, Math.min(4, 1.5 + Math.log10(Math.max(1, data.rate))));
     const flowing = data.rate > 3 && !this.calm.matches;
     trace(context, points);
-    if (flowing || failing) {
+    context.setLineDash(look.loop ? [9, 6] : []);
+    if (flowing || stuck) {
       context.globalAlpha *= 0.35;
-      context.setLineDash([]);
       context.stroke();
       context.globalAlpha /= 0.35;
       context.setLineDash([7, 9]);
-      context.lineDashOffset = -((clock / 1000) * 24 * (1 + Math.log10(Math.max(1, data.rate)))) % 16;
-    } else context.setLineDash([]);
+      context.lineDashOffset = -((look.clock / 1000) * 24 * (1 + Math.log10(Math.max(1, data.rate)))) % 16;
+    }
     context.stroke();
     return flowing && now - data.seen < FADE;
   }
@@ -225,26 +239,27 @@ export class Painter {
     context.fill();
   }
 
-  /** How many messages wait where the target is behind. */
-  private paintPill(wire: Wire, data: WireLive, points: Point[]): void {
-    if (data.blocked < 0.6) return;
-    const { context } = this;
+  /** Which share of the time the sender of a wire waits, and how many messages the wire dropped. */
+  private paintPill(waits: number, dropped: number, points: Point[]): void {
+    if (view.zoom < 0.5) return;
     const colours = this.colours();
-    const queue = live.nodes.get(wire.to)?.queue ?? 0;
-    const text = queue ? String(queue) : `${Math.round(data.blocked * 100)} %`;
-    const at = alongWire(points, 0.7);
-    context.globalAlpha = 1;
-    context.setLineDash([]);
-    context.font = '600 10px system-ui, sans-serif';
-    const width = context.measureText(text).width + 12;
-    context.fillStyle = data.blocked >= 0.85 ? colours.error : colours.warn;
-    context.beginPath();
-    context.roundRect(at.x - width / 2, at.y - 8, width, 16, 8);
-    context.fill();
-    context.fillStyle = '#fff';
-    context.textAlign = 'center';
-    context.fillText(text, at.x, at.y + 3.5);
-    context.textAlign = 'left';
+    this.context.globalAlpha = 1;
+    this.context.setLineDash([]);
+    const waiting = waits >= WAITS;
+    if (waiting) {
+      const tone = waits >= 0.85 ? colours.error : waits >= 0.6 ? colours.warn : undefined;
+      pill(this.context, alongWire(points, dropped ? 0.36 : 0.5), `${Math.round(waits * 100)} %`, { tone, sign: 'pause', colours });
+    }
+    if (dropped) pill(this.context, alongWire(points, waiting ? 0.66 : 0.5), `−${compact(dropped)}`, { sign: 'drop', colours });
+  }
+
+  /** How many messages wait at a node, above its input. */
+  private paintQueue(node: FlowNode, rect: Rect, queue: number): void {
+    if (queue < FEW) return;
+    const colours = this.colours();
+    const full = queue / limitsOf(node).messages;
+    const tone = full >= 0.85 ? colours.error : full >= 0.6 ? colours.warn : undefined;
+    pill(this.context, { x: rect.x, y: rect.y - 9 }, compact(queue), { tone, sign: 'queue', colours, start: true });
   }
 
   private paintRows(): void {
@@ -260,6 +275,7 @@ export class Painter {
       const rect = placeOf(node);
       if (full) this.paintRow(node, rect, data, status, now);
       else this.paintHeat(node, rect, data, status, now);
+      if (data) this.paintQueue(node, rect, data.queue);
     }
   }
 

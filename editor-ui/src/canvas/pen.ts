@@ -23,6 +23,49 @@ export function trace(context: CanvasRenderingContext2D, points: Point[]): void 
   for (let i = 1; i < points.length; i++) context.lineTo(points[i].x, points[i].y);
 }
 
+export interface PillLook {
+  /** Ground; a quiet outline without. */
+  tone?: string;
+  sign: 'pause' | 'drop' | 'queue';
+  colours: Palette;
+  /** The place is the left end, not the middle. */
+  start?: boolean;
+}
+
+/** A small rounded label with a sign of its own, so that it does not speak by its colour alone. */
+export function pill(context: CanvasRenderingContext2D, at: Point, text: string, { tone, sign, colours, start }: PillLook): void {
+  context.font = '600 10px system-ui, -apple-system, "Segoe UI", sans-serif';
+  const width = context.measureText(text).width + 23;
+  const left = start ? at.x : at.x - width / 2;
+  const ink = tone ? '#fff' : colours.text2;
+  context.globalAlpha = 1;
+  context.setLineDash([]);
+  context.beginPath();
+  context.roundRect(left, at.y - 7.5, width, 15, 7.5);
+  context.fillStyle = tone ?? colours.card;
+  context.fill();
+  context.lineWidth = 1;
+  context.strokeStyle = tone ?? colours.border;
+  context.stroke();
+  context.strokeStyle = ink;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  const [x, y] = [left + 8, at.y];
+  if (sign === 'pause') strokes(context, [x - 1, y - 3, x - 1, y + 3], [x + 2.5, y - 3, x + 2.5, y + 3]);
+  else if (sign === 'drop') strokes(context, [x - 2, y - 2.5, x + 3, y + 2.5], [x + 3, y - 2.5, x - 2, y + 2.5]);
+  else strokes(context, [x - 2, y - 3, x + 4, y - 3], [x - 2, y, x + 4, y], [x - 2, y + 3, x + 4, y + 3]);
+  context.stroke();
+  context.fillStyle = ink;
+  context.fillText(text, left + 16, at.y + 3.5);
+}
+
+function strokes(context: CanvasRenderingContext2D, ...lines: [number, number, number, number][]): void {
+  for (const [x1, y1, x2, y2] of lines) {
+    context.moveTo(x1, y1);
+    context.lineTo(x2, y2);
+  }
+}
+
 /** Writes from left to right as long as there is room. */
 export class RowPen {
   constructor(

@@ -9,6 +9,7 @@ import {
   inverse,
   isFlow,
   mergeCommands,
+  standFor,
   withPlaces,
   type Change,
   type Command,
@@ -30,9 +31,9 @@ export interface Session {
 }
 
 export type Page = 'loading' | 'login' | 'setup' | 'editor' | 'failed';
-export type DrawerTab = 'debug' | 'events' | 'problems';
+export type DrawerTab = 'debug' | 'events' | 'failed' | 'history' | 'problems';
 export type LeftTab = 'palette' | 'things' | 'flows';
-export type RightTab = 'setup' | 'data' | 'help';
+export type RightTab = 'setup' | 'data' | 'context' | 'help';
 export type Theme = 'auto' | 'light' | 'dark';
 
 export interface QuickAdd {
@@ -58,6 +59,7 @@ export type Dialog =
   | { kind: 'actions' }
   | { kind: 'search' }
   | { kind: 'conflict'; rev: string }
+  | { kind: 'restore'; position: number }
   | { kind: 'keys' };
 
 export interface Toast {
@@ -286,15 +288,21 @@ export function openFlow(id: string): void {
 
 /** Opens the flow that holds a node, selects it and asks the canvas to show it. */
 export function reveal(id: string): void {
-  const node = get().doc.nodes.get(id);
+  const node = standFor(get().doc, id);
   if (!node) return;
-  if (isFlow(node)) return openFlow(id);
+  if (isFlow(node)) return openFlow(node.id);
   if (node.z) openFlow(node.z);
-  if (node.x === undefined) set({ inspected: id, selection: new Set(), right: true, rightTab: 'setup' });
+  if (node.x === undefined) set({ inspected: node.id, selection: new Set(), right: true, rightTab: 'setup' });
   else {
-    select([id]);
-    window.dispatchEvent(new CustomEvent('tidewire:reveal', { detail: id }));
+    select([node.id]);
+    window.dispatchEvent(new CustomEvent('tidewire:reveal', { detail: node.id }));
   }
+}
+
+/** Selects a wire and shows it in the inspector. */
+export function inspectWire(key: string): void {
+  select([], [key]);
+  set({ right: true });
 }
 
 let nextToast = 1;

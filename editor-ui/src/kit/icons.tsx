@@ -39,6 +39,10 @@ const PATHS: Record<string, string> = {
   keyboard: 'M1.500 4h13v8h-13zM4 6.500h.1M6.700 6.500h.1M9.300 6.500h.1M12 6.500h.1M5 9.500h6',
   lock: 'M3.500 7.500h9v6h-9zM5.500 7.500V5a2.500 2.500 0 0 1 5 0v2.500',
   link: 'M6.500 9.500l3-3M7 4.500l1.500-1.500a2.800 2.800 0 0 1 4 4L11 8.500M5 7.500 3.500 9a2.800 2.800 0 0 0 4 4L9 11.500',
+  wire: 'M1.800 11.500h1.400c4 0 5-7 9.400-7h1.600M3 11.500a1.200 1.200 0 1 1-2.400 0 1.200 1.200 0 0 1 2.400 0zM15.400 4.500a1.200 1.200 0 1 1-2.400 0 1.200 1.200 0 0 1 2.400 0z',
+  history: 'M2.500 8a5.500 5.500 0 1 0 1.600-3.900L2.500 5.700M2.500 2.500v3.200h3.200M8 5v3.200l2.200 1.500',
+  again: 'M13.500 8a5.500 5.500 0 1 1-1.600-3.900l1.600 1.600M13.500 2.500v3.200h-3.200',
+  letter: 'M2 3.500h12v9H2zM2 4l6 5 6-5',
   // node types
   inject: 'M2.500 8h7M7 5l3 3-3 3M13 3v10',
   debug:
@@ -70,6 +74,12 @@ const PATHS: Record<string, string> = {
   join: 'M2.500 3.500H6l4 4.500h3.500M2.500 12.500H6L10 8',
   split: 'M2.500 8H6l4-4.500h3.500M6 8l4 4.500h3.500',
   script: 'M5.500 4.500 2 8l3.500 3.500M10.500 4.500 14 8l-3.500 3.500M9 3 7 13',
+  linkIn: 'M6 8h8M11 5l3 3-3 3M6 3.500H3.500a1.500 1.500 0 0 0-1.500 1.500v6a1.500 1.500 0 0 0 1.500 1.500H6',
+  linkOut: 'M2 8h8M7 5l3 3-3 3M10 3.500h2.500a1.500 1.500 0 0 1 1.500 1.500v6a1.500 1.500 0 0 1-1.500 1.500H10',
+  linkCall: 'M2 5.500h10M9.500 3l2.500 2.500L9.500 8M14 10.500H4M6.500 8 4 10.500 6.500 13',
+  trigger: 'M1.500 11.500H4v-7h4.500v7H11v-7h3.500',
+  globals:
+    'M5.500 3c-2 0-1.500 2-1.500 3.200S2.500 8 2.500 8 4 8 4 9.800 3.500 13 5.500 13M10.500 3c2 0 1.500 2 1.500 3.200S13.500 8 13.500 8 12 8 12 9.800s.5 3.200-1.500 3.200M6.800 8h.1M9.200 8h.1',
   unknown: 'M5.500 6a2.500 2.500 0 1 1 3.600 2.200c-.800.400-1.100.900-1.100 1.800M8 12.500v.2',
   flow: 'M2 4.500h4v3H2zM10 8.500h4v3h-4zM6 6h2v4h2',
 };
@@ -90,17 +100,21 @@ const BY_TYPE: Record<string, string> = {
   'http in': 'http',
   'http request': 'http',
   'http response': 'http',
-  'link in': 'link',
-  'link out': 'link',
-  'link call': 'link',
   'file in': 'file',
-  trigger: 'delay',
   exec: 'script',
   catch: 'warn',
   status: 'info',
   complete: 'check',
   tab: 'flow',
   group: 'panelLeft',
+};
+
+/** Types that share a name for their icon and are told apart here. */
+const OWN: Record<string, string> = {
+  'link in': 'linkIn',
+  'link out': 'linkOut',
+  'link call': 'linkCall',
+  'global-config': 'globals',
 };
 
 /** Other names that node types use for our icons. */
@@ -123,6 +137,7 @@ const ALIASES: Record<string, string> = {
 };
 
 export function iconFor(type: string, icon?: string): string {
+  if (OWN[type]) return OWN[type];
   if (icon && ALIASES[icon]) return ALIASES[icon];
   if (icon && PATHS[icon]) return icon;
   if (BY_TYPE[type]) return BY_TYPE[type];

@@ -148,6 +148,13 @@ export function number(value: number): string {
   return String(Number(value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3)));
 }
 
+/** A count in a few characters: `987`, `12k`, `1.2M`. */
+export function compact(count: number): string {
+  if (count < 1000) return String(Math.round(count));
+  const [size, unit] = count < 1e6 ? [count / 1000, 'k'] : [count / 1e6, 'M'];
+  return `${size < 10 ? Math.floor(size * 10) / 10 : Math.floor(size)}${unit}`;
+}
+
 export function rate(perSecond: number): string {
   if (perSecond >= 10_000) return `${Math.round(perSecond / 1000)}k/s`;
   if (perSecond >= 1000) return `${(perSecond / 1000).toFixed(1)}k/s`;

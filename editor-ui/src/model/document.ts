@@ -152,6 +152,34 @@ const linksOf = (node: FlowNode): unknown[] => (Array.isArray(node.links) ? node
 export const isLinked = (a: FlowNode, b: FlowNode): boolean =>
   linksOf(a).includes(b.id) || (a.type !== 'link call' && b.type !== 'link call' && linksOf(b).includes(a.id));
 
+export interface LinkEnds {
+  ends: FlowNode[];
+  /** What the other ends are to the node; empty when it has none by its type. */
+  word: string;
+  /** What to say when there are none. */
+  hint: string;
+}
+
+/** The link nodes of all flows at the other end of a node's links. */
+export function linkEnds(doc: Doc, node: FlowNode): LinkEnds {
+  const others = (...types: string[]): FlowNode[] => docList(doc).filter((one) => types.includes(one.type) && one.id !== node.id);
+  if (node.type === 'link in') {
+    const calls = others('link call').filter((one) => one.linkType !== 'dynamic' && isLinked(one, node));
+    const outs = others('link out').filter((one) => one.mode !== 'return' && isLinked(one, node));
+    return { ends: [...outs, ...calls], word: 'Messages come from', hint: 'No link out or link call node leads here yet.' };
+  }
+  const ins = others('link in').filter((one) => isLinked(node, one));
+  if (node.type === 'link call')
+    return node.linkType === 'dynamic'
+      ? { ends: [], word: 'Calls', hint: 'The link in node that msg.target names, by its name or id.' }
+      : { ends: ins, word: 'Calls', hint: 'No link in node is chosen yet.' };
+  if (node.type === 'link out')
+    return node.mode === 'return'
+      ? { ends: [], word: 'Messages go to', hint: 'Back to the link call node that a message came from.' }
+      : { ends: ins, word: 'Messages go to', hint: 'No link in node is chosen yet.' };
+  return { ends: [], word: '', hint: '' };
+}
+
 /** The links between nodes of one flow, from the sending end to the receiving one. */
 export function linksIn(doc: Doc, flow: string): { from: FlowNode; to: FlowNode }[] {
   const nodes = indexOf(doc).placed.get(flow) ?? [];
@@ -159,6 +187,18 @@ export function linksIn(doc: Doc, flow: string): { from: FlowNode; to: FlowNode 
   const sends = (node: FlowNode): boolean =>
     (node.type === 'link out' && node.mode !== 'return') || (node.type === 'link call' && node.linkType !== 'dynamic');
   return nodes.filter(sends).flatMap((from) => ins.filter((to) => isLinked(from, to)).map((to) => ({ from, to })));
+}
+
+/** The node of the document that stands for a running one: within an instance of a subflow that is the instance. */
+export function standFor(doc: Doc, id: string): FlowNode | undefined {
+  const exact = doc.nodes.get(id);
+  if (exact) return exact;
+  // What runs inside of an instance has an id that begins with the instance's.
+  for (let at = id.lastIndexOf('-'); at > 0; at = id.lastIndexOf('-', at - 1)) {
+    const outer = doc.nodes.get(id.slice(0, at));
+    if (outer?.type.startsWith('subflow:')) return outer;
+  }
+  return undefined;
 }
 
 /** Nodes that name `id` in any of their properties. */

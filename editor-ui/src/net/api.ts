@@ -1,6 +1,8 @@
 /** HTTP with the runtime: JSON in and out, RFC 9457 problems as errors. */
 
 import type { Diff } from '../model/diff';
+import type { ContextAnswer, ContextScope } from '../model/context';
+import type { Deploy, DeadLetter } from '../model/records';
 import { parseExact } from '../model/transfer';
 import type { FlowNode, NodeType, Problem } from '../model/types';
 
@@ -83,6 +85,9 @@ export interface DeployBody {
   credentials?: Record<string, Record<string, string>>;
 }
 
+const contextPath = (scope: ContextScope, id: string): string =>
+  scope === 'global' ? '/context/global' : `/context/${scope}/${encodeURIComponent(id)}`;
+
 export const api = {
   session: () => request<SessionAnswer>('GET', '/api/session'),
   login: (username: string, password: string) => request<void>('POST', '/api/login', { username, password }),
@@ -102,6 +107,24 @@ export const api = {
     request<{ items?: LogEvent[] } | LogEvent[]>('GET', `/api/events/${encodeURIComponent(id)}/why`).then((answer) =>
       Array.isArray(answer) ? answer : (answer.items ?? []),
     ),
+  deploys: (cursor?: string) =>
+    request<{ items: Deploy[]; next: string | null }>(
+      'GET',
+      `/api/deploys?limit=30${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`,
+    ),
+  deployAt: (position: number) => request<Deploy>('GET', `/api/deploys/${position}`),
+  restore: (position: number, rev: string) => request<DeployAnswer>('POST', `/api/deploys/${position}/restore`, { rev }),
+  deadLetters: (cursor?: string) =>
+    request<{ items: DeadLetter[]; next: string | null }>(
+      'GET',
+      `/api/dead-letters?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`,
+    ),
+  retry: (id: string, again: boolean) =>
+    request<void>('POST', `/api/dead-letters/${encodeURIComponent(id)}/retry${again ? '?again=true' : ''}`),
+  retryAll: (node: string) => request<{ retried: number; not_kept: number; more: boolean }>('POST', '/api/dead-letters/retry', { node }),
+  context: (scope: ContextScope, id: string) => request<ContextAnswer>('GET', contextPath(scope, id)),
+  deleteContext: (scope: ContextScope, id: string, store: string, key: string) =>
+    request<void>('DELETE', `${contextPath(scope, id)}/${encodeURIComponent(key)}?store=${encodeURIComponent(store)}`),
   credentials: (type: string, id: string) =>
     request<Record<string, unknown>>('GET', `/credentials/${encodeURIComponent(type)}/${encodeURIComponent(id)}`),
 };

@@ -20,10 +20,21 @@ export interface WireLive {
   total: number;
   rate: number;
   dropped: number;
+  /** Share of the time between the last two frames in which the sender waited. */
   blocked: number;
+  /** The same, evened out over some seconds, as it was when the last frame came. */
+  waited: number;
+  at: number;
   seen: number;
   /** Messages that came with the last frame. */
   fresh: number;
+}
+
+const EVEN_MS = 2500;
+
+/** Share of the time in which the sender of a wire waits, evened out: frames come four times a second and jump. */
+export function waiting(wire: WireLive, now: number): number {
+  return wire.blocked + (wire.waited - wire.blocked) * Math.exp((wire.at - now) / EVEN_MS);
 }
 
 export interface Status {
@@ -96,6 +107,12 @@ class Live {
 
   private tell(topic: Topic): void {
     this.listeners.get(topic)?.forEach((listener) => listener());
+  }
+
+  /** Share of the time in which the sender of a wire waits at present. */
+  waits(key: string): number {
+    const wire = this.wires.get(key);
+    return wire ? waiting(wire, Date.now()) : 0;
   }
 
   start(): void {
@@ -207,7 +224,9 @@ class Live {
 
   private takeWire(key: string, part: Partial<WireLive>, now: number): void {
     const old = this.wires.get(key);
-    const next: WireLive = { total: 0, rate: 0, dropped: 0, blocked: 0, seen: 0, fresh: 0, ...old, ...part };
+    const next: WireLive = { total: 0, rate: 0, dropped: 0, blocked: 0, waited: 0, at: now, seen: 0, fresh: 0, ...old, ...part };
+    next.waited = old ? waiting(old, now) : next.blocked;
+    next.at = now;
     next.fresh = old ? Math.max(0, next.total - old.total) : 0;
     if (next.fresh || next.rate > 0) next.seen = now;
     this.wires.set(key, next);

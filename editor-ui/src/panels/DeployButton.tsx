@@ -1,11 +1,12 @@
 /** Deploy, with how much and what has changed. */
 
 import { useState } from 'react';
-import { keyOf, showKey } from '../commands/actions';
+import { invoke, keyOf, showKey } from '../commands/actions';
 import { get, pending, reveal, set, useEditor } from '../commands/store';
 import { Icon, iconFor } from '../kit/icons';
 import { Popover } from '../kit/widgets';
 import { changedKeys, diffCount, type Diff, type Kind } from '../model/diff';
+import type { Doc } from '../model/document';
 import { labelOf } from '../model/nodetypes';
 import { deploy, reload } from './session';
 
@@ -97,6 +98,16 @@ function Changes({ close, secrets }: { close: () => void; secrets: number }) {
         >
           Discard all
         </button>
+        <button
+          type="button"
+          className="button small"
+          onClick={() => {
+            close();
+            invoke('core:show-version-control-tab');
+          }}
+        >
+          History
+        </button>
         <span className="spacer" />
         <button
           type="button"
@@ -114,8 +125,16 @@ function Changes({ close, secrets }: { close: () => void; secrets: number }) {
   );
 }
 
-export function DiffList({ diff, onPick }: { diff: Partial<Diff>; onPick?: (id: string) => void }) {
-  const { doc, deployed, types } = get();
+interface DiffProps {
+  diff: Partial<Diff>;
+  onPick?: (id: string) => void;
+  /** What is compared; the draft with what runs, when nothing is said. */
+  docs?: { before: Doc; after: Doc };
+}
+
+export function DiffList({ diff, onPick, docs }: DiffProps) {
+  const { doc: draft, deployed: running, types } = get();
+  const [doc, deployed] = docs ? [docs.after, docs.before] : [draft, running];
   const kinds = (Object.keys(KIND_WORDS) as Kind[]).filter((kind) => diff[kind]?.length);
   return (
     <div className="diff-list">
@@ -131,7 +150,7 @@ export function DiffList({ diff, onPick }: { diff: Partial<Diff>; onPick?: (id: 
             const now = doc.nodes.get(id);
             const keys = kind === 'changed' && old && now ? changedKeys(old, now).join(', ') : '';
             return (
-              <button type="button" key={id} className="diff-row" disabled={!onPick || !now} onClick={() => onPick?.(id)}>
+              <button type="button" key={id} className="diff-row" disabled={!onPick || !draft.nodes.has(id)} onClick={() => onPick?.(id)}>
                 <Icon name={iconFor(node?.type ?? '', types.get(node?.type ?? '')?.icon)} size={13} />
                 <span className="diff-name">{node ? labelOf(doc, types, node) : id}</span>
                 <span className="dim">{keys || node?.type}</span>

@@ -5,6 +5,7 @@ import { ActionsDialog, KeysDialog, SearchDialog } from './Finder';
 import { ConflictDialog } from './ConflictDialog';
 import { ExportDialog } from './ExportDialog';
 import { ImportDialog } from './ImportDialog';
+import { RestoreDialog } from './RestoreDialog';
 
 export default function Dialogs() {
   const dialog = useEditor((state) => state.dialog);
@@ -22,6 +23,8 @@ export default function Dialogs() {
       return <KeysDialog onClose={close} />;
     case 'conflict':
       return <ConflictDialog onClose={close} />;
+    case 'restore':
+      return <RestoreDialog position={dialog.position} onClose={close} />;
     default:
       return null;
   }

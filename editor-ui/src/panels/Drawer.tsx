@@ -1,11 +1,15 @@
-/** The drawer below the canvas: debug messages, the event log, problems. */
+/** The drawer below the canvas: debug messages, the event log, failed messages, the history of deploys, problems. */
 
+import { useSyncExternalStore } from 'react';
 import { set, useEditor } from '../commands/store';
 import { problemsByNode } from '../commands/store';
 import { IconButton, Tabs } from '../kit/widgets';
+import { letters } from '../net/letters';
 import { live } from '../net/live';
 import { Debug } from './Debug';
 import { Events } from './Events';
+import { Failed } from './Failed';
+import { History } from './History';
 import { Problems } from './Problems';
 import { Resizer } from './Resizer';
 import { useLive } from './live-hooks';
@@ -17,9 +21,14 @@ export function Drawer({ sheet }: { sheet: boolean }) {
   const problems = useEditor((state) => state.problems);
   const types = useEditor((state) => state.types);
   const runtime = useLive('problems', () => live.runtimeProblems.size);
+  const fresh = useSyncExternalStore(letters.on, () => letters.fresh);
   const count = problemsByNode({ doc, problems, types }).size + runtime;
   return (
-    <section className={`drawer${sheet ? ' sheet' : ''}`} style={sheet ? undefined : { height }} aria-label="Debug, events and problems">
+    <section
+      className={`drawer${sheet ? ' sheet' : ''}`}
+      style={sheet ? undefined : { height }}
+      aria-label="Debug, events, failed messages, history and problems"
+    >
       {!sheet && <Resizer side="drawer" />}
       <div className="panel-head">
         <Tabs
@@ -29,6 +38,8 @@ export function Drawer({ sheet }: { sheet: boolean }) {
           tabs={[
             { id: 'debug', label: 'Debug' },
             { id: 'events', label: 'Event log', testId: 'events-tab' },
+            { id: 'failed', label: 'Failed', badge: fresh, testId: 'failed-tab' },
+            { id: 'history', label: 'History', testId: 'history-tab' },
             { id: 'problems', label: 'Problems', badge: count, testId: 'problems-tab' },
           ]}
         />
@@ -38,6 +49,8 @@ export function Drawer({ sheet }: { sheet: boolean }) {
       </div>
       {tab === 'debug' && <Debug />}
       {tab === 'events' && <Events />}
+      {tab === 'failed' && <Failed />}
+      {tab === 'history' && <History />}
       {tab === 'problems' && <Problems />}
     </section>
   );

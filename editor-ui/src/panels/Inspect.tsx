@@ -2,7 +2,7 @@
 
 import { useEffect, useRef } from 'react';
 import { setProperties, setProperty, toggleDisabled } from '../commands/edits';
-import { canEdit, problemsByNode, reveal, set, useEditor } from '../commands/store';
+import { canEdit, canOperate, problemsByNode, reveal, set, useEditor } from '../commands/store';
 import { Form } from '../form/Form';
 import { ownerOf } from '../form/owner';
 import { Icon, iconFor } from '../kit/icons';
@@ -14,6 +14,10 @@ import { isKnown, labelOf, roleOf, typeLabel } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 import { live } from '../net/live';
 import { DataTab } from './DataTab';
+import { Advanced } from './Advanced';
+import { Context } from './Context';
+import { LinkEnds, SubflowFacts } from './Kin';
+import { WireInspect } from './WireInspect';
 import { Wires } from './Wires';
 import { useLive } from './live-hooks';
 
@@ -22,11 +26,19 @@ export function Inspect({ sheet }: { sheet: boolean }) {
   const selection = useEditor((state) => state.selection);
   const inspected = useEditor((state) => state.inspected);
   const activeFlow = useEditor((state) => state.activeFlow);
+  const wireSelection = useEditor((state) => state.wireSelection);
+  const wires = !inspected && selection.size === 0 ? [...wireSelection] : [];
   const id = inspected ?? (selection.size === 1 ? [...selection][0] : selection.size === 0 ? activeFlow : undefined);
   const node = id ? doc.nodes.get(id) : undefined;
   return (
     <aside className={`panel right${sheet ? ' sheet' : ''}`} data-testid="inspect" aria-label="Inspector">
-      {node ? <NodePanel key={node.id} node={node} sheet={sheet} /> : <Many sheet={sheet} count={selection.size} />}
+      {wires.length ? (
+        <WireInspect key={wires.join()} keys={wires} sheet={sheet} />
+      ) : node ? (
+        <NodePanel key={node.id} node={node} sheet={sheet} />
+      ) : (
+        <Many sheet={sheet} count={selection.size} />
+      )}
     </aside>
   );
 }
@@ -70,7 +82,9 @@ function NodePanel({ node, sheet }: { node: FlowNode; sheet: boolean }) {
   const doc = useEditor((state) => state.doc);
   const def = types.get(node.type);
   const isNode = node.type !== 'tab' && node.type !== 'subflow' && node.type !== 'group';
-  const shown = isNode ? tab : tab === 'data' ? 'setup' : tab;
+  const reads = useEditor((state) => canOperate(state));
+  const hidden = (tab === 'data' && (!isNode || node.x === undefined)) || (tab === 'context' && (!reads || node.type === 'subflow'));
+  const shown = hidden ? 'setup' : tab;
   return (
     <>
       <div className={`inspect-head role-${roleOf(types, node)}`}>
@@ -94,6 +108,7 @@ function NodePanel({ node, sheet }: { node: FlowNode; sheet: boolean }) {
           tabs={[
             { id: 'setup' as const, label: 'Setup' },
             ...(isNode && node.x !== undefined ? [{ id: 'data' as const, label: 'Data', testId: 'data-tab' }] : []),
+            ...(reads && node.type !== 'subflow' ? [{ id: 'context' as const, label: 'Context', testId: 'context-tab' }] : []),
             { id: 'help' as const, label: 'Help' },
           ]}
         />
@@ -101,6 +116,7 @@ function NodePanel({ node, sheet }: { node: FlowNode; sheet: boolean }) {
       <div className="panel-scroll">
         {shown === 'setup' && (isNode ? <Setup node={node} /> : <FlowSetup node={node} />)}
         {shown === 'data' && <DataTab node={node} />}
+        {shown === 'context' && <Context node={node} />}
         {shown === 'help' && <Help node={node} />}
       </div>
     </>
@@ -156,8 +172,11 @@ function Setup({ node }: { node: FlowNode }) {
       ) : (
         <Unknown node={node} />
       )}
+      {node.type.startsWith('subflow:') && <SubflowFacts node={node} />}
+      <LinkEnds node={node} />
       {node.x !== undefined && node.type !== 'comment' && <Wires node={node} edits={edits} />}
       {node.type !== 'comment' && <Notes node={node} edits={edits} />}
+      {node.x !== undefined && node.type !== 'comment' && isKnown(types, node) && <Advanced node={node} edits={edits} />}
       <Foot node={node} edits={edits} />
     </div>
   );

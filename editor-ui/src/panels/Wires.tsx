@@ -1,11 +1,11 @@
 /** The wires of a node as a list: wiring by keyboard, by touch, and for those who do not see the canvas. */
 
 import { connect, cutWires } from '../commands/edits';
-import { reveal, useEditor } from '../commands/store';
+import { inspectWire, reveal, useEditor } from '../commands/store';
 import { Icon } from '../kit/icons';
 import { indexOf, wiresOf } from '../model/document';
 import { inputsOf, labelOf, outputName, outputsOf } from '../model/nodetypes';
-import type { FlowNode, Wire } from '../model/types';
+import { wireKey, type FlowNode, type Wire } from '../model/types';
 
 export function Wires({ node, edits }: { node: FlowNode; edits: boolean }) {
   const doc = useEditor((state) => state.doc);
@@ -21,6 +21,16 @@ export function Wires({ node, edits }: { node: FlowNode; edits: boolean }) {
       <span className="chip" key={`${wire.from}${wire.port}${wire.to}`}>
         <button type="button" title="Show the node" onClick={() => reveal(id)}>
           {label}
+        </button>
+        <button
+          type="button"
+          className="mini"
+          aria-label={`Figures and policy of the wire ${id === wire.from ? 'from' : 'to'} ${label}`}
+          title="Figures and policy of the wire"
+          data-testid="inspect-wire"
+          onClick={() => inspectWire(wireKey(wire))}
+        >
+          <Icon name="wire" size={13} />
         </button>
         {edits ? (
           <button

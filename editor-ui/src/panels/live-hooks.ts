@@ -1,7 +1,11 @@
 /** React's view of the live store: calm, few times a second, only where a panel asks. */
 
 import { useEffect, useRef, useSyncExternalStore, type RefObject } from 'react';
+import { when } from '../model/records';
 import { live } from '../net/live';
+
+/** A time as people read it today. */
+export const moment = (time: number): string => when(time, Date.now());
 
 /** A value of the live store; the component is drawn again only when it differs. */
 export function useLive<T extends string | number | boolean>(topic: Parameters<typeof live.on>[0], read: () => T): T {

@@ -5,6 +5,7 @@ import { applyCommand, docFrom, docList, indexOf } from '../model/document';
 import { diffCount, merge } from '../model/diff';
 import type { FlowNode, Problem } from '../model/types';
 import { ApiError, api, type DeployKind } from '../net/api';
+import { letters } from '../net/letters';
 import { live } from '../net/live';
 
 export async function start(): Promise<void> {
@@ -27,6 +28,7 @@ export async function enter(): Promise<void> {
   show(flows);
   set({ page: 'editor' });
   live.start();
+  if (canOperate()) letters.start();
   if (canEdit()) scheduleCheck();
 }
 
@@ -89,6 +91,18 @@ export async function deploy(kind: DeployKind = 'nodes', rev = get().rev): Promi
   } catch (error) {
     if (error instanceof ApiError && error.status === 409) set({ dialog: { kind: 'conflict', rev: String(error.body.rev ?? '') } });
     else toast(words(error), 'error');
+  } finally {
+    set({ deploying: false });
+  }
+}
+
+/** Makes the flows of an earlier deploy run again; what was edited and not deployed is dropped. */
+export async function restore(position: number, rev: string): Promise<void> {
+  set({ deploying: true });
+  try {
+    const answer = await api.restore(position, rev);
+    show(await api.flows());
+    if (answer.problems) set({ problems: answer.problems.map(problemOf) });
   } finally {
     set({ deploying: false });
   }
@@ -187,5 +201,6 @@ export async function act(node: FlowNode): Promise<void> {
 export async function signOut(): Promise<void> {
   await api.logout().catch(() => undefined);
   live.stop();
+  letters.stop();
   location.assign('/');
 }
