@@ -112,7 +112,7 @@ function Checklist({ field, value, onChange, inputId, owner, invalid }: WidgetPr
   };
   if (all.length === 0 && missing.length === 0) return <p className="hint">{nothing(types, wanted)}</p>;
   return (
-    <div className={`node-list${invalid ? ' invalid' : ''}`} id={inputId} role="group" aria-label={field.label}>
+    <div className={`node-picker${invalid ? ' invalid' : ''}`} id={inputId} role="group" aria-label={field.label}>
       {all.length > MANY && (
         <input
           className="input"
@@ -123,11 +123,11 @@ function Checklist({ field, value, onChange, inputId, owner, invalid }: WidgetPr
           onChange={(event) => setSearch(event.target.value)}
         />
       )}
-      <div className="node-list-items">
+      <div className="node-picker-items">
         {missing.map((id) => (
-          <label key={id} className="node-list-item missing">
+          <label key={id} className="node-picker-item missing">
             <input type="checkbox" checked disabled={owner.readOnly} onChange={() => onChange(chosen.filter((one) => one !== id))} />
-            <span className="node-list-name">missing: {id}</span>
+            <span className="node-picker-name">missing: {id}</span>
           </label>
         ))}
         {groups.map(({ flow, nodes }) => (
@@ -161,12 +161,12 @@ function Nodes({ heading, nodes, doc, types, readOnly, ticked, onTick }: NodesPr
   if (nodes.length === 0) return null;
   return (
     <>
-      {heading && <div className="node-list-flow">{heading}</div>}
+      {heading && <div className="node-picker-flow">{heading}</div>}
       {nodes.map((node) => (
-        <label key={node.id} className="node-list-item">
+        <label key={node.id} className="node-picker-item">
           <input type="checkbox" checked={ticked(node)} disabled={readOnly} onChange={(event) => onTick(node, event.target.checked)} />
-          <span className="node-list-name">{labelOf(doc, types, node)}</span>
-          <span className="node-list-type">{node.type}</span>
+          <span className="node-picker-name">{labelOf(doc, types, node)}</span>
+          <span className="node-picker-type">{node.type}</span>
         </label>
       ))}
     </>

@@ -47,6 +47,19 @@ describe('import', () => {
     expect(found.conflicts.map((node) => node.id)).toEqual(['a']);
   });
 
+  it('counts subflows, groups and links, and misses a subflow that did not come along', () => {
+    const flow: FlowNode[] = [
+      { id: 's', type: 'subflow', name: 'Twice' },
+      { id: 'i1', type: 'subflow:s', z: 't', x: 1, y: 1, wires: [] },
+      { id: 'i2', type: 'subflow:gone', z: 't', x: 1, y: 1, wires: [] },
+      { id: 'g', type: 'group', z: 't', x: 0, y: 0, nodes: ['i1'] },
+      { id: 'l', type: 'link out', z: 't', x: 1, y: 1, wires: [] },
+    ];
+    const found = report(docFrom(here), types, flow);
+    expect(found.structure).toEqual({ subflows: 1, instances: 2, groups: 1, links: 1 });
+    expect(found.unknown).toContainEqual({ type: 'instance of a missing subflow', count: 1 });
+  });
+
   const after = (choice: Choice): FlowNode[] => {
     const doc = docFrom(here);
     return docList(applyCommand(doc, { label: '', time: 0, changes: importChanges(doc, incoming, 't', new Map([['a', choice]])) }));

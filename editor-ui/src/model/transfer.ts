@@ -85,6 +85,8 @@ export interface Report {
   /** Unknown types and how many nodes of each: kept as inert placeholders. */
   unknown: { type: string; count: number }[];
   disabled: number;
+  /** What the file holds besides nodes on flows. */
+  structure: { subflows: number; instances: number; groups: number; links: number };
   /** Nodes whose id is taken by a different node here. */
   conflicts: FlowNode[];
   /** Nodes that are here already, just the same. */
@@ -92,16 +94,39 @@ export interface Report {
   duplicates: string[];
 }
 
+/** Stands for the type of an instance whose subflow came neither with the file nor is here. */
+const MISSING_SUBFLOW = 'instance of a missing subflow';
+
+const count = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
+
 export function report(doc: Doc, types: Types, nodes: readonly FlowNode[]): Report {
   const unknown = new Map<string, number>();
   const seen = new Set<string>();
-  const out: Report = { total: nodes.length, tabs: [], known: [], unknown: [], disabled: 0, conflicts: [], present: 0, duplicates: [] };
+  const structure = { subflows: 0, instances: 0, groups: 0, links: 0 };
+  const out: Report = {
+    total: nodes.length,
+    tabs: [],
+    known: [],
+    unknown: [],
+    disabled: 0,
+    structure,
+    conflicts: [],
+    present: 0,
+    duplicates: [],
+  };
+  const definitions = new Set(nodes.filter((node) => node.type === 'subflow').map((node) => node.id));
+  const isMissing = (id: string): boolean => !definitions.has(id) && doc.nodes.get(id)?.type !== 'subflow';
   for (const node of nodes) {
     if (seen.has(node.id)) out.duplicates.push(node.id);
     seen.add(node.id);
+    if (node.type === 'subflow') structure.subflows += 1;
+    if (node.type === 'group') structure.groups += 1;
+    if (node.type.startsWith('link ')) structure.links += 1;
+    if (node.type.startsWith('subflow:')) structure.instances += 1;
     if (node.type === 'tab') out.tabs.push(node);
+    else if (node.type.startsWith('subflow:') && isMissing(node.type.slice(8))) count(unknown, MISSING_SUBFLOW);
     else if (isKnown(types, node)) out.known.push(node);
-    else unknown.set(node.type, (unknown.get(node.type) ?? 0) + 1);
+    else count(unknown, node.type);
     if (node.d === true || node.disabled === true) out.disabled += 1;
     const here = doc.nodes.get(node.id);
     if (here) {
@@ -109,7 +134,7 @@ export function report(doc: Doc, types: Types, nodes: readonly FlowNode[]): Repo
       else out.conflicts.push(node);
     }
   }
-  out.unknown = [...unknown].map(([type, count]) => ({ type, count })).sort((a, b) => b.count - a.count);
+  out.unknown = [...unknown].map(([type, number]) => ({ type, count: number })).sort((a, b) => b.count - a.count);
   return out;
 }
 

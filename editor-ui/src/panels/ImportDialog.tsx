@@ -152,9 +152,22 @@ const CHOICES: { id: Choice; label: string; hint: string }[] = [
   { id: 'theirs', label: 'Use theirs', hint: 'The import replaces what is here' },
 ];
 
+/** "2 subflows with 3 instances, 1 group, 4 link nodes". */
+function structure({ structure: { subflows, instances, groups, links } }: Report): string {
+  const many = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
+  return [
+    subflows || instances ? `${many(subflows, 'subflow')} with ${many(instances, 'instance')}` : '',
+    groups ? many(groups, 'group') : '',
+    links ? many(links, 'link node') : '',
+  ]
+    .filter(Boolean)
+    .join(', ');
+}
+
 function ReportView({ found, choice, setChoice, single, setSingle }: ReportProps) {
   const { doc, types } = get();
   const unknown = found.unknown.reduce((sum, one) => sum + one.count, 0);
+  const parts = structure(found);
   return (
     <div className="report" data-testid="import-report">
       <p className="report-title">
@@ -176,6 +189,11 @@ function ReportView({ found, choice, setChoice, single, setSingle }: ReportProps
             ))}
           </ul>
         </>
+      )}
+      {parts && (
+        <p className="report-line" data-testid="import-structure">
+          <Icon name="subflow" size={14} /> <span>{parts}</span>
+        </p>
       )}
       {found.disabled > 0 && (
         <p className="report-line">
