@@ -126,7 +126,8 @@ impl Trigger {
     }
 
     /// Waits until `due` to send `message`; what the topic waited for before is replaced.
-    fn wait_for(&mut self, topic: CompactString, due: i64, interval: i64, message: Message, ctx: &Ctx<'_>) {
+    fn wait_for(&mut self, topic: CompactString, due: i64, interval: i64, mut message: Message, ctx: &Ctx<'_>) {
+        message.reset_hops();
         let earlier = self.waiting.remove(&topic);
         let id = earlier.as_ref().map_or_else(|| ctx.next_id(), |held| held.entry.id);
         let recorded = earlier.as_ref().is_some_and(|held| held.token.is_none());
@@ -273,12 +274,13 @@ impl Node for Trigger {
         let topic = self.topic(&message);
         if self.resets(&message) {
             self.reset_topic(&topic, ctx);
+            self.show(ctx);
         } else if self.repeats || !self.waiting.contains_key(&topic) {
             self.begin(topic, message, ctx)?;
+            self.show(ctx);
         } else {
             self.go_on(topic, message, ctx);
         }
-        self.show(ctx);
         Ok(())
     }
 

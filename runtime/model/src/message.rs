@@ -195,6 +195,13 @@ impl Message {
         inner.hops
     }
 
+    /// The message has waited: whatever loop it goes round in does not run wild.
+    pub fn reset_hops(&mut self) {
+        if self.0.hops > 0 {
+            Arc::make_mut(&mut self.0).hops = 0;
+        }
+    }
+
     /// A new message with this one's envelope and other properties.
     pub fn derive(&self, id: u64, body: Map) -> Message {
         Message(Arc::new(Inner {

@@ -162,6 +162,14 @@ fn a_message_that_left_comes_again_only_if_nobody_dealt_with_it() {
     let _ = bench.crashed().after_ms(5_000).emits(none());
 }
 
+#[test]
+fn a_loop_that_waits_is_no_loop_that_runs_wild() {
+    let mut message = Message::with_payload(1, 1);
+    message.add_hop();
+    let mut bench = delay(json!({"timeout": 1})).send_message(message).after_ms(1_000);
+    assert_eq!(bench.take()[0].1.hops(), 0);
+}
+
 #[derive(Default)]
 struct Source(Mutex<Vec<(u64, Outcome)>>);
 
@@ -207,6 +215,10 @@ fn the_work_on_a_message_ends_when_it_leaves() {
     let bench = bench.after_ms(1_000);
     assert_eq!(bench.seen().completed.len(), 2);
     let bench = bench.send(3).send_json(json!({"payload": 4, "reset": true}));
-    let ended: Vec<_> = bench.seen().completed.iter().map(|message| message.payload().as_i64().unwrap()).collect();
-    assert_eq!(ended, [3, 4]);
+    let ended = |bench: &Bench| -> Vec<_> {
+        bench.seen().completed.iter().map(|message| message.payload().as_i64().unwrap()).collect()
+    };
+    assert_eq!(ended(&bench), [3, 4]);
+    let bench = delay(json!({"pauseType": "timed"})).with_completions().send(1);
+    assert_eq!(ended(&bench.send_json(json!({"payload": 2, "reset": true}))), [1, 2]);
 }
