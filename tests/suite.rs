@@ -16,7 +16,6 @@ mod documents;
 mod events;
 mod first_run;
 mod kill;
-mod links;
 mod live;
 mod node_red_api;
 mod node_types;
