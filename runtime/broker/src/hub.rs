@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::counters::Counters;
 use crate::link::LinkState;
 use crate::message::Message;
-use crate::outbox::Delivery;
+use crate::outbox::{Counted, Delivery};
 use crate::outlet::Outlet;
 use crate::session::{Seat, Session};
 use crate::store::Store;
@@ -41,6 +41,8 @@ const AWAITED_BYTES_MAX: usize = 32 * 1024 * 1024;
 struct Awaited {
     count: usize,
     bytes: usize,
+    /// How many of them came from links.
+    of_links: usize,
 }
 
 impl Awaited {
@@ -65,6 +67,8 @@ pub(crate) struct Hub {
     awaited: Awaited,
     /// Connections that stopped reading.
     held: Vec<Rc<Outlet>>,
+    /// Links that published while others had too much to deal with wait for their answers.
+    delayed: Vec<Rc<Slot>>,
     /// Messages from devices are taken.
     open: bool,
     /// Sessions whose window may have moved on.
@@ -98,6 +102,7 @@ impl Hub {
             next_seq: 1,
             awaited: Awaited::default(),
             held: Vec::new(),
+            delayed: Vec::new(),
             open,
             touched: Vec::new(),
             told: Vec::new(),
@@ -138,26 +143,29 @@ impl Hub {
     }
 
     /// A delivery has come to its end.
-    fn end_delivery(&mut self, key: SessionKey, delivery: Delivery, lost: bool) {
+    fn end_delivery(&mut self, key: SessionKey, mut delivery: Delivery, lost: bool) {
         if delivery.stored {
             self.store.remove_delivery(key, delivery.seq);
         }
-        self.uncount(&delivery);
+        self.uncount(&mut delivery);
         if let Some(slot) = delivery.waiting {
             self.end_slot(&slot, lost);
         }
     }
 
-    fn count(&mut self, delivery: &mut Delivery) {
-        delivery.counted = true;
+    fn count(&mut self, delivery: &mut Delivery, counted: Counted) {
+        delivery.counted = counted;
         self.awaited.count += 1;
         self.awaited.bytes += delivery.message.size();
+        self.awaited.of_links += usize::from(counted == Counted::OfLink);
     }
 
-    fn uncount(&mut self, delivery: &Delivery) {
-        if delivery.counted {
+    fn uncount(&mut self, delivery: &mut Delivery) {
+        if delivery.counted != Counted::Not {
             self.awaited.count -= 1;
             self.awaited.bytes -= delivery.message.size();
+            self.awaited.of_links -= usize::from(delivery.counted == Counted::OfLink);
+            delivery.counted = Counted::Not;
         }
     }
 
@@ -171,6 +179,11 @@ impl Hub {
 
     /// Sends the answers that are due, and tells links what they have got. Called after every piece of work.
     pub(crate) fn settle(&mut self) {
+        if !self.delayed.is_empty() && self.awaited.of_links < AWAITED_MAX {
+            for slot in std::mem::take(&mut self.delayed) {
+                self.end_slot(&slot, false);
+            }
+        }
         while let Some(key) = self.touched.pop() {
             self.advance(key);
         }

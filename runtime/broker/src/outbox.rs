@@ -15,6 +15,15 @@ use crate::window::Slot;
 /// Tags of the subscriptions that brought a message.
 pub(crate) type Tags = SmallVec<[u32; 2]>;
 
+/// What a delivery counts as while a link has not dealt with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Not,
+    OfDevice,
+    /// It came from a link itself.
+    OfLink,
+}
+
 /// One message for one session.
 #[derive(Debug)]
 pub(crate) struct Delivery {
@@ -31,8 +40,8 @@ pub(crate) struct Delivery {
     pub(crate) released: bool,
     /// There is a record of it.
     pub(crate) stored: bool,
-    /// It counts among what links have not dealt with.
-    pub(crate) counted: bool,
+    /// How it counts among what links have not dealt with.
+    pub(crate) counted: Counted,
     /// Who waits for its end.
     pub(crate) waiting: Option<Rc<Slot>>,
 }

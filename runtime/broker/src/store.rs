@@ -13,7 +13,7 @@ use tidewire_node_api::handles::{HandleError, Log};
 use tokio::sync::Notify;
 
 use crate::message::Message;
-use crate::outbox::{Delivery, Tags};
+use crate::outbox::{Counted, Delivery, Tags};
 use crate::tree::{Options, SessionKey};
 use crate::window::Slot;
 
@@ -206,7 +206,7 @@ impl Kept {
                     duplicate: false,
                     released: record.released,
                     stored: true,
-                    counted: false,
+                    counted: Counted::Not,
                     waiting: None,
                 };
                 self.deliveries.push((number, delivery));

@@ -287,3 +287,17 @@ fn messages_cross_between_flows_and_clients_with_their_properties() {
     assert!(broker.local().is_at("localhost", broker.local_addr().port()) && !broker.local().is_at("10.0.0.1", 1883));
     drop(link);
 }
+
+#[test]
+fn a_flow_that_publishes_faster_than_others_follow_is_held_up() {
+    const MORE_THAN_MAY_WAIT: usize = 17_000;
+    let broker = broker();
+    let (fast, slow) = (Flow::open(&broker, "fast", true), Flow::open(&broker, "slow", true));
+    slow.subscribe("in", 1);
+    (0..MORE_THAN_MAY_WAIT).for_each(|_| fast.publish("in", "x", 1));
+    let waiting: Vec<u64> = (0..MORE_THAN_MAY_WAIT).map(|_| slow.message().0).collect();
+    let answers = fast.count();
+    assert!(answers < MORE_THAN_MAY_WAIT, "{answers} answers");
+    waiting.into_iter().for_each(|id| slow.done(id));
+    (answers..MORE_THAN_MAY_WAIT).for_each(|_| assert_eq!(fast.published(), 0));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidewire_node_api::broker::{LinkNotice, LinkRequest, LinkSettings, Publication, Qos};
 
-use super::{Entering, Hub, Leaving};
+use super::{AWAITED_MAX, Entering, Hub, Leaving};
 use crate::auth::{Login, Verdict};
 use crate::link::{LinkState, Order};
 use crate::message::{Message, now_ms};
@@ -185,6 +185,11 @@ impl Hub {
         let slot = Slot::of_link(Arc::clone(&message), Arc::clone(link), id, key);
         slot.expect();
         self.publish(&message, Some(key), Some(&slot), false);
-        self.end_slot(&slot, false);
+        if self.awaited.of_links >= AWAITED_MAX {
+            // Other links cannot follow: this one is held up by the answers that it waits for.
+            self.delayed.push(slot);
+        } else {
+            self.end_slot(&slot, false);
+        }
     }
 }

@@ -11,7 +11,7 @@ use tidewire_node_api::broker::{LinkNotice, Qos};
 
 use super::Hub;
 use crate::message::Message;
-use crate::outbox::{Delivery, Tags};
+use crate::outbox::{Counted, Delivery, Tags};
 use crate::outlet::Put;
 use crate::session::Seat;
 use crate::tree::{self, Match, SessionKey};
@@ -150,7 +150,7 @@ impl Hub {
             duplicate: false,
             released: false,
             stored: false,
-            counted: false,
+            counted: Counted::Not,
             waiting: None,
         };
         self.next_seq += 1;
@@ -164,7 +164,7 @@ impl Hub {
                 slot.expect();
                 delivery.waiting = Some(Rc::clone(slot));
             }
-            self.count(&mut delivery);
+            self.count(&mut delivery, if follow { Counted::OfDevice } else { Counted::OfLink });
         }
         let Some(session) = self.sessions.get_mut(&target.key) else { return };
         session.outbox.push(delivery);

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::Hub;
 use crate::link::LinkState;
 use crate::message::{Message, now_ms};
+use crate::outbox::Counted;
 use crate::session::{ArmedWill, Seat, Session};
 use crate::store::Kept;
 use crate::topics::Filter;
@@ -147,15 +148,18 @@ impl Hub {
     /// Stores what a durable session has still to get and what was only in memory, because a link was there to take it.
     fn keep_waiting(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let mut slots = Vec::new();
-        for delivery in session.outbox.waiting_mut().filter(|delivery| !delivery.stored && delivery.counted) {
+        let (mut slots, mut outbox) = (Vec::new(), std::mem::take(&mut session.outbox));
+        for delivery in outbox.waiting_mut().filter(|delivery| delivery.counted != Counted::Not) {
             let slot = delivery.waiting.take();
-            delivery.stored = self.store.keeps();
-            delivery.counted = false;
-            self.awaited.count -= 1;
-            self.awaited.bytes -= delivery.message.size();
-            self.store.put_delivery(key, delivery, slot.clone());
+            self.uncount(delivery);
+            if !delivery.stored && self.store.keeps() {
+                delivery.stored = true;
+                self.store.put_delivery(key, delivery, slot.clone());
+            }
             slots.extend(slot);
+        }
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.outbox = outbox;
         }
         for slot in slots {
             self.end_slot(&slot, false);
@@ -241,7 +245,9 @@ impl Hub {
             }
             self.next_key = self.next_key.max(key + 1);
             self.names.insert(Arc::clone(&session.client_id), key);
-            self.store.put_session(key, &session.record());
+            if record.left_at.is_none() {
+                self.store.put_session(key, &session.record());
+            }
             self.sessions.insert(key, session);
         }
         for (key, mut delivery) in kept.deliveries {

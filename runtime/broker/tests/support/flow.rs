@@ -132,6 +132,15 @@ impl Flow {
         self.request(LinkRequest::Publish { id: 5, publication });
     }
 
+    /// How many notices come within a while.
+    pub fn count(&self) -> usize {
+        let mut count = 0;
+        while self.within(NOT).is_some() {
+            count += 1;
+        }
+        count
+    }
+
     pub fn published(&self) -> u8 {
         match self.next() {
             LinkNotice::Published { id: 5, reason } => reason,
