@@ -32,6 +32,9 @@ use crate::wiring::{Scratch, finish, send};
 /// Pause before messages are tried again that could not be dealt with now.
 const RETRY_MS: i64 = 1_000;
 
+/// Nanoseconds of work that ran too long for each millisecond of rest after it: nine times as long.
+const RESTED_NS: u64 = 1_000_000 / 9;
+
 /// Builds an instance of the node; called again after a panic.
 pub type Build = Arc<dyn Fn() -> Result<Box<dyn Node>, String> + Send + Sync>;
 
@@ -58,6 +61,8 @@ pub struct Driver {
     /// Messages that are to be tried again, and when. Nothing else is taken before them.
     held: Batch,
     try_again: Option<i64>,
+    /// Work ran too long: nothing is taken before then.
+    rest_until: Option<i64>,
 }
 
 enum Woken {
@@ -91,6 +96,7 @@ impl Driver {
             pace: Pace::default(),
             held: Batch::new(),
             try_again: None,
+            rest_until: None,
         }
     }
 
@@ -129,6 +135,7 @@ impl Driver {
                 }
             }
             self.flush().await;
+            self.rest().await;
             match self.wake().await {
                 Woken::Finished(emissions) => self.take_emissions(emissions),
                 Woken::TryAgain => self.try_again(),
@@ -160,6 +167,17 @@ impl Driver {
                 woken = woken => woken,
                 () = clock.until(at) => Woken::TryAgain,
             },
+        }
+    }
+
+    /// A node whose work ran too long pauses, so that it never takes more than a small part of the machine.
+    async fn rest(&mut self) {
+        let Some(at) = self.rest_until.take() else { return };
+        let clock = self.shared.clock.clone();
+        tokio::select! {
+            biased;
+            _ = self.slot.inbox.wait_stop() => {}
+            () = clock.until(at) => {}
         }
     }
 
@@ -196,13 +214,21 @@ impl Driver {
         }
         let began = Instant::now();
         let under_way = self.ordered.len() + self.unordered.len();
-        let result = self.attempt(|node, ctx| node.process_batch(&mut chunk, ctx));
+        let work = |node: &mut Box<dyn Node>, ctx: &mut Ctx<'_>| node.process_batch(&mut chunk, ctx);
+        // A node that takes long over each message must not hold up others that share its thread.
+        let result = match self.pace.is_slow() && self.shared.has_threads {
+            true => tokio::task::block_in_place(|| self.attempt(work)),
+            false => self.attempt(work),
+        };
         // A node that starts work for each message is given only as many as may be under way from now on.
         self.work_per_message |= self.ordered.len() + self.unordered.len() > under_way + 1;
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // In a replay the pace of the machine must not show.
         if !self.host.only_records() {
             self.pace.took(count - chunk.len() as u64, took);
+        }
+        if self.host.ran_away() {
+            self.rest_until = Some(self.shared.clock.now_ms() + i64::try_from(took / RESTED_NS).unwrap_or(i64::MAX));
         }
         self.slot.counters.busy_ns.add(took);
         self.slot.counters.received.add(count - chunk.len() as u64);

@@ -1,7 +1,7 @@
 //! The engine as one instance of a node sees it.
 
 use std::any::Any;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub struct NodeHost {
     instance: u64,
     /// In a replay: handles that take down instead of doing.
     withheld: Option<Box<Services>>,
+    /// Work of the node ran too long since the last look.
+    runaway: AtomicBool,
 }
 
 impl NodeHost {
@@ -36,7 +38,12 @@ impl NodeHost {
         let instance = shared.next_id();
         slot.instance.store(instance, Ordering::Relaxed);
         let facts = slot.facts();
-        NodeHost { withheld: shared.withheld(&facts), facts, shared, slot, instance }
+        NodeHost { withheld: shared.withheld(&facts), runaway: AtomicBool::new(false), facts, shared, slot, instance }
+    }
+
+    /// Whether work of the node ran too long since the last look.
+    pub fn ran_away(&self) -> bool {
+        self.runaway.swap(false, Ordering::Relaxed)
     }
 
     pub fn instance(&self) -> u64 {
@@ -154,6 +161,9 @@ impl Host for NodeHost {
 
     fn report(&self, error: NodeError, token: Option<Token>) {
         self.slot.counters.errors.fetch_add(1, Ordering::Relaxed);
+        if error.is_runaway() {
+            self.runaway.store(true, Ordering::Relaxed);
+        }
         let listeners = self.slot.listeners.load();
         let fate = listeners.fate(&self.facts, &error);
         let handled = fate == Fate::Heard;

@@ -9,9 +9,14 @@ pub const ACTIVATION: usize = 128;
 /// How long an activation should take at most.
 const ACTIVATION_NS: u64 = 2_000_000;
 
+/// An activation per message that is too long for a thread that others share, and how many of them in a row tell.
+const SLOW: (u64, u8) = (5_000_000, 2);
+
 /// See the module.
 #[derive(Default)]
 pub struct Pace {
+    /// How many activations in a row were slow.
+    slow: u8,
     /// Nanoseconds per message, smoothed.
     each_ns: u64,
 }
@@ -22,9 +27,15 @@ impl Pace {
         usize::try_from(fit).unwrap_or(ACTIVATION).clamp(1, ACTIVATION)
     }
 
+    /// The node takes long over each message.
+    pub fn is_slow(&self) -> bool {
+        self.slow >= SLOW.1
+    }
+
     /// An activation is over.
     pub fn took(&mut self, messages: u64, ns: u64) {
         if let Some(each) = ns.checked_div(messages) {
+            self.slow = if each > SLOW.0 { self.slow.saturating_add(1) } else { 0 };
             // Rises quickly and falls slowly: a pause of the machine costs little, a slow node is soon known.
             self.each_ns =
                 if each > self.each_ns { self.each_ns.midpoint(each) } else { (self.each_ns * 7 + each) / 8 };
@@ -42,7 +53,12 @@ mod tests {
         assert_eq!(pace.messages(), ACTIVATION);
         pace.took(128, 128_000_000);
         assert_eq!(pace.messages(), 4);
+        assert!(!pace.is_slow(), "once may be the machine");
+        pace.took(1, 6_000_000);
+        pace.took(1, 6_000_000);
+        assert!(pace.is_slow());
         (0..60).for_each(|_| pace.took(2, 200));
+        assert!(!pace.is_slow());
         assert_eq!(pace.messages(), ACTIVATION);
     }
 }

@@ -27,7 +27,7 @@ use tidewire_model::position::Position;
 use tidewire_model::{NodeId, Problem};
 use tidewire_node_api::handles::HandleError;
 use tidewire_node_api::{NodeFacts, Registry};
-use tokio_util::sync::CancellationToken;
+pub use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Credentials};
 use crate::engine::{Engine, EngineConfig};

@@ -54,6 +54,8 @@ pub struct Shared {
     /// The variables of those flows.
     pub environment: ArcSwap<Environment>,
     pub slots: RwLock<HashMap<NodeId, Arc<Slot>>>,
+    /// The runtime has more than one thread, so that work may take one for itself.
+    pub has_threads: bool,
     /// In a replay: makes the handles of each node, which take down instead of doing.
     withheld: OnceLock<Withheld>,
     /// Number of the revision in force.
@@ -83,6 +85,7 @@ impl Shared {
             keeper,
             settings: RwLock::default(),
             limits: GraphLimits::default(),
+            has_threads: runtime.runtime_flavor() != tokio::runtime::RuntimeFlavor::CurrentThread,
             registry,
             services,
             clock,

@@ -16,6 +16,9 @@ pub struct NodeError {
     pub details: Option<Value>,
 }
 
+/// Code of an error that ended work which had run too long: the node gets a rest before the next message.
+pub const RUNAWAY: &str = "runaway";
+
 impl NodeError {
     pub fn new(text: impl Into<String>) -> Self {
         NodeError { text: text.into(), code: None, message: None, details: None }
@@ -25,6 +28,11 @@ impl NodeError {
     pub fn on(mut self, message: Message) -> Self {
         self.message = Some(message);
         self
+    }
+
+    /// The work on the message ran too long.
+    pub fn is_runaway(&self) -> bool {
+        self.code == Some(RUNAWAY)
     }
 
     pub fn with_code(mut self, code: &'static str) -> Self {

@@ -22,7 +22,7 @@ pub mod token;
 pub use context::{Context, ContextError, ContextScope, ContextValues};
 pub use ctx::Ctx;
 pub use delivery::{Batch, Deferred, Delivery, Emission, Outputs, Work};
-pub use error::{BuildError, NodeError};
+pub use error::{BuildError, NodeError, RUNAWAY};
 pub use host::{DebugEntry, Feed, Host, Keep, Level, NodeFacts, Services};
 pub use node::{Node, Signal, State, StopReason};
 pub use node_type::{BuildEnv, Category, Kind, Meta, NodeDef, NodeType, Role};

@@ -76,7 +76,12 @@ pub trait Node: Send {
                 Origin::Wire => self.process(delivery.message, ctx),
                 Origin::Source => self.receive(delivery.message, ctx),
             };
+            // What is left comes again after a rest: others have waited long enough.
+            let runaway = result.as_ref().is_err_and(NodeError::is_runaway);
             ctx.end(result);
+            if runaway {
+                return;
+            }
         }
     }
 

@@ -4,10 +4,14 @@ use rhai::{Array, Blob, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString, Map
 use tidewire_model::{Map, Value};
 
 use crate::engine::error;
+use crate::text::{self, LongText};
 use crate::tree::Tree;
 
 /// Deepest nesting that a script may build.
 const DEPTH_MAX: usize = 32;
+
+/// Most that a script may make at a time, in bytes. What it only passes on does not count.
+const OUTPUT_MAX: usize = 4 << 20;
 
 /// What a script sees of a value: null and undefined are `()`, dates milliseconds since 1970.
 pub(crate) fn to_dynamic(value: &Value) -> Dynamic {
@@ -17,7 +21,7 @@ pub(crate) fn to_dynamic(value: &Value) -> Dynamic {
         Value::Int(value) => Dynamic::from(*value),
         Value::Float(value) => Dynamic::from(*value),
         Value::Date(ms) => Dynamic::from(*ms),
-        Value::String(text) => Dynamic::from(ImmutableString::from(&**text)),
+        Value::String(text) => text::of(text),
         Value::Bytes(bytes) => Dynamic::from_blob(bytes.to_vec()),
         container => Dynamic::from(Tree::new(container.clone())),
     }
@@ -26,12 +30,22 @@ pub(crate) fn to_dynamic(value: &Value) -> Dynamic {
 /// What a script has made.
 ///
 /// # Errors
-/// It is no data (a function, a range), or nested too deep.
+/// It is no data (a function, a range), too large, or nested too deep.
 pub(crate) fn from_dynamic(value: Dynamic) -> Result<Value, Box<EvalAltResult>> {
-    convert(value, DEPTH_MAX)
+    convert(value, DEPTH_MAX, &mut { OUTPUT_MAX })
 }
 
-fn convert(value: Dynamic, depth: usize) -> Result<Value, Box<EvalAltResult>> {
+/// Takes the size of something from what may still be made.
+fn charge(left: &mut usize, size: usize) -> Result<(), Box<EvalAltResult>> {
+    match left.checked_sub(size) {
+        Some(rest) => *left = rest,
+        None => return Err(error(format!("the script made more than {OUTPUT_MAX} bytes of data"))),
+    }
+    Ok(())
+}
+
+fn convert(value: Dynamic, depth: usize, left: &mut usize) -> Result<Value, Box<EvalAltResult>> {
+    charge(left, size_of::<Value>())?;
     let Some(depth) = depth.checked_sub(1) else {
         return Err(error(format!("the value is nested more than {DEPTH_MAX} deep")));
     };
@@ -39,8 +53,12 @@ fn convert(value: Dynamic, depth: usize) -> Result<Value, Box<EvalAltResult>> {
         return Ok(Value::Null);
     }
     let kind = value.type_name();
+    if let Some(text) = value.read_lock::<LongText>() {
+        return Ok(Value::String(text.0.clone()));
+    }
     if let Some(value) = value.read_lock::<Tree>() {
         let inner = value.value().clone();
+        charge(left, value.grown())?;
         return if deeper_than(&inner, depth) {
             Err(error(format!("the value is nested more than {DEPTH_MAX} deep")))
         } else {
@@ -60,14 +78,18 @@ fn convert(value: Dynamic, depth: usize) -> Result<Value, Box<EvalAltResult>> {
         Err(value) => value,
     };
     let value = match value.try_cast_result::<ImmutableString>() {
-        Ok(text) => return Ok(Value::string(text.as_str())),
+        Ok(text) => {
+            charge(left, text.len())?;
+            return Ok(Value::string(text.as_str()));
+        }
         Err(value) => value,
     };
     let value = match value.try_cast_result::<RhaiMap>() {
         Ok(map) => {
             let mut out = Map::with_capacity(map.len());
             for (key, item) in map {
-                out.insert(key.as_str(), convert(item, depth)?);
+                charge(left, key.len())?;
+                out.insert(key.as_str(), convert(item, depth, left)?);
             }
             return Ok(Value::object(out));
         }
@@ -75,12 +97,16 @@ fn convert(value: Dynamic, depth: usize) -> Result<Value, Box<EvalAltResult>> {
     };
     let value = match value.try_cast_result::<Array>() {
         Ok(items) => {
-            return items.into_iter().map(|item| convert(item, depth)).collect::<Result<Vec<_>, _>>().map(Value::array);
+            let items = items.into_iter().map(|item| convert(item, depth, left));
+            return items.collect::<Result<Vec<_>, _>>().map(Value::array);
         }
         Err(value) => value,
     };
     let value = match value.try_cast_result::<Blob>() {
-        Ok(bytes) => return Ok(Value::Bytes(bytes.into())),
+        Ok(bytes) => {
+            charge(left, bytes.len())?;
+            return Ok(Value::Bytes(bytes.into()));
+        }
         Err(value) => value,
     };
     if let Ok(number) = value.as_decimal() {

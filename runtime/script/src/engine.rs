@@ -10,7 +10,7 @@ use rhai::packages::{
 };
 use rhai::{Dynamic, Engine, EvalAltResult, FLOAT, INT, Position};
 
-use crate::tree;
+use crate::{text, tree};
 
 /// Steps of one call.
 pub(crate) const OPERATIONS_MAX: u64 = 1_000_000;
@@ -24,8 +24,8 @@ const CALL_LEVELS_MAX: usize = 32;
 const EXPRESSION_DEPTH_MAX: usize = 64;
 const VARIABLES_MAX: usize = 256;
 const FUNCTIONS_MAX: usize = 200;
-/// Steps between two looks at the clock.
-const CLOCK_EVERY: u64 = 512;
+/// Steps between two looks at the clock: few, because one may be a function that walks through a long text.
+const CLOCK_EVERY: u64 = 16;
 
 /// Shared by all scripts: what a script needs of its own is in its scope.
 pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(engine);
@@ -83,6 +83,7 @@ fn engine() -> Engine {
     engine.register_fn("sleep", |_: INT| refuse());
     engine.register_fn("sleep", |_: FLOAT| refuse());
     tree::register(&mut engine);
+    text::register(&mut engine);
     engine
 }
 

@@ -6,6 +6,7 @@ mod convert;
 mod engine;
 pub mod script;
 pub mod template;
+mod text;
 mod tree;
 
 pub use script::{Script, ScriptError};

@@ -29,6 +29,8 @@ pub struct ScriptError {
     pub line: Option<usize>,
     /// From 1, where it is known.
     pub column: Option<usize>,
+    /// It ran into the limit of its time or of its steps.
+    pub runaway: bool,
 }
 
 fn place(line: Option<usize>, column: Option<usize>) -> String {
@@ -64,7 +66,7 @@ impl Script {
             return Ok(Script { ast, entry: Entry::Function(name.to_owned()) });
         }
         let text = format!("the script has no function \"{name}\" with {arity} arguments");
-        Err(ScriptError { text, line: None, column: None })
+        Err(at(text, Position::NONE))
     }
 
     /// Evaluates the expression, or calls the function.
@@ -95,7 +97,11 @@ impl Script {
 }
 
 fn at(text: String, position: Position) -> ScriptError {
-    ScriptError { text, line: position.line(), column: position.position() }
+    ScriptError { text, line: position.line(), column: position.position(), runaway: false }
+}
+
+fn runaway(text: String, position: Position) -> ScriptError {
+    ScriptError { runaway: true, ..at(text, position) }
 }
 
 fn of_parse(error: &ParseError) -> ScriptError {
@@ -111,10 +117,10 @@ fn of_run(error: &EvalAltResult) -> ScriptError {
         }
         EvalAltResult::ErrorRuntime(thrown, position) => at(thrown.to_string(), *position),
         EvalAltResult::ErrorTerminated(_, position) => {
-            at(format!("the script ran longer than {} ms", TIME_MAX.as_millis()), *position)
+            runaway(format!("the script ran longer than {} ms", TIME_MAX.as_millis()), *position)
         }
         EvalAltResult::ErrorTooManyOperations(position) => {
-            at(format!("the script made more than {OPERATIONS_MAX} steps"), *position)
+            runaway(format!("the script made more than {OPERATIONS_MAX} steps"), *position)
         }
         other => {
             let mut plain = other.clone_without_position();

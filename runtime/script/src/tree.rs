@@ -26,6 +26,11 @@ impl Tree {
         Tree { value, grown: 0 }
     }
 
+    /// Bytes added by the script so far.
+    pub(crate) fn grown(&self) -> usize {
+        self.grown
+    }
+
     pub(crate) fn value(&self) -> &Value {
         &self.value
     }
@@ -55,7 +60,7 @@ impl Tree {
     /// Takes what is to be added, within limits.
     fn admit(&mut self, value: Dynamic) -> Result<Value> {
         let value = from_dynamic(value)?;
-        self.grown += value.weight();
+        self.grown += value.weight().min(GROWTH_MAX + 1);
         if self.grown > GROWTH_MAX || self.len() >= ITEMS_MAX {
             return Err(error(format!("more than {ITEMS_MAX} items or {GROWTH_MAX} bytes were added")));
         }
