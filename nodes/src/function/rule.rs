@@ -3,19 +3,18 @@
 mod alarms;
 mod tree;
 
-use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tidewire_model::{Map, Message, Problem, Value};
 use tidewire_node_api::{
-    BuildEnv, BuildError, Category, Ctx, Fill, Kind, Meta, Node, NodeError, NodeType, Role, Shape, Signal, State,
-    Status, StopReason, lenient,
+    BuildEnv, BuildError, Category, Ctx, Fill, Kind, Meta, Node, NodeError, NodeType, RUNAWAY, Role, Shape, Signal,
+    State, Status, StopReason, lenient,
 };
 use tidewire_script::Script;
 
 use crate::shared::template::Template;
-use alarms::{Alarms, Change, Episode, Timing};
+use alarms::{Alarms, Change, Restored, Timing, Told};
 use tree::Tree;
 
 /// Raises an alarm when a condition holds, and clears it when it no longer does.
@@ -94,7 +93,7 @@ pub(crate) struct Rule {
 }
 
 /// Form in which alarms go to the successor.
-const STATE_VERSION: u32 = 1;
+const STATE_VERSION: u32 = 2;
 const FIRED: usize = 0;
 const CLEARED: usize = 1;
 
@@ -146,7 +145,7 @@ impl Rule {
     }
 
     /// Whether the condition holds; `None` when the message says nothing about it.
-    fn holds(&self, message: &Message, now_ms: i64) -> Result<Option<bool>, String> {
+    fn holds(&self, message: &Message, now_ms: i64) -> Result<Option<bool>, NodeError> {
         match &self.condition {
             Condition::Tree(tree) => Ok(tree.holds(message, now_ms)),
             Condition::Expression(script) => {
@@ -154,7 +153,8 @@ impl Rule {
                 match script.call(&[message.to_value(), message.payload().clone(), topic]) {
                     Ok(Value::Null | Value::Undefined) => Ok(None),
                     Ok(value) => Ok(Some(value.is_truthy())),
-                    Err(error) => Err(error.to_string()),
+                    Err(error) if error.runaway => Err(NodeError::new(error.to_string()).with_code(RUNAWAY)),
+                    Err(error) => Err(NodeError::new(error.to_string())),
                 }
             }
         }
@@ -175,11 +175,17 @@ impl Rule {
         let met = match (&self.clear, firing) {
             // A raised alarm with a condition of its own to end it looks at nothing else.
             (Some(clear), true) => clear.holds(message, now).map(|ends| !ends),
-            _ => self.holds(message, now).map_err(NodeError::new)?,
+            _ => self.holds(message, now)?,
         };
         let Some(met) = met else { return Ok(None) };
         let value = if met || firing { self.value(message) } else { Value::Undefined };
         self.alarms.update(&key, met, value, message, now, ctx).map_err(NodeError::new)
+    }
+
+    fn tell(&mut self, message: Message, change: Change, ctx: &mut Ctx<'_>) {
+        let port = if change.fired { FIRED } else { CLEARED };
+        let token = self.alarms.tell(&change, ctx.split_token(), ctx);
+        ctx.emit_with(port, telling(message, change), Some(token));
     }
 
     fn show(&mut self, ctx: &Ctx<'_>) {
@@ -200,7 +206,8 @@ impl Rule {
 }
 
 /// The message that tells of a change.
-fn told(mut message: Message, state: &str, episode: Episode) -> Message {
+fn telling(mut message: Message, change: Change) -> Message {
+    let (state, episode) = (if change.fired { "firing" } else { "cleared" }, change.episode);
     let mut rule = Map::with_capacity(5);
     rule.insert("key", episode.key);
     rule.insert("state", state);
@@ -219,16 +226,18 @@ impl Node for Rule {
         if let Some(clear) = &mut self.clear {
             clear.start(ctx).map_err(NodeError::new)?;
         }
-        if let Some(state) = state.filter(|state| state.version == STATE_VERSION) {
-            let now = ctx.now_ms();
-            let mut alarms = std::mem::take(&mut self.alarms);
-            // What was pending under another condition is judged again by this one.
-            alarms.restore(&state.data, ctx, |message| match self.holds(message, now) {
-                Ok(Some(true)) => Some(self.value(message)),
-                _ => None,
-            });
-            self.alarms = alarms;
-        }
+        let restored = match state.filter(|state| state.version == STATE_VERSION) {
+            Some(state) => Restored::State(state.data),
+            None => Restored::Records(ctx.kept()),
+        };
+        let now = ctx.now_ms();
+        let mut alarms = std::mem::take(&mut self.alarms);
+        // What was pending under another condition is judged again by this one.
+        alarms.restore(restored, ctx, &|message| match self.holds(message, now) {
+            Ok(Some(true)) => Some(self.value(message)),
+            _ => None,
+        });
+        self.alarms = alarms;
         self.show(ctx);
         Ok(())
     }
@@ -238,29 +247,39 @@ impl Node for Rule {
             Ok(change) => change,
             Err(error) => return Err(error.on(message)),
         };
-        match change {
-            Some(Change::Fired(episode)) => ctx.emit(FIRED, told(message, "firing", episode)),
-            Some(Change::Cleared(episode)) => ctx.emit(CLEARED, told(message, "cleared", episode)),
-            None => {}
+        if let Some(change) = change {
+            self.tell(message, change, ctx);
         }
         self.show(ctx);
         Ok(())
     }
 
     fn signal(&mut self, signal: Signal, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        if let Signal::Timer(id) = signal
-            && let Some((episode, message)) = self.alarms.due(id, ctx)
-        {
-            let message = message.derive(ctx.next_id(), message.body().clone());
-            ctx.emit(FIRED, told(message, "firing", episode));
-            self.show(ctx);
+        match signal {
+            Signal::Timer(id) => {
+                if let Some((change, message)) = self.alarms.due(id, ctx) {
+                    let message = message.derive(ctx.next_id(), message.body().clone());
+                    self.tell(message, change, ctx);
+                }
+            }
+            Signal::Own(own) => {
+                if let Ok(told) = own.downcast::<Told>() {
+                    self.alarms.told(&told, ctx);
+                }
+            }
+            _ => {}
         }
+        self.show(ctx);
         Ok(())
     }
 
-    fn stop(&mut self, reason: StopReason, _ctx: &mut Ctx<'_>) -> Option<State> {
-        (reason != StopReason::Removed)
-            .then(|| State { version: STATE_VERSION, data: Bytes::from(self.alarms.to_json()) })
+    fn stop(&mut self, reason: StopReason, ctx: &mut Ctx<'_>) -> Option<State> {
+        if reason != StopReason::Replaced {
+            // After a restart or from the records, what was not told is told again.
+            return None;
+        }
+        self.alarms.settle(ctx);
+        Some(State { version: STATE_VERSION, data: self.alarms.to_bytes() })
     }
 }
 

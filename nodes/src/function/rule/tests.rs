@@ -1,6 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use std::sync::Arc;
+
 use super::*;
+use tidewire_model::message::{Flags, Provenance};
 use tidewire_node_api::bench::Bench;
+
+/// When the bench's clock begins.
+const BEGAN: i64 = 1_700_000_000_000;
 
 fn over_30() -> Json {
     json!({"all": [{"property": "payload.t", "op": "gt", "value": 30}]})
@@ -119,6 +125,70 @@ fn a_redeploy_keeps_alarms_and_what_is_pending() {
     assert_eq!(bench.seen().statuses[0].text, "firing", "what is pending is judged by the new condition");
 }
 
+fn caused(topic: &str, t: f64, event: &str) -> Message {
+    let body = Value::from(json!({"topic": topic, "payload": {"t": t}}));
+    let mut message = Message::new(77, body.as_object().unwrap().clone());
+    message.set_flags(Flags { replayed: true, ..Flags::default() });
+    message.set_provenance(Arc::new(Provenance { causes: vec![event.to_owned()], ..Provenance::default() }));
+    message
+}
+
+#[test]
+fn a_crash_does_not_start_the_time_anew_and_forgets_nothing_about_the_message() {
+    let config = json!({"conditions": over_30(), "for": 60});
+    let bench = Bench::of::<Rule>(config).send_message(caused("a", 31.0, "e1")).after_ms(40_000).crashed();
+    assert_eq!(bench.seen().statuses.last().unwrap().text, "pending");
+    let mut bench = bench.after_ms(19_999);
+    assert!(ports(&mut bench).is_empty());
+    bench = bench.after_ms(1);
+    let (port, message) = bench.take().remove(0);
+    assert_eq!(port, FIRED);
+    let rule = message.get("rule").unwrap();
+    assert_eq!((rule.get("since"), rule.get("duration")), (Some(&Value::Int(BEGAN)), Some(&Value::Int(60))));
+    assert!(message.flags().replayed);
+    assert_eq!(message.provenance().unwrap().causes, ["e1"]);
+}
+
+#[test]
+fn alarms_and_cooldowns_survive_a_crash() {
+    let bench = reading(Bench::of::<Rule>(json!({"conditions": over_30(), "cooldown": 60})), "a", 31.0).crashed();
+    assert_eq!(bench.seen().statuses.last().unwrap().text, "firing");
+    let mut bench = reading(bench, "a", 32.0);
+    assert_eq!(ports(&mut bench), [FIRED], "told before the crash, and not again");
+    bench = reading(bench, "a", 20.0).crashed();
+    bench = reading(bench, "a", 33.0);
+    assert_eq!(ports(&mut bench), [CLEARED], "the cooldown lasts");
+    bench = bench.crashed().after_ms(60_000);
+    assert_eq!(ports(&mut bench), [FIRED], "and then it fires");
+    bench = reading(bench, "a", 20.0).after_ms(60_000).crashed();
+    assert_eq!(bench.seen().statuses.last().unwrap().text, "normal");
+}
+
+#[test]
+fn what_nobody_had_dealt_with_at_a_crash_is_told_again() {
+    let config = json!({"conditions": over_30(), "for": 10});
+    let bench = reading(Bench::of::<Rule>(config).with_slow_receiver(), "a", 31.0).after_ms(10_000);
+    let mut bench = bench.crashed();
+    assert_eq!(ports(&mut bench), [FIRED]);
+    bench = bench.after_ms(1_000);
+    assert_eq!(ports(&mut bench), [FIRED], "overdue, so it fires at once");
+    bench = bench.delivered().signal(Signal::Timer(u64::MAX)).crashed().after_ms(60_000);
+    assert!(ports(&mut bench).is_empty(), "told for good");
+    bench = reading(bench, "a", 20.0).crashed();
+    assert_eq!(ports(&mut bench), [CLEARED]);
+    bench = reading(bench, "a", 20.0);
+    assert_eq!(ports(&mut bench), [CLEARED], "the message comes again too");
+}
+
+#[test]
+fn a_deploy_while_an_alarm_is_told_neither_repeats_nor_forgets_it() {
+    let bench = reading(Bench::of::<Rule>(json!({"conditions": over_30()})).with_slow_receiver(), "a", 31.0);
+    let mut bench = reading(bench.replaced(), "a", 32.0);
+    assert_eq!(ports(&mut bench), [FIRED]);
+    bench = reading(bench.crashed(), "a", 20.0);
+    assert_eq!(ports(&mut bench), [CLEARED]);
+}
+
 #[test]
 fn conditions_join_and_missing_properties_say_nothing() {
     let conditions = json!({"any": [
@@ -145,6 +215,14 @@ fn an_expression_stands_for_conditions() {
     assert_eq!(ports(&mut bench), [FIRED, CLEARED]);
     let bench = bench.send(Value::from(json!({"t": "x"})));
     assert!(bench.seen().errors[0].message.is_some());
+}
+
+#[test]
+fn an_expression_cannot_loop() {
+    for text in ["{ loop {} }", "while true {}", "{ let x = 0; while true { x += 1; } x > 0 }"] {
+        let text = Bench::try_of::<Rule>(json!({"expression": text})).err().unwrap();
+        assert!(text.starts_with("/expression:"), "{text}");
+    }
 }
 
 #[test]
