@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use tidewire_model::position::Position;
 use tidewire_model::{Message, Problem, Value};
 use tidewire_node_api::{
-    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Outcome, Role, Signal, State, Status,
-    StopReason, Token,
+    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, Status, StopReason,
 };
 
 use super::wire::{Heard, Line, is_topic};
@@ -89,15 +88,11 @@ impl Node for ActuatorOut {
     }
 
     fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        if message.flags().replayed {
+        if ctx.withholds(&message) {
             ctx.drop_message();
             return Ok(());
         }
-        if !self.outbox.is_ready() {
-            return self.outbox.park(message, ctx);
-        }
-        let token = ctx.take_token();
-        self.request(message, token, ctx)
+        self.request(message, ctx)
     }
 
     fn signal(&mut self, signal: Signal, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
@@ -119,9 +114,8 @@ impl Node for ActuatorOut {
         None
     }
 
-    /// Appends of many messages go to disk together.
     fn concurrency(&self) -> usize {
-        64
+        self.outbox.room()
     }
 }
 
@@ -147,38 +141,30 @@ impl ActuatorOut {
 
     fn report(&mut self, report: Report<Command>, ctx: &mut Ctx<'_>) {
         match self.outbox.take(report, ctx) {
-            News::Ready(history, early) => {
+            News::Ready(history) => {
                 self.followed = history.head;
                 for life in &history.open {
                     self.take_up(life, ctx);
                 }
                 self.follow(ctx);
-                for (message, token) in early {
-                    if let Err(error) = self.request(message, token, ctx) {
-                        ctx.error(error);
-                    }
-                }
             }
             News::Open(position, command) => {
                 self.open.insert(position, *command);
             }
+            News::Refused(command) => self.outbox.forget(&command.id, ctx),
             News::Known | News::Quiet => {}
         }
     }
 
     /// Makes a command of a message and puts it on disk.
-    fn request(&mut self, message: Message, token: Option<Token>, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+    fn request(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
         match self.command_of(&message, None, ctx) {
             Ok((command, recorded)) => {
-                self.outbox.request(command, recorded.append, token, ctx);
+                let id = command.id.clone();
+                self.outbox.request((&id, command), recorded.append, message, ctx);
                 Ok(())
             }
-            Err(error) => {
-                if let Some(token) = token {
-                    token.finish(Outcome::Failed);
-                }
-                Err(error.on(message))
-            }
+            Err(error) => Err(error.on(message)),
         }
     }
 

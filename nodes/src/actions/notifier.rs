@@ -18,8 +18,7 @@ use serde_json::{Value as Json, json};
 use tidewire_model::position::Position;
 use tidewire_model::{Message, Problem, Value};
 use tidewire_node_api::{
-    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Outcome, Role, Signal, State, Status,
-    StopReason, Token,
+    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, Status, StopReason,
 };
 
 use super::cut;
@@ -76,6 +75,8 @@ struct Texts {
 struct Entry {
     id: CompactString,
     notice: Notice,
+    /// Holds others of its kind back.
+    key: String,
     cause: Cause,
     attempt: u32,
     expires_at: i64,
@@ -111,7 +112,10 @@ impl NodeType for Notifier {
         Ok(Notifier {
             channel: Channel::of(config.channel),
             texts: Texts::compile(&config).map_err(BuildError)?,
-            outbox: Outbox::new(CATEGORY),
+            outbox: match config.key.trim() {
+                "" => Outbox::new(CATEGORY),
+                _ => Outbox::new(CATEGORY).recalling((config.key_window * 1000.0) as i64),
+            },
             open: BTreeMap::new(),
             sending: false,
             refused: None,
@@ -155,15 +159,11 @@ impl Node for Notifier {
     }
 
     fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        if message.flags().replayed {
+        if ctx.withholds(&message) {
             ctx.drop_message();
             return Ok(());
         }
-        if !self.outbox.is_ready() {
-            return self.outbox.park(message, ctx);
-        }
-        let token = ctx.take_token();
-        self.request(message, token, ctx)
+        self.request(message, ctx)
     }
 
     fn signal(&mut self, signal: Signal, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
@@ -187,9 +187,8 @@ impl Node for Notifier {
         None
     }
 
-    /// Appends of many messages go to disk together.
     fn concurrency(&self) -> usize {
-        64
+        self.outbox.room()
     }
 }
 
@@ -201,17 +200,14 @@ impl Notifier {
     }
 
     /// Takes a wish: renders it and puts it on disk.
-    fn request(&mut self, message: Message, token: Option<Token>, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+    fn request(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
         let notice = match self.notice(&message) {
             Ok(notice) => notice,
-            Err(error) => {
-                end(token, Outcome::Failed);
-                return Err(error.on(message));
-            }
+            Err(error) => return Err(error.on(message)),
         };
         let key = self.texts.key.render(&message).unwrap_or_default();
         if self.is_held_back(&key, ctx.now_ms()) {
-            end(token, Outcome::Dropped);
+            ctx.drop_message();
             return Ok(());
         }
         let given = message.get("notification").and_then(|value| value.get("id")).and_then(Value::as_str);
@@ -222,14 +218,12 @@ impl Notifier {
         let recorded = match Recorded::new((CATEGORY, &id), ("requested", 0), &data, &Cause::of_message(&message), ctx)
         {
             Ok(recorded) => recorded,
-            Err(error) => {
-                end(token, Outcome::Failed);
-                return Err(error.on(message));
-            }
+            Err(error) => return Err(error.on(message)),
         };
         let cause = Cause::of_request(recorded.id, Cause::of_message(&message).correlation);
-        let entry = Entry { id, notice, cause, attempt: 0, expires_at, noted: false, message: Some(message) };
-        self.outbox.request(entry, recorded.append, token, ctx);
+        let asked = Some(message.clone());
+        let entry = Entry { id: id.clone(), notice, key, cause, attempt: 0, expires_at, noted: false, message: asked };
+        self.outbox.request((&id, entry), recorded.append, message, ctx);
         Ok(())
     }
 
@@ -288,16 +282,14 @@ impl Notifier {
 
     fn report(&mut self, report: Report<Entry>, ctx: &mut Ctx<'_>) {
         match self.outbox.take(report, ctx) {
-            News::Ready(history, early) => {
-                self.take_up(&history, ctx);
-                for (message, token) in early {
-                    if let Err(error) = self.request(message, token, ctx) {
-                        ctx.error(error);
-                    }
-                }
-            }
+            News::Ready(history) => self.take_up(&history, ctx),
             News::Open(position, entry) => {
                 self.open.insert(position, *entry);
+            }
+            News::Refused(entry) => {
+                // It holds nothing back, least of all itself.
+                self.keys.remove(&entry.key);
+                self.outbox.forget(&entry.id, ctx);
             }
             News::Known | News::Quiet => {}
         }
@@ -307,14 +299,16 @@ impl Notifier {
     /// Takes over what an earlier run left without outcome.
     fn take_up(&mut self, history: &History, ctx: &Ctx<'_>) {
         let me = ctx.facts().id.as_str();
-        for life in history.open.iter().filter(|life| life.concerns(me)) {
-            let Some((position, entry, deferred)) = Entry::of_life(life) else { continue };
-            if let Some((event, data)) = life.requested()
+        for event in history.recent.iter().filter(|event| event.node_id.as_deref() == Some(me)) {
+            if let Ok(data) = event.data_json()
                 && let Some(key) = event_text(&data, "key")
             {
-                // What waits still holds others of its kind back.
                 self.keys.insert(key.to_owned(), event.time);
             }
+        }
+        for life in history.open.iter().filter(|life| life.concerns(me)) {
+            let Some((position, mut entry, deferred)) = Entry::of_life(life) else { continue };
+            entry.message = self.outbox.asked(&entry.id);
             if let Some(deferred) = deferred {
                 let since = event_number(&deferred, "retryAt").unwrap_or(0);
                 if !matches!(event_text(&deferred, "class"), Some("auth" | "unconfigured")) {
@@ -342,6 +336,7 @@ impl Entry {
         let entry = Entry {
             id: life.id.clone(),
             notice,
+            key: text("key"),
             cause: Cause::of_request(event.id.clone(), event.correlation_id.clone()),
             attempt: deferred
                 .as_ref()
@@ -354,12 +349,6 @@ impl Entry {
             message: None,
         };
         Some((event.position, entry, deferred))
-    }
-}
-
-fn end(token: Option<Token>, outcome: Outcome) {
-    if let Some(token) = token {
-        token.finish(outcome);
     }
 }
 

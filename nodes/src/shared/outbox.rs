@@ -8,7 +8,7 @@ mod backoff;
 mod entry;
 mod history;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use compact_str::{CompactString, format_compact};
@@ -16,20 +16,20 @@ use tidewire_model::Message;
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::position::Position;
 use tidewire_node_api::handles::{HandleError, Log};
-use tidewire_node_api::{Ctx, Emission, Feed, NodeError, Outcome, Signal, Token};
+use tidewire_node_api::{Ctx, Emission, Feed, NodeError, Outcome, Signal};
 
 pub(crate) use backoff::Backoff;
 pub(crate) use entry::{Cause, Recorded, entry_id, event_number, event_text, outcome_message};
-pub(crate) use history::{History, Life};
-
-/// Messages that wait while the outbox is being read back. More than that, and the log is in trouble.
-const EARLY_MAX: usize = 1_000;
+pub(crate) use history::{History, Life, walk};
 
 /// Time between attempts to read the outbox back, or to record what could not be recorded.
 const AGAIN_MS: i64 = 5_000;
 
 /// Least time between two stored checkpoints.
 const CHECKPOINT_MS: i64 = 60_000;
+
+/// Messages that a node is given while others are on their way to the disk: they go there together.
+const REQUESTS_MAX: usize = 64;
 
 /// Timer keys that belong to the outbox; nodes use others.
 pub(crate) const TIMER_KEYS: std::ops::Range<u64> = 0..2;
@@ -48,12 +48,14 @@ pub(crate) enum Report<E> {
 
 /// What the node has to do about a [`Report`].
 pub(crate) enum News<E> {
-    /// Go on with these, and with the messages that waited.
-    Ready(History, VecDeque<(Message, Option<Token>)>),
+    /// Go on with these.
+    Ready(History),
     /// A new entry, at this position.
     Open(Position, Box<E>),
     /// The same wish was recorded before; whoever recorded it carries it out.
     Known,
+    /// It could not be recorded, so it is none. Its message comes again, or counts as failed.
+    Refused(Box<E>),
     /// Nothing.
     Quiet,
 }
@@ -61,10 +63,12 @@ pub(crate) enum News<E> {
 /// See the module.
 pub(crate) struct Outbox {
     category: &'static str,
+    /// How far back wishes matter to the node whatever became of them, in milliseconds.
+    memory_ms: Option<i64>,
     /// Whether the history has been read back.
     ready: bool,
-    /// Messages that came before that.
-    early: VecDeque<(Message, Option<Token>)>,
+    /// The messages that asked for what has no outcome, as they were kept in the last run, by the entry's id.
+    asked: HashMap<CompactString, Message>,
     /// Wishes on their way to the disk.
     requesting: usize,
     unrecorded: VecDeque<AppendRequest>,
@@ -78,8 +82,9 @@ impl Outbox {
     pub(crate) fn new(category: &'static str) -> Self {
         Outbox {
             category,
+            memory_ms: None,
             ready: false,
-            early: VecDeque::new(),
+            asked: HashMap::new(),
             requesting: 0,
             unrecorded: VecDeque::new(),
             settled: Position::ZERO,
@@ -88,8 +93,19 @@ impl Outbox {
         }
     }
 
+    /// Reads back what was asked for of late, too; see [`History::recent`].
+    pub(crate) fn recalling(mut self, memory_ms: i64) -> Self {
+        self.memory_ms = Some(memory_ms);
+        self
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.ready
+    }
+
+    /// How many messages the node may be given: none before the outbox was read back, they wait in the inbox.
+    pub(crate) fn room(&self) -> usize {
+        if self.ready { REQUESTS_MAX } else { 0 }
     }
 
     fn checkpoint_name(ctx: &Ctx<'_>) -> CompactString {
@@ -100,48 +116,61 @@ impl Outbox {
     pub(crate) fn start<E: Send + 'static>(&self, ctx: &mut Ctx<'_>) {
         let log = Arc::clone(&ctx.services().log);
         let (feed, category, name) = (ctx.feed(), self.category, Self::checkpoint_name(ctx));
+        let since = self.memory_ms.map(|memory| ctx.now_ms() - memory);
         ctx.spawn(async move {
-            let history = history::read_back(log.as_ref(), category, &name).await;
+            let history = history::read_back(log.as_ref(), category, &name, since).await;
             feed.signal(own(Report::<E>::History(history)));
             Vec::new()
         });
     }
 
-    /// Keeps a message until the history has been read back.
-    pub(crate) fn park(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        if self.early.len() >= EARLY_MAX {
-            let text = "the event log has not answered yet and too many messages wait for it; this one was not taken";
-            return Err(NodeError::new(text).on(message));
-        }
-        let token = ctx.take_token();
-        self.early.push_back((message, token));
-        Ok(())
-    }
-
-    /// Puts a wish on disk. The message's branch ends when it is there; [`News::Open`] follows.
+    /// Puts a wish on disk. The branch of its message ends when it is there; [`News::Open`] follows. While the log takes
+    /// nothing the message comes again and again, and those behind it wait.
     pub(crate) fn request<E: Send + 'static>(
         &mut self,
-        entry: E,
+        (id, entry): (&str, E),
         request: AppendRequest,
-        token: Option<Token>,
+        message: Message,
         ctx: &mut Ctx<'_>,
     ) {
         self.requesting += 1;
-        let (log, feed) = (Arc::clone(&ctx.services().log), ctx.feed());
+        ctx.keep(&asked_key(id), Some(message.to_bytes()), None);
+        let (token, log, feed) = (ctx.take_token(), Arc::clone(&ctx.services().log), ctx.feed());
         ctx.spawn(async move {
             let result = append(log.as_ref(), request).await;
             let ended = match &result {
-                Ok(_) | Err(AppendError::DuplicateId { .. }) => {
-                    token.map(|token| Emission::End { token: Some(token), outcome: Outcome::Done })
-                }
+                Ok(_) | Err(AppendError::DuplicateId { .. }) => Emission::End { token, outcome: Outcome::Done },
+                Err(error) if error.is_retryable() => Emission::Retry { message, token },
                 Err(error) => {
-                    let error = NodeError::new(format!("not taken, because it could not be recorded: {error}"));
-                    Some(Emission::Error { error, token })
+                    let text = format!("not taken, because it could not be recorded: {error}");
+                    Emission::Error { error: NodeError::new(text).on(message), token }
                 }
             };
             feed.signal(own(Report::Requested(Box::new(entry), result)));
-            ended.into_iter().collect()
+            vec![ended]
         });
+    }
+
+    /// The message that asked for an entry, in an earlier run.
+    pub(crate) fn asked(&self, id: &str) -> Option<Message> {
+        self.asked.get(id).cloned()
+    }
+
+    /// An entry is settled, or is none.
+    pub(crate) fn forget(&mut self, id: &str, ctx: &Ctx<'_>) {
+        self.asked.remove(id);
+        ctx.keep(&asked_key(id), None, None);
+    }
+
+    /// Takes what was kept of the last run; what belongs to no open entry is of no use any more.
+    fn remember(&mut self, history: &History, ctx: &Ctx<'_>) {
+        for (key, bytes) in ctx.kept() {
+            let Some(id) = key.strip_prefix(ASKED) else { continue };
+            match Message::from_bytes(&bytes).ok().filter(|_| history.open.iter().any(|life| life.id == id)) {
+                Some(message) => drop(self.asked.insert(id.into(), message)),
+                None => ctx.keep(&key, None, None),
+            }
+        }
     }
 
     /// What records outcomes, for use in asynchronous work.
@@ -182,7 +211,8 @@ impl Outbox {
             Report::History(Ok(history)) => {
                 self.ready = true;
                 self.settled = self.settled.max(history.head);
-                News::Ready(history, std::mem::take(&mut self.early))
+                self.remember(&history, ctx);
+                News::Ready(history)
             }
             Report::History(Err(error)) => {
                 ctx.warn(format!("the outbox could not be read back, trying again: {error}"));
@@ -197,9 +227,12 @@ impl Outbox {
                 self.settled = self.settled.max(appended.last_position);
                 News::Open(appended.first_position, entry)
             }
-            Report::Requested(_, Err(error)) => {
+            Report::Requested(entry, Err(error)) => {
                 self.requesting = self.requesting.saturating_sub(1);
-                if matches!(error, AppendError::DuplicateId { .. }) { News::Known } else { News::Quiet }
+                if error.is_retryable() {
+                    ctx.warn(format!("cannot be recorded now, trying again: {error}"));
+                }
+                if matches!(error, AppendError::DuplicateId { .. }) { News::Known } else { News::Refused(entry) }
             }
             Report::Unrecorded(request, error) => {
                 if error.is_retryable() {
@@ -242,6 +275,13 @@ impl Outbox {
             Vec::new()
         });
     }
+}
+
+/// Prefix of the records of messages that asked for something.
+const ASKED: &str = "asked/";
+
+fn asked_key(id: &str) -> CompactString {
+    format_compact!("{ASKED}{id}")
 }
 
 fn own<E: Send + 'static>(report: Report<E>) -> Signal {

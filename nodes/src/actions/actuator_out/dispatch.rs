@@ -221,6 +221,7 @@ impl ActuatorOut {
     /// Ends a command: on record, then out of the right output.
     fn settle(&mut self, position: Position, state: &str, more: &Json, ctx: &mut Ctx<'_>) {
         let Some(command) = self.open.remove(&position) else { return };
+        self.outbox.forget(&command.id, ctx);
         let mut data = json!({ "id": command.id, "attempt": command.attempt });
         if let (Some(data), Some(more)) = (data.as_object_mut(), more.as_object()) {
             data.extend(more.clone());

@@ -96,6 +96,30 @@ fn without_an_answer_it_is_sent_again_and_then_fails() {
 }
 
 #[test]
+fn after_a_crash_a_command_goes_on_where_it_was_and_its_message_is_known() {
+    let world = world();
+    let bench = world.bench(&json!({})).send_json(open());
+    let bench = world.delivered(bench).after_ms(4_000).crashed();
+    assert_eq!(world.wire.take().len(), 1, "not sent again before its time");
+    let bench = bench.after_ms(7_000);
+    assert_eq!(world.wire.take().len(), 1, "the timeout was kept: sent again after 10 s in all");
+    let mut bench = world.says(bench, "open");
+    let sent = bench.take();
+    assert_eq!(outcome(&sent), (0, "confirmed".into()));
+    assert_eq!((sent[0].1.topic(), sent[0].1.payload()), (Some("v1"), &Value::string("open")));
+}
+
+#[test]
+fn a_crash_does_not_lengthen_a_commands_life() {
+    let world = world();
+    world.wire.connected.store(false, Ordering::Relaxed);
+    let bench = world.bench(&json!({})).send_json(open()).after_ms(50_000).crashed();
+    let mut bench = bench.after_ms(11_000);
+    assert_eq!(world.log.kinds(), ["requested", "expired"]);
+    assert_eq!(outcome(&bench.take()), (1, "expired".into()));
+}
+
+#[test]
 fn nothing_is_sent_after_its_time_to_live() {
     let world = world();
     world.wire.connected.store(false, Ordering::Relaxed);

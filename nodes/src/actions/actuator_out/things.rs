@@ -75,7 +75,8 @@ impl ActuatorOut {
     pub(super) fn take_up(&mut self, life: &Life, ctx: &Ctx<'_>) {
         let mine = life.concerns(ctx.facts().id.as_str());
         let taken = if mine { Command::of_life(life, self.timeout_ms()) } else { None };
-        if let Some((position, command)) = taken {
+        if let Some((position, mut command)) = taken {
+            command.message = self.outbox.asked(&command.id);
             self.open.insert(position, command);
             return;
         }

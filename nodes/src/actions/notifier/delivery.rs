@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
+use tidewire_model::event::Event;
 use tidewire_model::position::Position;
-use tidewire_model::query::{Filter, Query};
+use tidewire_model::query::Filter;
 use tidewire_node_api::handles::{HandleError, Log};
 use tidewire_node_api::{Ctx, Emission, NodeError, Signal};
 
@@ -12,16 +13,13 @@ use super::calendar::{end_of, month_start};
 use super::channel::{Channel, Verdict, Wait, scrubbed};
 use super::{CATEGORY, Entry, Last, Notifier, PUMP};
 use crate::actions::cut;
-use crate::shared::outbox::{Backoff, Recorded, event_text, outcome_message};
+use crate::shared::outbox::{Backoff, Recorded, event_text, outcome_message, walk};
 
 /// Pauses while a channel is out of order.
 const BACKOFF: Backoff = Backoff { first_ms: 5_000, longest_ms: 900_000 };
 
 /// How often it is looked for a token that is missing or was refused.
 const LOOK_FOR_TOKEN_MS: i64 = 2_000;
-
-/// Events read at a time.
-const PAGE: usize = 1_000;
 
 /// What became of an attempt; its outcome is on record already.
 pub(super) struct Answered {
@@ -134,13 +132,13 @@ impl Notifier {
         self.pause_until = self.pause_until.max(answered.pause_until);
         match answered.verdict {
             Verdict::Sent { .. } => {
-                self.open.remove(&answered.position);
+                self.close(answered.position, ctx);
                 self.last = Last::Sent;
                 let month = month_start(ctx.now_ms());
                 self.month = if self.month.0 == month { (month, self.month.1 + 1) } else { (month, 1) };
             }
             Verdict::BadRequest(text) => {
-                self.open.remove(&answered.position);
+                self.close(answered.position, ctx);
                 ctx.error(NodeError::new(format!("{} refused the notification: {text}", self.channel.name)));
                 self.last = Last::Failed(text);
             }
@@ -164,6 +162,13 @@ impl Notifier {
         self.pump(ctx);
     }
 
+    /// An entry has its outcome.
+    fn close(&mut self, position: Position, ctx: &Ctx<'_>) -> Option<Entry> {
+        let entry = self.open.remove(&position)?;
+        self.outbox.forget(&entry.id, ctx);
+        Some(entry)
+    }
+
     /// Gives up what was not sent in time.
     fn give_up_expired(&mut self, ctx: &mut Ctx<'_>) {
         let now = ctx.now_ms();
@@ -175,7 +180,7 @@ impl Notifier {
             .map(|(position, _)| *position)
             .collect();
         for position in expired {
-            let Some(entry) = self.open.remove(&position) else { continue };
+            let Some(entry) = self.close(position, ctx) else { continue };
             let reason = match &self.last {
                 Last::Failed(text) | Last::Deferred(text) => format!("not sent in time; at last: {text}"),
                 _ if entry.noted => "not sent in time: the configuration was incomplete".to_owned(),
@@ -242,19 +247,10 @@ async fn count_since(log: &dyn Log, since: i64, channel: &str) -> Result<u32, Ha
         from_time: Some(since),
         ..Filter::types(["tidewire.notification.sent"])
     };
-    let (mut query, mut count) = (Query::forwards(filter, Position::ZERO, PAGE), 0);
-    loop {
-        let page = log.read(query.clone()).await?;
-        let ours = page
-            .events
-            .iter()
-            .filter(|event| event.data_json().is_ok_and(|data| event_text(&data, "channel") == Some(channel)));
-        count += u32::try_from(ours.count()).unwrap_or(u32::MAX);
-        match page.next {
-            Some(next) => query.from = next,
-            None => return Ok(count),
-        }
-    }
+    let mut count = 0;
+    let ours = |event: &Event| event.data_json().is_ok_and(|data| event_text(&data, "channel") == Some(channel));
+    walk(log, filter, Position::FIRST, |event| count += u32::from(ours(&event))).await?;
+    Ok(count)
 }
 
 /// One attempt, as far as it is known before the answer.

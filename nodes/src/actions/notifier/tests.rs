@@ -67,9 +67,22 @@ fn a_notification_is_on_disk_before_it_is_sent_and_its_outcome_after() {
 fn what_is_not_on_disk_is_not_sent() {
     let world = world();
     *world.log.full.lock().unwrap() = true;
-    let bench = world.ntfy().send(18);
+    let mut bench = world.ntfy().send(18);
     assert_eq!(world.sent(), 0);
-    assert!(bench.seen().errors[0].text.contains("full"));
+    assert_eq!(bench.take_retried().len(), 1, "it comes again");
+    assert!(bench.seen().logs[0].1.contains("full"));
+}
+
+#[test]
+fn a_notification_that_could_not_be_recorded_does_not_hold_itself_back() {
+    let world = world();
+    world.http.answer(200, OK);
+    *world.log.full.lock().unwrap() = true;
+    let mut bench = world.bench(json!({"topic": "farm", "key": "dry"})).send(18);
+    *world.log.full.lock().unwrap() = false;
+    let again = bench.take_retried().remove(0).message;
+    let _ = bench.send_message(again);
+    assert_eq!(world.sent(), 1);
 }
 
 #[test]
@@ -224,6 +237,30 @@ fn a_key_holds_repetitions_back_over_a_restart() {
     drop(world.bench(config.clone()).send(1));
     let _ = world.bench(config).started_with(None).send(2);
     assert_eq!(world.log.kinds(), ["requested", "deferred"]);
+}
+
+#[test]
+fn what_was_sent_holds_repetitions_back_over_a_restart_too() {
+    let world = world();
+    for _ in 0..2 {
+        world.http.answer(200, OK);
+    }
+    let config = json!({"topic": "farm", "key": "dry", "keyWindow": 60});
+    let bench = world.bench(config).send(1).crashed().send(2);
+    assert_eq!(world.sent(), 1);
+    let _ = bench.after_ms(61_000).send(3);
+    assert_eq!(world.sent(), 2);
+}
+
+#[test]
+fn the_message_that_asked_is_still_known_after_a_crash() {
+    let world = world();
+    let bench = world.ntfy().send_json(json!({"topic": "bed 7", "payload": 18}));
+    world.http.answer(200, OK);
+    let mut bench = bench.crashed().after_ms(60_000);
+    let (port, told) = bench.take().remove(0);
+    assert_eq!((port, told.topic(), told.payload()), (0, Some("bed 7"), &Value::Int(18)));
+    assert_eq!(told.get("notification").unwrap().get("attempt"), Some(&Value::Int(2)));
 }
 
 #[test]

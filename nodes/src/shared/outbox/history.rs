@@ -23,6 +23,8 @@ const FINAL: [&str; 4] = ["failed", "confirmed", "expired", "sent"];
 pub(crate) struct History {
     /// Entries without an outcome, oldest first. Those of other nodes are among them.
     pub(crate) open: Vec<Life>,
+    /// Wishes recorded of late, settled or not, as far back as was asked for.
+    pub(crate) recent: Vec<Arc<Event>>,
     /// Everything up to here was looked at.
     pub(crate) head: Position,
 }
@@ -64,25 +66,44 @@ impl Life {
     }
 }
 
-/// Reads the entries of a category that have no outcome, from a checkpoint on.
-pub(super) async fn read_back(log: &dyn Log, category: &'static str, checkpoint: &str) -> Result<History, HandleError> {
+/// Reads the entries of a category that have no outcome, from a checkpoint on, and the wishes since a time.
+pub(super) async fn read_back(
+    log: &dyn Log,
+    category: &'static str,
+    checkpoint: &str,
+    since: Option<i64>,
+) -> Result<History, HandleError> {
     let from = log.checkpoint(checkpoint).await?.unwrap_or(Position::ZERO).next();
-    let filter = Filter { event_types: vec![format_compact!("tidewire.{category}.*")], ..Filter::category(category) };
+    let types = |kind: &str| vec![format_compact!("tidewire.{category}.{kind}")];
+    let filter = Filter { event_types: types("*"), ..Filter::category(category) };
     let mut lives: BTreeMap<CompactString, Life> = BTreeMap::new();
-    let mut query = Query::forwards(filter, from, PAGE);
-    let head = loop {
-        let page = log.read(query.clone()).await?;
-        for event in page.events {
-            fold(&mut lives, category, event);
-        }
-        match page.next {
-            Some(next) => query.from = next,
-            None => break page.head,
-        }
-    };
+    let head = walk(log, filter, from, |event| fold(&mut lives, category, event)).await?;
     let mut open: Vec<Life> = lives.into_values().collect();
     open.sort_by_key(|life| life.events.first().map(|event| event.position));
-    Ok(History { open, head })
+    let mut recent = Vec::new();
+    if since.is_some() {
+        let filter = Filter { event_types: types("requested"), from_time: since, ..Filter::category(category) };
+        walk(log, filter, Position::FIRST, |event| recent.push(event)).await?;
+    }
+    Ok(History { open, recent, head })
+}
+
+/// Reads all events that a filter takes, from a position on; gives the end of the log as it was then.
+pub(crate) async fn walk(
+    log: &dyn Log,
+    filter: Filter,
+    from: Position,
+    mut each: impl FnMut(Arc<Event>),
+) -> Result<Position, HandleError> {
+    let mut query = Query::forwards(filter, from, PAGE);
+    loop {
+        let page = log.read(query.clone()).await?;
+        page.events.into_iter().for_each(&mut each);
+        match page.next {
+            Some(next) => query.from = next,
+            None => return Ok(page.head),
+        }
+    }
 }
 
 fn fold(lives: &mut BTreeMap<CompactString, Life>, category: &'static str, event: Arc<Event>) {
