@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use tidewire_model::{Message, Problem};
 use tidewire_node_api::{
-    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, StopReason,
+    BuildEnv, BuildError, Category, Ctx, Fill, Kind, Meta, Node, NodeError, NodeType, Role, Shape, Signal, State,
+    Status, StopReason,
 };
 
 use super::mqtt::{ConnectionSettings, Surroundings};
@@ -65,6 +66,10 @@ impl MqttBroker {
         }
         if lost_out > 0 {
             ctx.warn(format!("{lost_out} messages of QoS 0 were dropped: the broker was not there to take them"));
+        }
+        if lost_in + lost_out > 0 {
+            let text = format!("dropped {came} in, {went} out");
+            ctx.status(Status::new(Fill::Yellow, Shape::Ring, text));
         }
         self.told = (came, went);
     }

@@ -21,7 +21,7 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
-use tidewire_node_api::broker::LocalBroker;
+use tidewire_node_api::broker::{LocalBroker, LocalLink};
 use tidewire_node_api::handles::Log;
 use tokio::runtime::Builder;
 use tracing::warn;
@@ -85,6 +85,8 @@ pub struct Connection {
     thread: Option<JoinHandle<()>>,
     next_id: AtomicU64,
     client_id: String,
+    /// The way to the broker of this process, if that is where it ends.
+    local: Option<Arc<dyn LocalLink>>,
 }
 
 impl Connection {
@@ -105,21 +107,22 @@ impl Connection {
         let on_state: OnState = Arc::new(on_state);
         let near =
             |broker: &Arc<dyn LocalBroker>| settings.tls.is_none() && broker.is_at(&settings.host, settings.port);
-        let near = around.broker.filter(near);
+        let local = around.broker.filter(near).map(|broker| broker.link());
         let name = match settings.client_id.as_str() {
             "" => around.name,
             given => format!("{given}@{}:{}", settings.host, settings.port),
         };
-        let recognises = near.is_some() || settings.broker_keeps_session();
+        let recognises = local.is_some() || settings.broker_keeps_session();
         let ledger = around.log.filter(|_| recognises).map(|log| Ledger::new(log, &name));
-        let thread = match (near, settings.protocol) {
-            (Some(broker), _) => {
-                start(LinkLocal::new(broker.link(), &settings, &client_id), &shared, &settings, on_state, ledger)
+        let thread = match (&local, settings.protocol) {
+            (Some(link), _) => {
+                let link = LinkLocal::new(Arc::clone(link), &settings, &client_id);
+                start(link, &shared, &settings, on_state, ledger)
             }
             (None, Protocol::V4) => start(LinkV4::new(&settings, &client_id)?, &shared, &settings, on_state, ledger),
             (None, Protocol::V5) => start(LinkV5::new(&settings, &client_id)?, &shared, &settings, on_state, ledger),
         }?;
-        Ok(Self { shared, thread: Some(thread), next_id: AtomicU64::new(1), client_id })
+        Ok(Self { shared, thread: Some(thread), next_id: AtomicU64::new(1), client_id, local })
     }
 
     /// Says that it will not be connected soon, so that nobody waits for it.
@@ -166,7 +169,8 @@ impl Connection {
     #[must_use]
     pub fn dropped(&self) -> (u64, u64) {
         let counters = &self.shared.counters;
-        (counters.dropped_in.load(Relaxed), counters.dropped_out.load(Relaxed))
+        let untaken = self.local.as_ref().map_or(0, |local| local.dropped());
+        (counters.dropped_in.load(Relaxed) + untaken, counters.dropped_out.load(Relaxed))
     }
 
     /// What passed so far.
