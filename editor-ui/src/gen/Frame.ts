@@ -23,7 +23,18 @@ out: number[]
  */
 rate: number
 errors: number
+/**
+ * Messages that wait in front of it.
+ */
 queue: number
+/**
+ * Their size in memory.
+ */
+bytes: number
+/**
+ * Share of the time in which it worked, 0 to 1.
+ */
+busy: number
 last?: ({
 value: unknown
 topic?: (string | null)
@@ -53,6 +64,14 @@ dropped: number
  * Share of the time in which its sender had to wait, 0 to 1.
  */
 blocked: number
+/**
+ * Messages from this wire that wait in front of its target.
+ */
+queue: number
+/**
+ * Their size in memory.
+ */
+bytes: number
 }
 }
 status: {

@@ -11,7 +11,18 @@ out: number[]
  */
 rate: number
 errors: number
+/**
+ * Messages that wait in front of it.
+ */
 queue: number
+/**
+ * Their size in memory.
+ */
+bytes: number
+/**
+ * Share of the time in which it worked, 0 to 1.
+ */
+busy: number
 last?: ({
 value: unknown
 topic?: (string | null)

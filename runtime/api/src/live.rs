@@ -55,7 +55,12 @@ pub struct NodeLive {
     /// Messages per second, in and out.
     pub rate: f64,
     pub errors: u64,
+    /// Messages that wait in front of it.
     pub queue: usize,
+    /// Their size in memory.
+    pub bytes: usize,
+    /// Share of the time in which it worked, 0 to 1.
+    pub busy: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<LastValue>,
     /// Recent numeric values, oldest first.
@@ -81,6 +86,10 @@ pub struct WireLive {
     pub dropped: u64,
     /// Share of the time in which its sender had to wait, 0 to 1.
     pub blocked: f64,
+    /// Messages from this wire that wait in front of its target.
+    pub queue: usize,
+    /// Their size in memory.
+    pub bytes: usize,
 }
 
 /// Which nodes to tap.

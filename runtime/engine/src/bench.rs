@@ -1,22 +1,22 @@
-//! Figures of the engine itself: cost of a hop and of a fan-out copy, time of a deploy, memory of an idle node.
+//! Figures of the engine itself: cost of a hop, of a fan-out copy and of a tap, time of a deploy and what one loses under
+//! load, memory of an idle node. Each is beside its limit, where it has one.
 //!
 //! In-process and without a network; `tidewire bench` prints them. Nodes of its own, so that no node type is measured.
 
+mod limits;
+mod load;
+mod nodes;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
-use tidewire_model::Message;
 use tidewire_model::flow::FlowDocument;
-use tidewire_node_api::{
-    Batch, BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeDef, NodeError, NodeType, Registry, Role,
-    Services,
-};
-use tokio::sync::Notify;
+use tidewire_model::{Message, NodeId};
+use tidewire_node_api::{NodeDef, Registry, Services};
 
+use self::nodes::{End, Pass};
 use crate::{DeployKind, DeployRequest, Engine, EngineConfig, NoCredentials, SystemClock};
 
 /// One measured figure.
@@ -25,10 +25,18 @@ pub struct Figure {
     pub name: String,
     pub value: f64,
     pub unit: &'static str,
+    /// The best that is possible, or the goal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_name: Option<&'static str>,
 }
 
 const MESSAGES: u64 = 200_000;
 const WIDTH: u64 = 50;
+
+/// Messages and nodes for the cost of taps: with them on, a message costs a hundred times as much.
+const TAPPED: (u64, u64) = (20_000, 10);
 
 /// Measures everything. `services` are those of the program, over a log that may be thrown away.
 ///
@@ -37,20 +45,36 @@ const WIDTH: u64 = 50;
 pub async fn figures(services: Services) -> Result<Vec<Figure>, crate::DeployError> {
     // First: memory that other figures have used and given back would hide what the nodes take.
     let mut figures = vec![figure("idle_node_bytes", idle_node_bytes(&services).await?, "bytes")];
-    let short = pass_messages(&services, &chain(1)).await?;
-    let long = pass_messages(&services, &chain(WIDTH + 1)).await?;
-    figures.push(figure("hop_ns", (long - short) / WIDTH as f64, "ns"));
-    let narrow = pass_messages(&services, &fan_out(1)).await?;
-    let wide = pass_messages(&services, &fan_out(WIDTH + 1)).await?;
-    figures.push(figure("fanout_copy_ns", (wide - narrow) / WIDTH as f64, "ns"));
-    for nodes in [100, 1_000, 10_000] {
-        figures.push(figure(&format!("deploy_1_of_{nodes}_ms"), deploy_one_of(&services, nodes).await?, "ms"));
+    let short = pass_messages(&services, &chain(1), MESSAGES, false).await?;
+    let long = pass_messages(&services, &chain(WIDTH + 1), MESSAGES, false).await?;
+    let hop = figure("hop_ns", (long - short) / WIDTH as f64, "ns");
+    figures.push(hop.beside(limits::batch_move_ns(), "a batch through a locked queue, one thread"));
+    let narrow = pass_messages(&services, &fan_out(1), MESSAGES, false).await?;
+    let wide = pass_messages(&services, &fan_out(WIDTH + 1), MESSAGES, false).await?;
+    let copy = figure("fanout_copy_ns", (wide - narrow) / WIDTH as f64, "ns");
+    figures.push(copy.beside(limits::clone_ns(), "reference counted up and down, one thread"));
+    let (messages, nodes) = TAPPED;
+    for (name, tapped) in [("taps_off_hop_ns", false), ("taps_on_hop_ns", true)] {
+        let short = pass_messages(&services, &chain(1), messages, tapped).await?;
+        let long = pass_messages(&services, &chain(nodes + 1), messages, tapped).await?;
+        figures.push(figure(name, (long - short) / nodes as f64, "ns"));
     }
+    for nodes in [100, 1_000, 10_000] {
+        let time = figure(&format!("deploy_1_of_{nodes}_ms"), deploy_one_of(&services, nodes).await?, "ms");
+        figures.push(if nodes == 1_000 { time.beside(5.0, "goal") } else { time });
+    }
+    figures.extend(load::figures(&services).await?);
     Ok(figures)
 }
 
+impl Figure {
+    fn beside(self, limit: f64, name: &'static str) -> Figure {
+        Figure { limit: Some(limit), limit_name: Some(name), ..self }
+    }
+}
+
 fn figure(name: &str, value: f64, unit: &'static str) -> Figure {
-    Figure { name: name.to_owned(), value, unit }
+    Figure { name: name.to_owned(), value, unit, limit: None, limit_name: None }
 }
 
 fn engine(services: &Services) -> Engine {
@@ -99,31 +123,38 @@ fn fan_out(width: u64) -> Json {
     nodes.into()
 }
 
-static ENDED: AtomicU64 = AtomicU64::new(0);
-static ALL_ENDED: Notify = Notify::const_new();
-static EXPECTED: AtomicU64 = AtomicU64::new(0);
-
-/// Nanoseconds per message through a flow that starts at `n0`.
-async fn pass_messages(services: &Services, flow: &Json) -> Result<f64, crate::DeployError> {
+/// Nanoseconds per message through a flow that starts at `n0`; `tapped`: with a tap on every node.
+async fn pass_messages(
+    services: &Services,
+    flow: &Json,
+    messages: u64,
+    tapped: bool,
+) -> Result<f64, crate::DeployError> {
     let engine = engine(services);
     deploy(&engine, flow.clone()).await?;
-    let ends = flow.as_array().map_or(1, |nodes| nodes.iter().filter(|node| node["type"] == "end").count());
-    ENDED.store(0, Ordering::Relaxed);
-    EXPECTED.store(MESSAGES * ends as u64, Ordering::Relaxed);
+    let entries = flow.as_array().map_or(&[][..], Vec::as_slice);
+    let ends = entries.iter().filter(|node| node["type"] == "end").count();
+    let ids = entries.iter().filter_map(|node| node["id"].as_str()).map(NodeId::from);
+    let watcher = tapped.then(|| {
+        let mut tap = engine.tap(ids);
+        tokio::spawn(async move { while tap.next().await.is_some() {} })
+    });
+    nodes::expect(messages * ends as u64);
     let began = Instant::now();
-    for id in 0..MESSAGES {
+    for id in 0..messages {
         // The flow was just deployed; it cannot be gone.
         let _ = engine.send("n0", Message::with_payload(id, 1)).await;
         if id % 64 == 0 {
             tokio::task::yield_now().await;
         }
     }
-    while ENDED.load(Ordering::Relaxed) < EXPECTED.load(Ordering::Relaxed) {
-        ALL_ENDED.notified().await;
-    }
+    nodes::all_ended().await;
     let elapsed = began.elapsed();
+    if let Some(watcher) = watcher {
+        watcher.abort();
+    }
     deploy(&engine, json!([])).await?;
-    Ok(elapsed.as_nanos() as f64 / MESSAGES as f64)
+    Ok(elapsed.as_nanos() as f64 / messages as f64)
 }
 
 /// Milliseconds of a deploy that changes one node of many, the median of five.
@@ -166,57 +197,4 @@ fn resident_bytes() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: f64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0);
     pages * 4_096.0
-}
-
-#[derive(Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-struct NoConfig {
-    round: u64,
-}
-
-const fn meta(name: &'static str) -> Meta {
-    Meta::new(name, name, Category::Common, Role::Logic, Kind::Pure)
-}
-
-struct Pass;
-
-impl NodeType for Pass {
-    type Config = NoConfig;
-    const META: Meta = meta("pass");
-
-    fn build(_config: NoConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
-        Ok(Pass)
-    }
-}
-
-impl Node for Pass {
-    fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        ctx.emit(0, message);
-        Ok(())
-    }
-}
-
-struct End;
-
-impl NodeType for End {
-    type Config = NoConfig;
-    const META: Meta = meta("end");
-
-    fn build(_config: NoConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
-        Ok(End)
-    }
-}
-
-impl Node for End {
-    fn process(&mut self, _message: Message, _ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        Ok(())
-    }
-
-    fn process_batch(&mut self, batch: &mut Batch, _ctx: &mut Ctx<'_>) {
-        let count = batch.len() as u64;
-        batch.clear();
-        if ENDED.fetch_add(count, Ordering::Relaxed) + count >= EXPECTED.load(Ordering::Relaxed) {
-            ALL_ENDED.notify_one();
-        }
-    }
 }

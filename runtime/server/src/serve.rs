@@ -163,6 +163,8 @@ async fn life(
     };
     app.has_started("event log");
     core.engine.contexts().configure(app.settings.context.clone());
+    core.engine.set_inbox_memory((app.settings.inbox_mib as usize) << 20);
+    core.engine.set_max_hops(app.settings.max_hops);
     for (name, value) in &app.settings.node_settings {
         core.engine.set_setting(name, tidewire_model::Value::from(value));
     }

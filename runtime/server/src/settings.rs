@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use options::Options;
-use parse::{address, boolean, context, host_name, keyword, node_setting, whole};
+use parse::{address, boolean, context, count, host_name, keyword, node_setting, whole};
 use tidewire_engine::{ContextSettings, StoreKind};
 
 /// Where the event log lives.
@@ -40,6 +40,10 @@ pub struct Settings {
     pub files_root: PathBuf,
     pub test_api: bool,
     pub context: ContextSettings,
+    /// What may wait in front of all nodes together, in MiB.
+    pub inbox_mib: u32,
+    /// Rounds that a message may go in loops.
+    pub max_hops: u32,
     /// Settings that nodes ask for, by name.
     pub node_settings: Vec<(String, serde_json::Value)>,
     /// A proxy that terminates TLS stands in front.
@@ -66,6 +70,8 @@ pub enum SettingsError {
 const DATA_DIR: &str = "./tidewire-data";
 const HTTP: &str = "127.0.0.1:1880";
 const MQTT: &str = "127.0.0.1:1883";
+const INBOX_MIB: u32 = 256;
+const MAX_HOPS: u32 = 10_000;
 
 impl Settings {
     /// Checks what was given and fills in the rest. Reads the settings file if one is named, touches nothing else.
@@ -105,6 +111,8 @@ impl Settings {
             allow_exec: boolean("allow-exec", options.allow_exec.as_deref(), false)?,
             test_api: boolean("test-api", options.test_api.as_deref(), false)?,
             context: context(&options.context_store, options.context_max.as_deref())?,
+            inbox_mib: count("inbox-memory", options.inbox_memory.as_deref(), INBOX_MIB)?,
+            max_hops: count("max-hops", options.max_hops.as_deref(), MAX_HOPS)?,
             node_settings: options.node_setting.iter().map(|text| node_setting(text)).collect::<Result<_, _>>()?,
             behind_proxy: boolean("behind-proxy", options.behind_proxy.as_deref(), false)?,
             allow_hosts: options.allow_host.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?,
@@ -169,6 +177,8 @@ impl Settings {
             test_api: word(self.test_api),
             context_store: self.context_pairs(),
             context_max: Some((self.context.bytes_max() >> 20).to_string()),
+            inbox_memory: Some(self.inbox_mib.to_string()),
+            max_hops: Some(self.max_hops.to_string()),
             node_setting: self.node_settings.iter().map(|(name, value)| format!("{name}={value}")).collect(),
             behind_proxy: word(self.behind_proxy),
             allow_host: self.allow_hosts.clone(),
@@ -227,6 +237,8 @@ mod tests {
             (resolve(|o| o.auth = Some("maybe".into())), "on or off"),
             (resolve(|o| o.graph_workers = Some("0".into())), "1"),
             (resolve(|o| o.safe = Some("perhaps".into())), "true or false"),
+            (resolve(|o| o.inbox_memory = Some("0".into())), "from 1 to"),
+            (resolve(|o| o.max_hops = Some("many".into())), "from 1 to"),
             (resolve(|o| o.context_store = vec!["a=redis".into()]), "NAME=memory"),
             (resolve(|o| o.context_store = vec!["default=files".into()]), "Default context store unknown: 'files'"),
             (resolve(|o| o.context_max = Some("lots".into())), "from 1 to"),
@@ -260,6 +272,7 @@ mod tests {
             o.http = Some("127.0.0.1:4000".into());
             o.mqtt = Some("off".into());
             o.safe = Some("true".into());
+            (o.inbox_memory, o.max_hops) = (Some("64".into()), Some("500".into()));
             o.context_store = vec!["a=memory".into(), "files=localfilesystem".into(), "default=files".into()];
             o.node_setting = vec!["nodeMessageBufferMaxLength=10".into(), "word=on".into()];
         });

@@ -47,7 +47,7 @@ fn wanted(names: &[String], group: &[&str]) -> bool {
 fn measure(folder: &std::path::Path, names: &[String]) -> Result<Vec<Value>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut figures = Vec::new();
-    if wanted(names, &["hop", "fanout", "deploy", "idle"]) {
+    if wanted(names, &["hop", "fanout", "taps", "deploy", "idle"]) {
         for figure in runtime.block_on(engine_figures(folder))? {
             figures.push(serde_json::to_value(figure)?);
         }

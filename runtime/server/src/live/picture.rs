@@ -49,10 +49,20 @@ impl Rate {
     }
 }
 
+/// What a node or wire had at the last look: messages, and time it worked or waited.
 #[derive(Default)]
-struct WireMemory {
+struct Memory {
     rate: Rate,
-    blocked_ns: u64,
+    time_ns: u64,
+}
+
+impl Memory {
+    /// The share of the last `seconds` in which a clock ran that stands at `now_ns`, in hundredths.
+    fn share(&mut self, now_ns: u64, seconds: f64) -> f64 {
+        let ran = now_ns.saturating_sub(self.time_ns) as f64 / 1e9;
+        self.time_ns = now_ns;
+        if seconds > 0.0 { ((ran / seconds).min(1.0) * 100.0).round() / 100.0 } else { 0.0 }
+    }
 }
 
 /// Remembers what the next picture needs.
@@ -60,8 +70,8 @@ struct WireMemory {
 pub struct Painter {
     before: Picture,
     at: Option<Instant>,
-    node_rates: HashMap<String, Rate>,
-    wire_rates: HashMap<String, WireMemory>,
+    node_rates: HashMap<String, Memory>,
+    wire_rates: HashMap<String, Memory>,
     events: Rate,
 }
 
@@ -95,12 +105,15 @@ impl Painter {
     fn node(&mut self, stats: &NodeStats, seconds: f64) -> (String, Arc<NodeLive>) {
         let id = stats.id.to_string();
         let sent: u64 = stats.sent.iter().sum();
-        let rate = self.node_rates.entry(id.clone()).or_default().update(stats.received.max(sent), seconds);
+        let memory = self.node_rates.entry(id.clone()).or_default();
+        let rate = memory.rate.update(stats.received.max(sent), seconds);
+        let busy = memory.share(stats.busy_ns, seconds);
         let same = |old: &&Arc<NodeLive>| {
             old.received == stats.received
                 && old.sent == stats.sent
                 && old.errors == stats.errors
-                && old.queue == stats.queue
+                && (old.queue, old.bytes) == (stats.queue, stats.queue_bytes)
+                && (old.busy - busy).abs() < f64::EPSILON
                 && (old.rate - rate).abs() < f64::EPSILON
                 && old.last.as_ref().map(|last| last.time) == stats.last.as_ref().map(|last| last.time_ms)
         };
@@ -119,6 +132,8 @@ impl Painter {
             rate,
             errors: stats.errors,
             queue: stats.queue,
+            bytes: stats.queue_bytes,
+            busy,
             last,
             ring,
         };
@@ -129,10 +144,9 @@ impl Painter {
         let key = format!("{}:{}:{}", stats.from, stats.port, stats.to);
         let memory = self.wire_rates.entry(key.clone()).or_default();
         let rate = memory.rate.update(stats.total, seconds);
-        let waited = stats.blocked_ns.saturating_sub(memory.blocked_ns) as f64 / 1e9;
-        memory.blocked_ns = stats.blocked_ns;
-        let blocked = if seconds > 0.0 { ((waited / seconds).min(1.0) * 100.0).round() / 100.0 } else { 0.0 };
-        let live = WireLive { total: stats.total, rate, dropped: stats.dropped, blocked };
+        let blocked = memory.share(stats.blocked_ns, seconds);
+        let (queue, bytes) = (stats.queue, stats.queue_bytes);
+        let live = WireLive { total: stats.total, rate, dropped: stats.dropped, blocked, queue, bytes };
         match self.before.wires.get(&key).filter(|old| ***old == live) {
             Some(old) => (key, Arc::clone(old)),
             None => (key, Arc::new(live)),
@@ -213,7 +227,8 @@ mod tests {
 
     fn node(received: u64) -> Arc<NodeLive> {
         let last = LastValue { value: "secret".into(), topic: None, time: 1 };
-        Arc::new(NodeLive { received, sent: vec![], rate: 0.0, errors: 0, queue: 0, last: Some(last), ring: None })
+        let (sent, last) = (vec![], Some(last));
+        Arc::new(NodeLive { received, sent, rate: 0.0, errors: 0, queue: 0, bytes: 0, busy: 0.0, last, ring: None })
     }
 
     #[test]
@@ -230,6 +245,14 @@ mod tests {
         assert_eq!(frame.problems["x"], None);
         assert!(new.since(&old, |_| true, false).nodes["b"].last.is_none());
         assert!(new.since(&old, |id| id == "a", true).nodes.is_empty());
+    }
+
+    #[test]
+    fn a_share_is_that_of_the_time_since_the_last_look() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.share(500_000_000, 1.0), 0.5);
+        assert_eq!(memory.share(500_000_000, 1.0), 0.0);
+        assert_eq!(memory.share(9_000_000_000, 1.0), 1.0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tidewire_engine::Stats;
+use tidewire_engine::{NodeStats, Stats, WireStats};
 use tidewire_log::EventLog as _;
 
 use crate::app::{AppState, Core};
@@ -74,23 +74,84 @@ fn nodes(stats: &Stats, out: &mut String) {
     for node in &stats.nodes {
         let _ = writeln!(out, "tidewire_node_errors_total{{node=\"{}\"}} {}", label(node.id.as_str()), node.errors);
     }
-    head(out, "tidewire_inbox_length", "gauge", "Messages that wait in front of a node.");
+    per_node(stats, out, "tidewire_inbox_length", "gauge", "Messages that wait in front of a node.", |node| {
+        node.queue as f64
+    });
+    per_node(
+        stats,
+        out,
+        "tidewire_inbox_bytes",
+        "gauge",
+        "Size of the messages that wait in front of a node.",
+        |node| node.queue_bytes as f64,
+    );
+    per_node(
+        stats,
+        out,
+        "tidewire_inbox_overflow",
+        "gauge",
+        "Messages beyond the limit, from wires of loops.",
+        |node| node.overflow as f64,
+    );
+    per_node(stats, out, "tidewire_node_seconds", "counter", "Time that nodes spent working.", |node| {
+        node.busy_ns as f64 / 1e9
+    });
+    head(out, "tidewire_node_sent_total", "counter", "Messages out of each output of a node.");
     for node in &stats.nodes {
-        let _ = writeln!(out, "tidewire_inbox_length{{node=\"{}\"}} {}", label(node.id.as_str()), node.queue);
+        for (port, count) in node.sent.iter().enumerate() {
+            let id = label(node.id.as_str());
+            let _ = writeln!(out, "tidewire_node_sent_total{{node=\"{id}\",port=\"{port}\"}} {count}");
+        }
     }
-    head(out, "tidewire_node_seconds", "counter", "Time that nodes spent working.");
+    batches(stats, out);
+    let (used, limit) = (stats.inbox_bytes as f64, stats.inbox_bytes_limit as f64);
+    single(out, "tidewire_inbox_memory_bytes", "gauge", "Size of all messages that wait in front of nodes.", used);
+    let help = "Sources take nothing in while 80 % of this is used.";
+    single(out, "tidewire_inbox_memory_limit_bytes", "gauge", help, limit);
+}
+
+fn per_node(stats: &Stats, out: &mut String, name: &str, kind: &str, help: &str, value: fn(&NodeStats) -> f64) {
+    head(out, name, kind, help);
     for node in &stats.nodes {
-        let seconds = node.busy_ns as f64 / 1e9;
-        let _ = writeln!(out, "tidewire_node_seconds{{node=\"{}\"}} {seconds}", label(node.id.as_str()));
+        let _ = writeln!(out, "{name}{{node=\"{}\"}} {}", label(node.id.as_str()), value(node));
+    }
+}
+
+/// How many messages nodes are given at once; only of nodes that were given any.
+fn batches(stats: &Stats, out: &mut String) {
+    let name = "tidewire_node_batch_messages";
+    head(out, name, "histogram", "Messages that a node is given at once.");
+    for node in stats.nodes.iter().filter(|node| node.received > 0) {
+        let id = label(node.id.as_str());
+        let mut below = 0;
+        for (class, count) in node.batches.iter().enumerate() {
+            below += count;
+            // The last class has no upper end.
+            let end =
+                if class + 1 < node.batches.len() { ((2u64 << class) - 1).to_string() } else { "+Inf".to_owned() };
+            let _ = writeln!(out, "{name}_bucket{{node=\"{id}\",le=\"{end}\"}} {below}");
+        }
+        let _ = writeln!(out, "{name}_sum{{node=\"{id}\"}} {}\n{name}_count{{node=\"{id}\"}} {below}", node.received);
     }
 }
 
 fn wires(stats: &Stats, out: &mut String) {
-    head(out, "tidewire_wire_dropped_total", "counter", "Messages that a wire dropped.");
-    for wire in &stats.wires {
-        let (from, to) = (label(wire.from.as_str()), label(wire.to.as_str()));
-        let (port, dropped) = (wire.port, wire.dropped);
-        let _ = writeln!(out, "tidewire_wire_dropped_total{{from=\"{from}\",port=\"{port}\",to=\"{to}\"}} {dropped}");
+    let figures: [(&str, &str, &str, fn(&WireStats) -> f64); 5] = [
+        ("messages_total", "counter", "Messages put on a wire.", |wire| wire.total as f64),
+        ("dropped_total", "counter", "Messages that a wire dropped.", |wire| wire.dropped as f64),
+        ("blocked_seconds_total", "counter", "Time that the sender of a wire waited.", |wire| {
+            wire.blocked_ns as f64 / 1e9
+        }),
+        ("queue_length", "gauge", "Messages from a wire that wait in front of its target.", |wire| wire.queue as f64),
+        ("queue_bytes", "gauge", "Their size.", |wire| wire.queue_bytes as f64),
+    ];
+    for (name, kind, help, value) in figures {
+        head(out, &format!("tidewire_wire_{name}"), kind, help);
+        for wire in &stats.wires {
+            let (from, to, port) = (label(wire.from.as_str()), label(wire.to.as_str()), wire.port);
+            let _ =
+                writeln!(out, "tidewire_wire_{name}{{from=\"{from}\",port=\"{port}\",to=\"{to}\"}} {}", value(wire));
+        }
     }
 }
 

@@ -82,6 +82,14 @@ pub struct Options {
     #[arg(long, value_name = "MIB", env = "TIDEWIRE_CONTEXT_MAX", global = true, hide = true)]
     #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
     pub context_max: Option<String>,
+    /// How much may wait in front of all nodes together, in MiB; sources stop at 80 % of it [default: 256]
+    #[arg(long, value_name = "MIB", env = "TIDEWIRE_INBOX_MEMORY", global = true, hide = true)]
+    #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
+    pub inbox_memory: Option<String>,
+    /// How often a message may go round in loops before it is an error of the node [default: 10000]
+    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_HOPS", global = true, hide = true)]
+    #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
+    pub max_hops: Option<String>,
     /// A setting that nodes ask for by Node-RED's name, such as nodeMessageBufferMaxLength=1000 (repeatable)
     #[arg(long, value_name = "NAME=VALUE", env = "TIDEWIRE_NODE_SETTING", global = true, hide = true)]
     #[serde(deserialize_with = "pairs", skip_serializing_if = "Vec::is_empty")]
@@ -140,6 +148,8 @@ impl Options {
             test_api: self.test_api.or(under.test_api),
             context_store: either(self.context_store, under.context_store),
             context_max: self.context_max.or(under.context_max),
+            inbox_memory: self.inbox_memory.or(under.inbox_memory),
+            max_hops: self.max_hops.or(under.max_hops),
             node_setting: either(self.node_setting, under.node_setting),
             behind_proxy: self.behind_proxy.or(under.behind_proxy),
             allow_host: either(self.allow_host, under.allow_host),

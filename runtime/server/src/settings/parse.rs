@@ -57,6 +57,17 @@ pub(super) fn whole(name: &'static str, text: Option<&str>, default: usize) -> R
     })
 }
 
+/// A whole number from 1 to a million.
+pub(super) fn count(name: &'static str, text: Option<&str>, default: u32) -> Result<u32, SettingsError> {
+    let Some(text) = text else { return Ok(default) };
+    text.parse().ok().filter(|number| (1..=1_000_000).contains(number)).ok_or_else(|| SettingsError::Value {
+        name,
+        value: text.to_owned(),
+        reason: "which is no number that can be used here".to_owned(),
+        mend: "use a whole number from 1 to 1000000",
+    })
+}
+
 /// `NAME=VALUE` as its two halves.
 fn pair<'t>(name: &'static str, text: &'t str, mend: &'static str) -> Result<(&'t str, &'t str), SettingsError> {
     text.split_once('=').ok_or_else(|| SettingsError::Value {
