@@ -3,7 +3,7 @@
 import { memo, type CSSProperties } from 'react';
 import { get } from '../commands/store';
 import { Icon, iconFor, roleIcon } from '../kit/icons';
-import { isKnown, outputName, roleOf } from '../model/nodetypes';
+import { colourOf, iconNameOf, isKnown, outputName, roleOf } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 import { cardElements, drag, geoOf, groupRect } from './view';
 
@@ -23,7 +23,7 @@ interface Props {
 }
 
 export const Card = memo(function Card({ node, selected, problem, severity, changed, off, far, onAction }: Props) {
-  const { types } = get();
+  const { doc, types } = get();
   const { rect, inputs, outputs, label, shown, bare } = geoOf(node);
   const def = types.get(node.type);
   const known = isKnown(types, node);
@@ -31,7 +31,8 @@ export const Card = memo(function Card({ node, selected, problem, severity, chan
   const moved = drag.ids.has(node.id);
   const style: CSSProperties = { left: rect.x, top: rect.y, width: rect.w, height: rect.h };
   if (moved) style.transform = `translate(${drag.dx}px, ${drag.dy}px)`;
-  if (!def && typeof node.color === 'string' && /^#[\da-f]{3,8}$/i.test(node.color)) style.borderLeftColor = node.color;
+  const colour = colourOf(doc, types, node);
+  if (colour) style.borderLeftColor = colour;
   const role = roleOf(types, node);
   const junction = node.type === 'junction';
   const kind = `${known ? '' : ' unknown'}${node.type === 'comment' ? ' comment' : ''}${junction ? ' junction' : ''}`;
@@ -61,7 +62,10 @@ export const Card = memo(function Card({ node, selected, problem, severity, chan
       data-node-type={node.type}
     >
       {!junction && !far && (
-        <span className="card-chip pictured" style={{ backgroundImage: roleIcon(iconFor(node.type, def?.icon), role) }} />
+        <span
+          className="card-chip pictured"
+          style={{ backgroundImage: roleIcon(iconFor(node.type, iconNameOf(doc, types, node)), role) }}
+        />
       )}
       {!bare && <span className={`card-label${named ? '' : ' unnamed'}`}>{shown}</span>}
       {problem && (

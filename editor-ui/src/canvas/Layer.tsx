@@ -4,6 +4,7 @@ import { memo, useEffect, useMemo, useSyncExternalStore, type RefObject } from '
 import { parseWire, pending, problemsByNode, useEditor } from '../commands/store';
 import { indexOf, linksIn } from '../model/document';
 import { feedbackWires } from '../model/loops';
+import { colourOf, iconNameOf } from '../model/nodetypes';
 import { overlaps, wirePath } from '../model/geometry';
 import { wireKey, type FlowNode, type Rect, type Wire } from '../model/types';
 import { Card, GroupFrame } from './Card';
@@ -172,7 +173,7 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
             changed={changes.nodes.has(node.id)}
             off={node.d === true || flowOff}
             far={far}
-            stamp={`${geo.inputs}.${geo.outputs}.${geo.label}.${types.size}`}
+            stamp={`${geo.inputs}.${geo.outputs}.${geo.label}.${types.size}.${iconNameOf(doc, types, node)}.${colourOf(doc, types, node)}`}
             onAction={onAction}
           />
         );

@@ -8,7 +8,7 @@ import type { FlowNode, Problem, Schema } from '../model/types';
 import { Code, Json, Markdown } from './code';
 import { ConfigNode } from './config';
 import { Conditions } from './conditions';
-import { Checkbox, Duration, MsgPath, NumberInput, Secret, Select, Text, Topic } from './basic';
+import { Checkbox, Duration, MsgPath, NumberInput, Quantity, Secret, Select, Text, Topic } from './basic';
 import { ChangeRules, SwitchRules } from './rules';
 import { NodeList } from './nodelist';
 import { List, Props, Rows } from './rows';
@@ -151,6 +151,8 @@ export function Widget(props: WidgetProps): ReactNode {
       return <NumberInput {...props} />;
     case 'duration':
       return <Duration {...props} />;
+    case 'quantity':
+      return <Quantity {...props} />;
     case 'select':
       return <Select {...props} />;
     case 'checkbox':

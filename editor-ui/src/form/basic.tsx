@@ -74,6 +74,32 @@ export function NumberInput(props: WidgetProps) {
   );
 }
 
+/** A number and the property that says its unit, in one line. */
+export function Quantity(props: WidgetProps) {
+  const { owner, field } = props;
+  if (!field.unit) return <NumberInput {...props} />;
+  const { key, schema } = field.unit;
+  const list = options(schema);
+  return (
+    <div className="join">
+      <NumberInput {...props} />
+      <select
+        className="input unit wide"
+        aria-label={`Unit of ${field.label}`}
+        value={text(owner.get(key))}
+        disabled={owner.readOnly}
+        onChange={(event) => owner.set({ [key]: event.target.value })}
+      >
+        {list.map((one) => (
+          <option key={text(one.value)} value={text(one.value)}>
+            {one.label}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
 const UNITS = [
   { label: 's', size: 1 },
   { label: 'min', size: 60 },

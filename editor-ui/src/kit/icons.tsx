@@ -134,6 +134,17 @@ const ALIASES: Record<string, string> = {
   sensor: 'thing',
   command: 'actuator',
   clock: 'delay',
+  timer: 'delay',
+  cog: 'function',
+  'link-in': 'linkIn',
+  'link-out': 'linkOut',
+  'link-call': 'linkCall',
+  envelope: 'letter',
+  alert: 'warn',
+  batch: 'join',
+  sort: 'filterNode',
+  'white-globe': 'http',
+  bridge: 'mqtt',
 };
 
 export function iconFor(type: string, icon?: string): string {

@@ -23,4 +23,4 @@ export function contextRows(answer: ContextAnswer): ContextRow[] {
   );
 }
 
-export const keyPath = (key: string): string => (/^[A-Za-z_$][\w$-]*$/.test(key) ? key : `["${key.replaceAll('"', '\\"')}"]`);
+export const keyPath = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? key : `["${key.replaceAll('"', '\\"')}"]`);

@@ -16,6 +16,8 @@ export type Kind = keyof Diff;
 export const emptyDiff: Diff = { added: [], removed: [], changed: [], rewired: [], moved: [] };
 
 const PLACE = new Set(['x', 'y', 'w', 'h']);
+/** Limits and policies belong to the wires: the node itself behaves as before. */
+const WIRES = new Set(['wires', 'wirePolicies', 'inbox']);
 
 export function diffDocs(before: Doc, after: Doc): Diff {
   const diff: Diff = { added: [], removed: [], changed: [], rewired: [], moved: [] };
@@ -37,8 +39,8 @@ export function diffDocs(before: Doc, after: Doc): Diff {
 export function nodeDiff(old: FlowNode, now: FlowNode): Kind | undefined {
   const keys = changedKeys(old, now);
   if (!keys.length) return undefined;
-  if (keys.some((key) => !PLACE.has(key) && key !== 'wires')) return 'changed';
-  return keys.includes('wires') ? 'rewired' : 'moved';
+  if (keys.some((key) => !PLACE.has(key) && !WIRES.has(key))) return 'changed';
+  return keys.some((key) => WIRES.has(key)) ? 'rewired' : 'moved';
 }
 
 export function changedKeys(old: FlowNode, now: FlowNode): string[] {

@@ -1,6 +1,6 @@
 /** What a node looks like and how many ports it has, from its type's description; unknown types get a placeholder. */
 
-import type { Doc } from './document';
+import { docList, type Doc } from './document';
 import type { FlowNode, NodeType, Role } from './types';
 
 export type Types = ReadonlyMap<string, NodeType>;
@@ -31,6 +31,25 @@ export function typeLabel(doc: Doc, types: Types, node: FlowNode): string {
 
 export const roleOf = (types: Types, node: FlowNode): Role =>
   types.get(node.type)?.role ?? (node.type.startsWith('subflow:') ? 'logic' : 'system');
+
+/** The definition of an instance, or of the subflow itself. */
+export const definitionOf = (doc: Doc, node: FlowNode): FlowNode | undefined =>
+  node.type.startsWith('subflow:') ? doc.nodes.get(node.type.slice(8)) : node.type === 'subflow' ? node : undefined;
+
+/** Icon a node names: its own, its type's, or for a subflow that of its definition. */
+export function iconNameOf(doc: Doc, types: Types, node: FlowNode): string | undefined {
+  const definition = definitionOf(doc, node);
+  const named = definition ? definition.icon : types.get(node.type)?.icon;
+  // Node-RED names pictures of its own: `node-red/switch.svg`, `font-awesome/fa-bell`.
+  return typeof named === 'string' && named ? named.replace(/^.*\//, '').replace(/^fa-|\.(svg|png)$/g, '') : undefined;
+}
+
+/** The colour of its own that an unknown node or a subflow brings along. */
+export function colourOf(doc: Doc, types: Types, node: FlowNode): string | undefined {
+  if (types.has(node.type)) return undefined;
+  const colour = node.color ?? definitionOf(doc, node)?.color;
+  return typeof colour === 'string' && /^#[\da-f]{3,8}$/i.test(colour) ? colour : undefined;
+}
 
 export function outputsOf(doc: Doc, types: Types, node: FlowNode): number {
   const wired = node.wires?.length ?? 0;
@@ -84,6 +103,7 @@ export interface Category {
 
 const ORDER = [
   'common',
+  'subflows',
   'input',
   'sources',
   'in',
@@ -101,6 +121,28 @@ const ORDER = [
   'parser',
   'storage',
 ];
+
+/** Subflows as palette entries: each can be put on any flow but its own. */
+export function subflowTypes(doc: Doc): NodeType[] {
+  return docList(doc)
+    .filter((node) => node.type === 'subflow')
+    .map((node) => ({
+      type: `subflow:${node.id}`,
+      label: node.name || 'Subflow',
+      category: typeof node.category === 'string' && node.category ? node.category : 'subflows',
+      role: 'logic',
+      kind: 'pure',
+      icon: iconNameOf(doc, new Map(), node) ?? 'subflow',
+      inputs: Array.isArray(node.in) ? node.in.length : 0,
+      outputs: Array.isArray(node.out) ? node.out.map((_, port) => `output ${port + 1}`) : [],
+      button: false,
+      keywords: ['subflow'],
+      summary: typeof node.info === 'string' && node.info ? node.info.split('\n')[0] : 'A subflow of these flows.',
+      help: typeof node.info === 'string' ? node.info : '',
+      defaults: {},
+      schema: {},
+    }));
+}
 
 export function categories(list: readonly NodeType[]): Category[] {
   const byName = new Map<string, NodeType[]>();

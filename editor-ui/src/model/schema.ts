@@ -1,6 +1,9 @@
 /** From a node type's JSON Schema to the fields of its form, and the findings of the schema's own limits. */
 
 import type { FlowNode, Problem, Schema } from './types';
+import { humanise, wordsOf, type FieldWords } from './words';
+
+export { humanise };
 
 export type Widget =
   | 'text'
@@ -24,6 +27,7 @@ export type Widget =
   | 'change-rules'
   | 'markdown'
   | 'node-list'
+  | 'quantity'
   | 'hidden';
 
 export interface Field {
@@ -33,6 +37,8 @@ export interface Field {
   label: string;
   hint: string;
   required: boolean;
+  /** The choice of units beside a quantity. */
+  unit?: { key: string; schema: Schema };
 }
 
 const WIDGETS = new Set<string>([
@@ -91,7 +97,7 @@ export interface Option {
 const option = (value: unknown, label: string, hint: string): Option => ({
   value,
   label,
-  hint: hint.replace(/\.$/, '') === label ? '' : hint,
+  hint: hint.replace(/\.$/, '').toLowerCase() === label.toLowerCase() ? '' : hint,
 });
 
 /** The choices of an enumeration, with their documentation. */
@@ -100,8 +106,9 @@ export function options(schema: Schema): Option[] {
     Record<string, string> | string[];
   const labels = (schema['x-enum-labels'] ?? schema['x-labels'] ?? {}) as Record<string, string> | string[];
   // "true" and "2" say little: where such a value is explained, the explanation is the label.
+  const choices = (schema['x-choices'] ?? {}) as Record<string, string>;
   const name = (value: unknown, hint: string): string =>
-    hint && /^(true|false|\d*)$/.test(String(value)) ? hint.replace(/\.$/, '') : humanise(String(value));
+    choices[String(value)] ?? (hint && /^(true|false|\d*)$/.test(String(value)) ? hint.replace(/\.$/, '') : humanise(String(value)));
   const pick = (from: Record<string, string> | string[], value: unknown, at: number): string =>
     (Array.isArray(from) ? from[at] : from[String(value)]) ?? '';
   if (schema.enum)
@@ -117,7 +124,7 @@ export function options(schema: Schema): Option[] {
 export function widgetOf(schema: Schema): Widget {
   const named = schema['x-widget'];
   if (typeof named === 'string' && WIDGETS.has(named)) return named as Widget;
-  if (options(schema).length) return 'select';
+  if (options(schema).length && typeOf(schema) !== 'array') return 'select';
   const type = typeOf(schema);
   if (type === 'boolean') return 'checkbox';
   if (type === 'number' || type === 'integer') return 'number';
@@ -147,26 +154,42 @@ export const rowFields = (root: Schema): Field[] => makeFields(root, new Set());
 function makeFields(root: Schema, reserved: ReadonlySet<string>): Field[] {
   const properties = root.properties ?? {};
   const hidden = new Set<string>();
-  for (const schema of Object.values(properties)) {
+  for (const [key, schema] of Object.entries(properties)) {
     const partner = schema['x-type-property'];
     if (typeof partner === 'string') hidden.add(partner);
+    const unit = wordsOf(root.title, key)?.unit;
+    if (unit && properties[unit]) hidden.add(unit);
   }
   return Object.entries(properties).flatMap(([key, raw]) => {
     if (reserved.has(key) || hidden.has(key)) return [];
-    const schema = resolve(raw, root);
-    const widget = widgetOf(schema);
+    const words = wordsOf(root.title, key);
+    const schema = worded(resolve(raw, root), words);
+    const unitOf = words?.unit ? properties[words.unit] : undefined;
+    const unit =
+      words?.unit && unitOf ? { key: words.unit, schema: worded(resolve(unitOf, root), wordsOf(root.title, words.unit)) } : undefined;
+    const widget = unit ? 'quantity' : widgetOf(schema);
     if (widget === 'hidden') return [];
+    const label = schema.title ?? words?.title ?? humanise(key);
     return [
       {
         key,
         schema,
         widget,
-        label: schema.title ?? humanise(key),
-        hint: hintOf(schema.title ?? key, schema.description ?? ''),
+        label,
+        hint: hintOf(label, schema.description ?? ''),
         required: root.required?.includes(key) ?? false,
+        ...(unit && { unit }),
       },
     ];
   });
+}
+
+/** A schema with names for its choices; a plain text of few known values becomes a choice. */
+function worded(schema: Schema, words: FieldWords | undefined): Schema {
+  if (!words) return schema;
+  const known = schema.enum ?? schema.oneOf ?? schema.anyOf;
+  const { choices } = words;
+  return { ...schema, ...(choices && { ...(!known && { enum: Object.keys(choices) }), 'x-choices': choices }), ...words.schema };
 }
 
 /** First step of a path, which may be a name or a JSON pointer. */
@@ -176,43 +199,6 @@ export const pathKey = (path: string): string => path.replace(/^\/|^\$\.?/, '').
 function hintOf(label: string, text: string): string {
   const bare = (one: string): string => one.toLowerCase().replaceAll(/[^a-z\d]/g, '');
   return bare(label) === bare(text) ? '' : text;
-}
-
-/** Node-RED's short property names, in words. */
-const WORDS: Record<string, string> = {
-  props: 'Message',
-  func: 'Code',
-  checkall: 'Matching',
-  qos: 'QoS',
-  clientid: 'Client id',
-  keepalive: 'Keep alive',
-  cleansession: 'Clean session',
-  crontab: 'Schedule',
-  once: 'Once at the start',
-  onceDelay: 'Delay at the start',
-  complete: 'Output',
-  tosidebar: 'In the debug panel',
-  tostatus: 'As status',
-  datatype: 'Payload becomes',
-  ttl: 'Time to live',
-  usetls: 'TLS',
-  protocolVersion: 'MQTT version',
-  autoConnect: 'Connect by itself',
-  baseUrl: 'Address',
-  url: 'Address',
-  property: 'Property',
-};
-
-/** `clientId` → "Client id". */
-export function humanise(key: string): string {
-  const known = WORDS[key];
-  if (known) return known;
-  const words = key
-    .replace(/([a-z\d])([A-Z])/g, '$1 $2')
-    .replace(/[_-]+/g, ' ')
-    .trim()
-    .toLowerCase();
-  return words ? words[0].toUpperCase() + words.slice(1) : '(none)';
 }
 
 /** A field shows only when its `x-show` holds: `{other: value}` or `{other: [values]}`. */
@@ -236,7 +222,7 @@ export function checkNode(node: FlowNode, root: Schema): Problem[] {
 
 function limit({ schema, widget }: Field, value: unknown): string {
   if (typeof value === 'number') return numberLimit(schema, value);
-  if (typeof value === 'string' && (widget === 'number' || widget === 'duration')) {
+  if (typeof value === 'string' && (widget === 'number' || widget === 'duration' || widget === 'quantity')) {
     if (value === '') return '';
     // Where the schema says which texts count as numbers, it knows better.
     if (schema.pattern ? !safeTest(schema.pattern, value) : Number.isNaN(Number(value))) return 'must be a number';

@@ -26,6 +26,9 @@ export const KINDS: Record<string, TypedKind> = {
   node: { id: 'node', label: 'node', prefix: 'node', input: 'text' },
   cred: { id: 'cred', label: 'secret', prefix: '•••', input: 'text' },
   prev: { id: 'prev', label: 'previous value', prefix: 'previous', input: 'none' },
+  pay: { id: 'pay', label: 'the message that came', prefix: 'message', input: 'none' },
+  payl: { id: 'payl', label: 'the latest message', prefix: 'latest', input: 'none' },
+  nul: { id: 'nul', label: 'nothing', prefix: 'nothing', input: 'none' },
   full: { id: 'full', label: 'whole message', prefix: 'whole msg', input: 'none' },
 };
 

@@ -7,7 +7,8 @@ import { Icon, iconFor } from '../kit/icons';
 import { Popover } from '../kit/widgets';
 import { changedKeys, diffCount, type Diff, type Kind } from '../model/diff';
 import type { Doc } from '../model/document';
-import { labelOf } from '../model/nodetypes';
+import { labelOf, typeLabel } from '../model/nodetypes';
+import { humanise } from '../model/words';
 import { deploy, reload } from './session';
 
 export const KIND_WORDS: Record<Kind, string> = {
@@ -148,12 +149,12 @@ export function DiffList({ diff, onPick, docs }: DiffProps) {
             const node = doc.nodes.get(id) ?? deployed.nodes.get(id);
             const old = deployed.nodes.get(id);
             const now = doc.nodes.get(id);
-            const keys = kind === 'changed' && old && now ? changedKeys(old, now).join(', ') : '';
+            const keys = kind === 'changed' && old && now ? changedKeys(old, now).map(humanise).join(', ') : '';
             return (
               <button type="button" key={id} className="diff-row" disabled={!onPick || !draft.nodes.has(id)} onClick={() => onPick?.(id)}>
                 <Icon name={iconFor(node?.type ?? '', types.get(node?.type ?? '')?.icon)} size={13} />
                 <span className="diff-name">{node ? labelOf(doc, types, node) : id}</span>
-                <span className="dim">{keys || node?.type}</span>
+                <span className="dim">{keys || (node ? typeLabel(doc, types, node) : '')}</span>
               </button>
             );
           })}

@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { openFlow, reveal, useEditor } from '../commands/store';
 import { Icon, iconFor } from '../kit/icons';
 import { indexOf, usersOf } from '../model/document';
-import { labelOf, roleOf } from '../model/nodetypes';
+import { iconNameOf, labelOf, roleOf } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 
 const MAX_ROWS = 400;
@@ -31,7 +31,7 @@ export function FlowTree() {
       className={`tree-node role-${roleOf(types, node)}${selection.has(node.id) || inspected === node.id ? ' selected' : ''}${node.d ? ' off' : ''}`}
       onClick={() => reveal(node.id)}
     >
-      <Icon name={iconFor(node.type, types.get(node.type)?.icon)} size={13} />
+      <Icon name={iconFor(node.type, iconNameOf(doc, types, node))} size={13} />
       <span className="tree-name">{labelOf(doc, types, node)}</span>
       {note && <span className="dim">{note}</span>}
     </button>

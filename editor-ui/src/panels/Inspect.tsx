@@ -10,7 +10,7 @@ import { Markdown } from '../kit/Markdown';
 import { Empty, IconButton, Tabs, Tree } from '../kit/widgets';
 import { indexOf, usersOf } from '../model/document';
 import { pathKey } from '../model/schema';
-import { isKnown, labelOf, roleOf, typeLabel } from '../model/nodetypes';
+import { iconNameOf, isKnown, labelOf, roleOf, typeLabel } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 import { live } from '../net/live';
 import { DataTab } from './DataTab';
@@ -65,7 +65,7 @@ function Many({ count, sheet }: { count: number; sheet: boolean }) {
         <div className="many-list">
           {nodes.slice(0, 60).map((node) => (
             <button type="button" className={`tree-node role-${roleOf(types, node)}`} key={node.id} onClick={() => reveal(node.id)}>
-              <Icon name={iconFor(node.type, types.get(node.type)?.icon)} size={13} />
+              <Icon name={iconFor(node.type, iconNameOf(doc, types, node))} size={13} />
               <span className="tree-name">{labelOf(doc, types, node)}</span>
             </button>
           ))}
@@ -80,7 +80,6 @@ function NodePanel({ node, sheet }: { node: FlowNode; sheet: boolean }) {
   const tab = useEditor((state) => state.rightTab);
   const types = useEditor((state) => state.types);
   const doc = useEditor((state) => state.doc);
-  const def = types.get(node.type);
   const isNode = node.type !== 'tab' && node.type !== 'subflow' && node.type !== 'group';
   const reads = useEditor((state) => canOperate(state));
   const hidden = (tab === 'data' && (!isNode || node.x === undefined)) || (tab === 'context' && (!reads || node.type === 'subflow'));
@@ -89,12 +88,12 @@ function NodePanel({ node, sheet }: { node: FlowNode; sheet: boolean }) {
     <>
       <div className={`inspect-head role-${roleOf(types, node)}`}>
         <span className="card-chip big">
-          <Icon name={iconFor(node.type, def?.icon)} size={17} />
+          <Icon name={iconFor(node.type, iconNameOf(doc, types, node))} size={17} />
         </span>
         <span className="inspect-names">
           <span className="inspect-title">{labelOf(doc, types, node)}</span>
           <span className="inspect-type">
-            {typeLabel(doc, types, node)}
+            {node.type.startsWith('subflow:') ? 'Subflow' : typeLabel(doc, types, node)}
             {node.d || node.disabled ? ' · off' : ''}
           </span>
         </span>
@@ -161,7 +160,7 @@ function Setup({ node }: { node: FlowNode }) {
             ref={name}
             className="input"
             value={node.name ?? ''}
-            placeholder={def?.label ?? node.type}
+            placeholder={typeLabel(doc, types, node)}
             readOnly={!edits}
             onChange={(event) => setProperty(node.id, 'name', event.target.value)}
           />
@@ -240,7 +239,7 @@ function Foot({ node, edits }: { node: FlowNode; edits: boolean }) {
           </div>
           {users.map((user) => (
             <button type="button" key={user.id} className={`tree-node role-${roleOf(types, user)}`} onClick={() => reveal(user.id)}>
-              <Icon name={iconFor(user.type, types.get(user.type)?.icon)} size={13} />
+              <Icon name={iconFor(user.type, iconNameOf(doc, types, user))} size={13} />
               <span className="tree-name">{labelOf(doc, types, user)}</span>
             </button>
           ))}

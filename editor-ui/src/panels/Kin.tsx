@@ -2,7 +2,7 @@
 
 import { openFlow, reveal, useEditor } from '../commands/store';
 import { Icon, iconFor } from '../kit/icons';
-import { inputsOf, labelOf, outputsOf, roleOf } from '../model/nodetypes';
+import { iconNameOf, inputsOf, labelOf, outputsOf, roleOf } from '../model/nodetypes';
 import { indexOf, linkEnds } from '../model/document';
 import type { FlowNode } from '../model/types';
 
@@ -27,7 +27,7 @@ export function LinkEnds({ node }: { node: FlowNode }) {
             title="Show the node"
             onClick={() => reveal(end.id)}
           >
-            <Icon name={iconFor(end.type, types.get(end.type)?.icon)} size={13} />
+            <Icon name={iconFor(end.type, iconNameOf(doc, types, end))} size={13} />
             <span className="tree-name">{labelOf(doc, types, end)}</span>
             <span className="dim">{flow ? labelOf(doc, types, flow) : 'this flow'}</span>
             <Icon name="right" size={11} />
@@ -60,7 +60,7 @@ export function SubflowFacts({ node }: { node: FlowNode }) {
         <span className="field-title">Subflow</span>
       </div>
       <button type="button" className="tree-node boxed role-logic" title="Open the subflow" onClick={() => openFlow(id)}>
-        <Icon name={iconFor(node.type)} size={13} />
+        <Icon name={iconFor(node.type, iconNameOf(doc, types, node))} size={13} />
         <span className="tree-name">{labelOf(doc, types, definition)}</span>
         <span className="dim">open</span>
         <Icon name="right" size={11} />

@@ -7,7 +7,7 @@ import { Icon, iconFor } from '../kit/icons';
 import { Empty } from '../kit/widgets';
 import { indexOf } from '../model/document';
 import { gist, rate } from '../model/debugvalue';
-import { labelOf, roleOf, typeLabel } from '../model/nodetypes';
+import { iconNameOf, labelOf, roleOf, typeLabel } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
 import { live } from '../net/live';
 import { useLiveText } from './live-hooks';
@@ -102,7 +102,7 @@ function NodeRow({ node, selected, problem }: { node: FlowNode; selected: boolea
       }}
     >
       <span className="card-chip big">
-        <Icon name={iconFor(node.type, def?.icon)} size={17} />
+        <Icon name={iconFor(node.type, iconNameOf(doc, types, node))} size={17} />
       </span>
       <span className="node-row-text">
         <b>

@@ -9,9 +9,10 @@ import { categories } from '../model/nodetypes';
 import { findTypes } from '../model/search';
 import { humanise } from '../model/schema';
 import type { NodeType } from '../model/types';
+import { usePaletteTypes } from './palette-types';
 
 export function Palette({ sheet }: { sheet: boolean }) {
-  const list = useEditor((state) => state.typeList);
+  const list = usePaletteTypes();
   const edits = useEditor((state) => canEdit(state));
   const [query, setQuery] = useState('');
   const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());

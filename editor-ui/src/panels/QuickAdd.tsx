@@ -6,6 +6,7 @@ import { set, useEditor, type QuickAdd } from '../commands/store';
 import { Icon, iconFor } from '../kit/icons';
 import { Popover } from '../kit/widgets';
 import { findTypes } from '../model/search';
+import { usePaletteTypes } from './palette-types';
 
 export function QuickAddList() {
   const at = useEditor((state) => state.quickAdd);
@@ -13,7 +14,7 @@ export function QuickAddList() {
 }
 
 function List({ at }: { at: QuickAdd }) {
-  const list = useEditor((state) => state.typeList);
+  const list = usePaletteTypes();
   const recent = useEditor((state) => state.recent);
   const [query, setQuery] = useState('');
   const [row, setRow] = useState(0);

@@ -60,13 +60,12 @@ export function RestoreDialog({ position, onClose }: { position: number; onClose
       testId="restore-dialog"
       footer={
         <>
-          <button type="button" className="button" onClick={onClose}>
+          <button type="button" className="button" data-autofocus="" onClick={onClose}>
             Cancel
           </button>
           <button
             type="button"
             className="button primary"
-            data-autofocus=""
             data-testid="restore-confirm"
             disabled={busy || !diff || same}
             onClick={() => void go().catch((problem: unknown) => setError(words(problem)))}

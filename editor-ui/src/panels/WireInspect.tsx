@@ -8,7 +8,7 @@ import { IconButton } from '../kit/widgets';
 import { compact, rate } from '../model/debugvalue';
 import type { Doc } from '../model/document';
 import { feedbackWires } from '../model/loops';
-import { labelOf, outputName, roleOf } from '../model/nodetypes';
+import { iconNameOf, labelOf, outputName, roleOf } from '../model/nodetypes';
 import { POLICIES, limitsOf, policyOf, type Policy } from '../model/policies';
 import { wireKey, type FlowNode, type Wire } from '../model/types';
 import { live } from '../net/live';
@@ -65,7 +65,7 @@ function Ends({ wire }: { wire: Wire }) {
       <div className="wire-end">
         <span className="wire-end-word">{word}</span>
         <button type="button" className={`tree-node role-${roleOf(types, node)}`} title="Show the node" onClick={() => reveal(node.id)}>
-          <Icon name={iconFor(node.type, types.get(node.type)?.icon)} size={13} />
+          <Icon name={iconFor(node.type, iconNameOf(doc, types, node))} size={13} />
           <span className="tree-name">{labelOf(doc, types, node)}</span>
           {note && <span className="dim">{note}</span>}
         </button>
@@ -168,7 +168,7 @@ function Queue({ node, limit }: { node: string; limit: number }) {
     <Meter
       label="Waiting at the target"
       share={queue / limit}
-      text={`${queue} messages wait there, and ${limit} may, with those it works on. The limit is set at the target, under Advanced.`}
+      text={`${queue} ${queue === 1 ? 'message waits' : 'messages wait'} there, and ${limit} may, with those it works on. The limit is set at the target, under Advanced.`}
     />
   );
 }
