@@ -238,7 +238,7 @@ function WireHint() {
       </span>
       {waits >= 0.01 && <span>the sender waits {Math.round(waits * 100)} % of the time</span>}
       {feedbackWires(doc).has(wireKey(at.wire)) && <span>closes a loop</span>}
-      {last !== undefined && <code>{typeof last.value === 'object' ? JSON.stringify(last.value) : String(last.value)}</code>}
+      {last && <code>{typeof last.value === 'object' ? JSON.stringify(last.value) : String(last.value)}</code>}
       <span className="dim">click: figures and policy · double-click: insert here</span>
     </div>
   );

@@ -48,6 +48,8 @@ const letter = (position: number, node: string, more: Partial<DeadLetter> = {}):
   reason: 'failed',
   error: 'no number',
   message: {},
+  hops: 0,
+  revision: 1,
   suppressed: 0,
   kept: true,
   ...more,

@@ -1,33 +1,15 @@
 /** What the log keeps of deploys and of failed messages, and how people read it. */
 
+import type { DeadLetter } from '../gen/DeadLetter';
+import type { Deploy as DeployRecord } from '../gen/Deploy';
 import type { Diff } from './diff';
 import type { FlowNode } from './types';
 
-export interface Deploy {
-  rev: string;
-  number: number;
-  kind: string;
-  author: string;
-  time: number;
-  position: number;
-  restored?: string | null;
-  changes: Record<keyof Diff, number>;
-  diff?: Diff | null;
-  flows?: FlowNode[];
-}
+export type { DeadLetter };
 
-export interface DeadLetter {
-  id: string;
-  position: number;
-  time: number;
-  node: { id: string; type: string; name: string; flow: string };
-  reason: string;
-  error: string;
-  message: Record<string, unknown>;
-  cut?: number | null;
-  suppressed: number;
-  kept: boolean;
-  retried?: number | null;
+/** A deploy with its flows, when it was asked for by itself. */
+export interface Deploy extends Omit<DeployRecord, 'flows'> {
+  flows?: FlowNode[];
 }
 
 const ORDER: (keyof Diff)[] = ['added', 'changed', 'rewired', 'moved', 'removed'];

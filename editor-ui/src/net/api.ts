@@ -1,5 +1,6 @@
 /** HTTP with the runtime: JSON in and out, RFC 9457 problems as errors. */
 
+import type { RetryAnswer } from '../gen/RetryAnswer';
 import type { Diff } from '../model/diff';
 import type { ContextAnswer, ContextScope } from '../model/context';
 import type { Deploy, DeadLetter } from '../model/records';
@@ -121,7 +122,7 @@ export const api = {
     ),
   retry: (id: string, again: boolean) =>
     request<void>('POST', `/api/dead-letters/${encodeURIComponent(id)}/retry${again ? '?again=true' : ''}`),
-  retryAll: (node: string) => request<{ retried: number; not_kept: number; more: boolean }>('POST', '/api/dead-letters/retry', { node }),
+  retryAll: (node: string) => request<RetryAnswer>('POST', '/api/dead-letters/retry', { node }),
   context: (scope: ContextScope, id: string) => request<ContextAnswer>('GET', contextPath(scope, id)),
   deleteContext: (scope: ContextScope, id: string, store: string, key: string) =>
     request<void>('DELETE', `${contextPath(scope, id)}/${encodeURIComponent(key)}?store=${encodeURIComponent(store)}`),

@@ -1,34 +1,27 @@
 /** The live channel: one socket, at most four frames a second. Values go to a plain store that no React tree hangs on. */
 
+import type { NodeLive as NodeFigures } from '../gen/NodeLive';
+import type { WireLive as WireFigures } from '../gen/WireLive';
 import type { LogEvent } from './api';
 
-export interface NodeLive {
-  in: number;
-  out: number[];
-  rate: number;
-  errors: number;
-  queue: number;
-  last?: { value: unknown; topic?: string; time: number };
-  ring?: number[];
+export interface NodeLive extends NodeFigures {
   /** When the node last spoke, by this machine's clock. */
   seen: number;
   /** Usual time between messages, ms. */
   gap: number;
 }
 
-export interface WireLive {
-  total: number;
-  rate: number;
-  dropped: number;
-  /** Share of the time between the last two frames in which the sender waited. */
-  blocked: number;
-  /** The same, evened out over some seconds, as it was when the last frame came. */
+export interface WireLive extends WireFigures {
+  /** `blocked` evened out over some seconds, as it was when the last frame came. */
   waited: number;
   at: number;
   seen: number;
   /** Messages that came with the last frame. */
   fresh: number;
 }
+
+const NO_NODE: NodeFigures = { in: 0, out: [], rate: 0, errors: 0, queue: 0, bytes: 0, busy: 0 };
+const NO_WIRE: WireFigures = { total: 0, rate: 0, dropped: 0, blocked: 0, queue: 0, bytes: 0 };
 
 const EVEN_MS = 2500;
 
@@ -212,7 +205,7 @@ class Live {
 
   private takeNode(id: string, part: Partial<NodeLive>, now: number): void {
     const old = this.nodes.get(id);
-    const next: NodeLive = { in: 0, out: [], rate: 0, errors: 0, queue: 0, seen: now, gap: 0, ...old, ...part };
+    const next: NodeLive = { ...NO_NODE, seen: now, gap: 0, ...old, ...part };
     const spoke = old && (next.in !== old.in || sum(next.out) !== sum(old.out));
     if (spoke) {
       const pause = now - old.seen;
@@ -224,7 +217,7 @@ class Live {
 
   private takeWire(key: string, part: Partial<WireLive>, now: number): void {
     const old = this.wires.get(key);
-    const next: WireLive = { total: 0, rate: 0, dropped: 0, blocked: 0, waited: 0, at: now, seen: 0, fresh: 0, ...old, ...part };
+    const next: WireLive = { ...NO_WIRE, waited: 0, at: now, seen: 0, fresh: 0, ...old, ...part };
     next.waited = old ? waiting(old, now) : next.blocked;
     next.at = now;
     next.fresh = old ? Math.max(0, next.total - old.total) : 0;

@@ -5,7 +5,7 @@ import { Icon } from '../kit/icons';
 import { Empty, Tree } from '../kit/widgets';
 import { preview, rate } from '../model/debugvalue';
 import type { FlowNode } from '../model/types';
-import { live } from '../net/live';
+import { live, type NodeLive } from '../net/live';
 import { tap, type Tapped } from '../net/taps';
 import { useLiveText } from './live-hooks';
 
@@ -80,10 +80,11 @@ function Counters({ node }: { node: FlowNode }) {
     ['Out', read(() => String((data()?.out ?? []).reduce((sum, one) => sum + one, 0)))],
     ['Rate', read(() => rate(data()?.rate ?? 0) || 'idle')],
     ['Waiting', read(() => String(data()?.queue ?? 0))],
+    ['Busy', read(() => `${Math.round((data()?.busy ?? 0) * 100)} %`)],
     ['Errors', read(() => String(data()?.errors ?? 0))],
   ];
   return (
-    <dl className="counters">
+    <dl className="counters six">
       {cells.map(([label, pick]) => (
         <Counter key={label} label={label} read={pick} />
       ))}
@@ -103,7 +104,7 @@ function Counter({ label, read }: { label: string; read: () => string }) {
   );
 }
 
-function Messages({ title, list, last }: { title: string; list: Tapped[]; last?: { value: unknown; topic?: string; time: number } }) {
+function Messages({ title, list, last }: { title: string; list: Tapped[]; last?: NodeLive['last'] }) {
   return (
     <section className="messages">
       <h4>
@@ -112,7 +113,7 @@ function Messages({ title, list, last }: { title: string; list: Tapped[]; last?:
       {list.map((entry) => (
         <Message key={entry.key} entry={entry} />
       ))}
-      {!list.length && last?.value !== undefined && (
+      {!list.length && last && last.value !== undefined && (
         <div className="message quiet">
           <span className="message-time">{time(last.time)}</span>
           <span className="value">{preview(last.value, 60)}</span>

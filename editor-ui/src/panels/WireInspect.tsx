@@ -106,7 +106,7 @@ function Figures({ wire }: { wire: Wire }) {
         <Figure label="Rate" read={() => rate(data()?.rate ?? 0) || 'idle'} />
         <Figure label="Total" read={() => compact(data()?.total ?? 0)} />
         <Figure label="Dropped" read={() => compact(data()?.dropped ?? 0)} testId="wire-dropped" />
-        <Figure label="At target" read={() => compact(live.nodes.get(wire.to)?.queue ?? 0)} />
+        <Figure label="Waiting" read={() => compact(data()?.queue ?? 0)} />
       </dl>
       {!loop && <Waits wireId={key} />}
       <Queue node={wire.to} limit={limit} />
