@@ -10,6 +10,8 @@ mod demo_tests;
 #[cfg(test)]
 mod device_tests;
 #[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
 mod testing;
 
 use tidewire_node_api::NodeDef;

@@ -10,6 +10,7 @@ mod backoff;
 mod connection;
 mod core;
 mod driver;
+mod instant;
 mod intake;
 mod ledger;
 mod link;

@@ -166,6 +166,12 @@ pub trait LocalBroker: Send + Sync {
     /// Whether a connection to this address would end at it.
     fn is_at(&self, host: &str, port: u16) -> bool;
 
+    /// It answers within the call, and no message ever comes from it: whoever uses it needs no thread to wait for it.
+    /// Every connection ends at such a broker, also one that would be encrypted.
+    fn is_instant(&self) -> bool {
+        false
+    }
+
     /// A link that is not open yet. Until it is settled or dropped the broker takes no messages from devices after its
     /// start, so that none passes those who want it.
     fn link(&self) -> Arc<dyn LocalLink>;

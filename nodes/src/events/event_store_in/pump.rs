@@ -138,6 +138,8 @@ impl Pump {
         loop {
             self.settle().await?;
             tokio::select! {
+                // In this order, so that a replay comes out the same each time.
+                biased;
                 events = subscription.next(), if self.under_way.len() < UNDER_WAY_MAX => self.send(events?).await,
                 () = outcomes.wake.notified(), if self.durable.is_some() => {}
                 () = resume.notified(), if self.pausing => self.send_again().await,

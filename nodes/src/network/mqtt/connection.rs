@@ -4,6 +4,7 @@ use super::{
     ConnectionSettings, Error, Outgoing, Protocol, Subscriber, Subscription,
     core::Core,
     driver::{OnState, run},
+    instant::InstantLink,
     ledger::Ledger,
     link::Link,
     local::LinkLocal,
@@ -87,6 +88,8 @@ pub struct Connection {
     client_id: String,
     /// The way to the broker of this process, if that is where it ends.
     local: Option<Arc<dyn LocalLink>>,
+    /// Instead of the thread, where the broker needs none.
+    instant: Option<InstantLink>,
 }
 
 impl Connection {
@@ -105,6 +108,10 @@ impl Connection {
         let shared = Arc::new(Shared::new(settings.outgoing_max));
         let settings = Arc::new(settings);
         let on_state: OnState = Arc::new(on_state);
+        if let Some(broker) = around.broker.as_ref().filter(|broker| broker.is_instant()) {
+            let instant = Some(InstantLink::new(broker.link(), on_state));
+            return Ok(Self { shared, thread: None, next_id: AtomicU64::new(1), client_id, local: None, instant });
+        }
         let near =
             |broker: &Arc<dyn LocalBroker>| settings.tls.is_none() && broker.is_at(&settings.host, settings.port);
         let local = around.broker.filter(near).map(|broker| broker.link());
@@ -122,7 +129,7 @@ impl Connection {
             (None, Protocol::V4) => start(LinkV4::new(&settings, &client_id)?, &shared, &settings, on_state, ledger),
             (None, Protocol::V5) => start(LinkV5::new(&settings, &client_id)?, &shared, &settings, on_state, ledger),
         }?;
-        Ok(Self { shared, thread: Some(thread), next_id: AtomicU64::new(1), client_id, local })
+        Ok(Self { shared, thread: Some(thread), next_id: AtomicU64::new(1), client_id, local, instant: None })
     }
 
     /// Says that it will not be connected soon, so that nobody waits for it.
@@ -132,6 +139,9 @@ impl Connection {
 
     /// Connects, and from then on stays connected.
     pub fn connect(&self) {
+        if let Some(instant) = &self.instant {
+            return instant.connect();
+        }
         self.shared.command(Command::Connect);
     }
 
@@ -139,6 +149,10 @@ impl Connection {
     #[must_use]
     pub fn subscribe(&self, subscription: Subscription, subscriber: Arc<dyn Subscriber>) -> SubscriptionGuard {
         let id = self.next_id.fetch_add(1, Relaxed);
+        if self.instant.is_some() {
+            InstantLink::subscribe(&subscription, subscriber);
+            return SubscriptionGuard { shared: Arc::clone(&self.shared), id };
+        }
         self.shared.command(Command::Subscribe { id, subscription, subscriber });
         SubscriptionGuard { shared: Arc::clone(&self.shared), id }
     }
@@ -150,6 +164,10 @@ impl Connection {
     /// [`PublishFull`] with those that did not fit. While the broker is away, messages of QoS 0 push out older ones
     /// instead, so that nothing waits for it.
     pub fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishFull> {
+        if let Some(instant) = &self.instant {
+            instant.publish(batch);
+            return Ok(());
+        }
         let refused = self.shared.publish(batch);
         if refused.is_empty() { Ok(()) } else { Err(PublishFull(refused)) }
     }

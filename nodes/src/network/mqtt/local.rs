@@ -242,7 +242,7 @@ impl Sender for SenderLocal {
     }
 }
 
-fn publication(message: &Outgoing) -> Publication {
+pub(super) fn publication(message: &Outgoing) -> Publication {
     Publication {
         topic: message.topic.clone(),
         payload: message.payload.clone(),

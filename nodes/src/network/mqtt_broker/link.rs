@@ -2,7 +2,7 @@
 //!
 //! It is there before the connection is, and it stays when the connection is closed, so that nodes need not care.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use std::time::Duration;
@@ -51,10 +51,10 @@ struct Inner {
     auto_connect: bool,
     state: Option<LinkState>,
     next: u64,
-    subscriptions: HashMap<u64, Held>,
-    watchers: HashMap<u64, Arc<dyn Feed>>,
+    subscriptions: BTreeMap<u64, Held>,
+    watchers: BTreeMap<u64, Arc<dyn Feed>>,
     /// Subscriptions of nodes that are being replaced. They go on into the inbox that the successor takes over.
-    left: HashMap<NodeId, Vec<Arc<Seat>>>,
+    left: BTreeMap<NodeId, Vec<Arc<Seat>>>,
 }
 
 /// The connection of a broker node.

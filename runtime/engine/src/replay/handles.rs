@@ -155,6 +155,10 @@ impl LocalBroker for Recorder {
         true
     }
 
+    fn is_instant(&self) -> bool {
+        true
+    }
+
     fn link(&self) -> Arc<dyn LocalLink> {
         Arc::new(RecordingLink { recorder: self.clone(), notices: Mutex::default(), changed: Arc::default() })
     }
