@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use compact_str::CompactString;
 use futures_util::StreamExt;
@@ -15,6 +14,7 @@ use tidewire_node_api::handles::{BoxFuture, HandleError, Log};
 use tidewire_node_api::{Outcome, Token};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::wiring::finish;
 
 /// Records queued before nodes are given no more messages: a few commits' worth.
@@ -32,8 +32,12 @@ const QUEUED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Commits under way.
 const UNDER_WAY_MAX: usize = 16;
 
-/// Pause before records are tried again that the log did not take.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Milliseconds before records are tried again that the log did not take.
+const AGAIN_MS: i64 = 1_000;
+
+/// Milliseconds between commits of what changes often: the disk takes 20 records a second of such a value, however often
+/// it changes, and a crash takes the changes of that time.
+const LATEST_MS: i64 = 50;
 
 /// Makes a record when its commit is about to be written.
 pub type Latest = Box<dyn FnOnce() -> StateChange + Send>;
@@ -89,10 +93,17 @@ fn size(change: &StateChange) -> usize {
 }
 
 impl Keeper {
-    pub fn new(log: Arc<dyn Log>, runtime: &tokio::runtime::Handle) -> Self {
+    pub fn new(log: Arc<dyn Log>, clock: Arc<dyn Clock>, runtime: &tokio::runtime::Handle) -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
         let keeper = Keeper { jobs, queued: Arc::default() };
-        let task = Task { log, queued: keeper.queued.clone(), under_way: FuturesOrdered::new() };
+        let task = Task {
+            log,
+            clock,
+            queued: keeper.queued.clone(),
+            under_way: FuturesOrdered::new(),
+            latest: Vec::new(),
+            rests_until: 0,
+        };
         runtime.spawn(task.run(queue));
         keeper
     }
@@ -106,7 +117,7 @@ impl Keeper {
     }
 
     /// Queues a record of whatever it is when its turn comes, for what changes more often than it has to be written.
-    /// Whoever calls this sees to it that few are queued at a time.
+    /// Whoever calls this sees to it that few are queued at a time. Not in order with other records.
     pub fn keep_latest(&self, latest: Latest) {
         // Without its task the runtime is going down, and nothing is kept any more.
         let _ = self.jobs.send(Job::Latest(latest));
@@ -152,13 +163,19 @@ struct Waiting {
 
 struct Task {
     log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
     queued: Arc<Queued>,
     under_way: FuturesOrdered<BoxFuture<(Result<(), HandleError>, Waiting)>>,
+    /// What changes often and waits for its turn.
+    latest: Vec<Latest>,
+    /// When that is.
+    rests_until: i64,
 }
 
 impl Task {
     async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
         let mut jobs = Vec::new();
+        let clock = self.clock.clone();
         loop {
             let accept = self.under_way.len() < UNDER_WAY_MAX;
             tokio::select! {
@@ -170,37 +187,56 @@ impl Task {
                     }
                     self.commit(jobs.drain(..)).await;
                 }
+                () = clock.until(self.rests_until.min(clock.now_ms() + LATEST_MS)), if accept && !self.latest.is_empty() => {
+                    self.commit(std::iter::empty()).await;
+                }
             }
         }
+        self.rests_until = 0;
+        self.commit(std::iter::empty()).await;
         while let Some((result, waiting)) = self.under_way.next().await {
             self.end(&result, waiting);
         }
     }
 
     async fn commit(&mut self, jobs: impl Iterator<Item = Job>) {
-        let mut batch = Batch::default();
+        let (mut batch, mut flushes) = (Batch::default(), Vec::new());
         for job in jobs {
-            let (change, token, counted) = match job {
-                Job::Keep { change, token } => (change, token, true),
-                Job::Latest(latest) => (latest(), None, false),
-                Job::Flush(done) => {
-                    batch.waiting.flushes.push(done);
-                    continue;
+            match job {
+                Job::Keep { change, token } => {
+                    let bytes = size(&change);
+                    self.add(&mut batch, change).await;
+                    batch.waiting.records += 1;
+                    batch.waiting.bytes += bytes;
+                    batch.waiting.tokens.extend(token);
                 }
-            };
-            let bytes = size(&change);
-            if !batch.changes.is_empty() && batch.bytes + bytes > COMMIT_BYTES_MAX {
-                self.write(std::mem::take(&mut batch)).await;
+                Job::Latest(latest) => self.latest.push(latest),
+                Job::Flush(done) => flushes.push(done),
             }
-            if counted {
-                batch.waiting.records += 1;
-                batch.waiting.bytes += bytes;
-            }
-            batch.bytes += bytes;
-            batch.waiting.tokens.extend(token);
-            batch.changes.push(change);
         }
-        self.write(batch).await;
+        let now = self.clock.now_ms();
+        // Also when the clock was set back meanwhile.
+        let rested = !(1..=LATEST_MS).contains(&(self.rests_until - now));
+        if !self.latest.is_empty() && (!flushes.is_empty() || rested) {
+            self.rests_until = now + LATEST_MS;
+            for latest in std::mem::take(&mut self.latest) {
+                self.add(&mut batch, latest()).await;
+            }
+        }
+        batch.waiting.flushes = flushes;
+        if !batch.changes.is_empty() || !batch.waiting.flushes.is_empty() {
+            self.write(batch).await;
+        }
+    }
+
+    /// Adds a change, after what there is has been written if the two are too much for one commit.
+    async fn add(&mut self, batch: &mut Batch, change: StateChange) {
+        let bytes = size(&change);
+        if !batch.changes.is_empty() && batch.bytes + bytes > COMMIT_BYTES_MAX {
+            self.write(std::mem::take(batch)).await;
+        }
+        batch.bytes += bytes;
+        batch.changes.push(change);
     }
 
     async fn write(&mut self, batch: Batch) {
@@ -218,7 +254,7 @@ impl Task {
                 }
                 Err(error) if error.retryable => {
                     tracing::warn!(error = %error, "log does not take records now, trying again");
-                    tokio::time::sleep(AGAIN).await;
+                    self.clock.until(self.clock.now_ms() + AGAIN_MS).await;
                 }
                 Err(error) => return self.end(&Err(error), waiting),
             }
@@ -259,3 +295,6 @@ fn latest(changes: Vec<StateChange>) -> Vec<StateChange> {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //!
 //! It begins with no state: what nodes keep, they keep from what the replay itself brings.
 
-mod clock;
+pub(crate) mod clock;
 mod handles;
 mod idle;
 mod recorded;

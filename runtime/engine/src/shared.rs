@@ -75,7 +75,7 @@ impl Shared {
         runtime: tokio::runtime::Handle,
     ) -> Self {
         let seed = u64::try_from(clock.now_ms()).unwrap_or(0);
-        let keeper = Keeper::new(services.log.clone(), &runtime);
+        let keeper = Keeper::new(services.log.clone(), clock.clone(), &runtime);
         let environment = environment(&Expanded::default(), &env, credentials.as_ref(), clock.as_ref());
         Shared {
             environment: ArcSwap::from_pointee(environment),

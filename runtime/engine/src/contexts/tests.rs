@@ -4,6 +4,7 @@ use serde_json::json;
 use tidewire_log::MemoryLog;
 use tidewire_model::flow::FlowDocument;
 
+use crate::clock::SystemClock;
 use crate::log_handle::LogHandle;
 
 struct World {
@@ -13,7 +14,7 @@ struct World {
 
 impl World {
     async fn on(log: Arc<LogHandle>) -> World {
-        let keeper = Keeper::new(log.clone(), &tokio::runtime::Handle::current());
+        let keeper = Keeper::new(log.clone(), Arc::new(SystemClock), &tokio::runtime::Handle::current());
         let contexts = Arc::new(Contexts::new(keeper));
         contexts.load(log.as_ref()).await.unwrap();
         World { log, contexts }
