@@ -5,6 +5,7 @@
 
 mod limits;
 mod load;
+pub mod neighbour;
 mod nodes;
 
 use std::sync::Arc;
@@ -78,14 +79,19 @@ fn figure(name: &str, value: f64, unit: &'static str) -> Figure {
 }
 
 fn engine(services: &Services) -> Engine {
-    let registry = Registry::new(&[NodeDef::of::<Pass>(), NodeDef::of::<End>()]);
+    engine_on(services, tokio::runtime::Handle::current())
+}
+
+fn engine_on(services: &Services, runtime: tokio::runtime::Handle) -> Engine {
+    let [panics, endless, never] = neighbour::NODES;
+    let registry = Registry::new(&[NodeDef::of::<Pass>(), NodeDef::of::<End>(), panics, endless, never]);
     Engine::new(EngineConfig {
-        registry: Arc::new(registry.expect("the two node types of the bench have sound schemas")),
+        registry: Arc::new(registry.expect("the node types of the bench have sound schemas")),
         services: services.clone(),
         clock: Arc::new(SystemClock),
         credentials: Arc::new(NoCredentials),
         env: Arc::new(|_| None),
-        runtime: tokio::runtime::Handle::current(),
+        runtime,
         safe: false,
     })
 }

@@ -1,4 +1,4 @@
-//! The two node types of the bench, and the count of messages that have come to their end.
+//! The two node types that most figures take, and the count of messages that have come to their end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,7 +36,7 @@ pub struct NoConfig {
     round: u64,
 }
 
-const fn meta(name: &'static str) -> Meta {
+pub const fn meta(name: &'static str) -> Meta {
     Meta::new(name, name, Category::Common, Role::Logic, Kind::Pure)
 }
 

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tidewire_engine::bench::{self, neighbour};
+use tidewire_node_api::Services;
 
 use super::{Failure, Outcome};
 use crate::app::{Core, CoreParts};
 use crate::files::DataDir;
 use crate::private_file::make_private_dir;
 use crate::secrets::Secrets;
-use crate::settings::LogKind;
+use crate::settings::{LogKind, Options, Settings};
 
 /// Prints the figures whose names begin with one of `names`, or all.
 pub(super) fn run(names: &[String], json: bool) -> Outcome {
@@ -48,7 +50,14 @@ fn measure(folder: &std::path::Path, names: &[String]) -> Result<Vec<Value>, Fai
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut figures = Vec::new();
     if wanted(names, &["hop", "fanout", "taps", "deploy", "idle"]) {
-        for figure in runtime.block_on(engine_figures(folder))? {
+        for figure in runtime.block_on(async { Ok::<_, Failure>(bench::figures(services(folder)?).await?) })? {
+            figures.push(serde_json::to_value(figure)?);
+        }
+    }
+    if wanted(names, &["neighbour"]) {
+        let threads = Settings::resolve(Options::default())?.graph_workers;
+        let measured = async { Ok::<_, Failure>(neighbour::figures(&services(folder)?, threads).await?) };
+        for figure in runtime.block_on(measured)? {
             figures.push(serde_json::to_value(figure)?);
         }
     }
@@ -60,7 +69,8 @@ fn measure(folder: &std::path::Path, names: &[String]) -> Result<Vec<Value>, Fai
     Ok(figures)
 }
 
-async fn engine_figures(folder: &std::path::Path) -> Result<Vec<tidewire_engine::bench::Figure>, Failure> {
+/// Those of the program, over a log in memory. To be called on a runtime.
+fn services(folder: &std::path::Path) -> Result<Services, Failure> {
     let data = DataDir::new(folder.join("engine"));
     let log = Core::open_log(&data, LogKind::Memory)?;
     let parts = CoreParts {
@@ -70,5 +80,5 @@ async fn engine_figures(folder: &std::path::Path) -> Result<Vec<tidewire_engine:
         safe: false,
     };
     let core = Core::build(log, parts)?;
-    Ok(tidewire_engine::bench::figures(core.engine.services().clone()).await?)
+    Ok(core.engine.services().clone())
 }
