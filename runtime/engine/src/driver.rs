@@ -79,6 +79,7 @@ impl Driver {
         let outputs = slot.unsent.lock().take().unwrap_or_default();
         Driver {
             host: NodeHost::new(shared.clone(), slot.clone()),
+            scratch: Scratch::on(&shared.runtime),
             shared,
             slot,
             node: Some(node),
@@ -88,7 +89,6 @@ impl Driver {
             spawned: Spawned::default(),
             ordered: FuturesOrdered::new(),
             unordered: FuturesUnordered::new(),
-            scratch: Scratch::default(),
             work_per_message: false,
             stand_in: false,
             failures: 0,
@@ -363,6 +363,7 @@ impl Driver {
             send(&shared.limits, slot, port, deliveries, scratch).await;
         }
         outputs.emptied();
+        scratch.wake();
         scratch.lines.drain(..).for_each(|(level, text)| host.log(level, text));
         scratch.errors.drain(..).for_each(|(error, token)| host.report(error, token));
     }

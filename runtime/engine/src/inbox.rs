@@ -50,6 +50,32 @@ pub enum Taken {
     Messages,
 }
 
+/// Those who read from inboxes that got something, in the order of their getting it. Dropping it wakes them.
+#[derive(Default)]
+pub struct Consumers {
+    wakers: Vec<Waker>,
+    /// A thread of the runtime runs the task that it woke last first, and the others in the order of their waking.
+    pub last_runs_first: bool,
+}
+
+impl Consumers {
+    /// Wakes them so that they run in their order where one thread runs them all.
+    pub fn wake(&mut self) {
+        let mut wakers = self.wakers.drain(..);
+        let first = if self.last_runs_first { wakers.next() } else { None };
+        wakers.for_each(Waker::wake);
+        if let Some(first) = first {
+            first.wake();
+        }
+    }
+}
+
+impl Drop for Consumers {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Inbox {
@@ -61,6 +87,17 @@ pub struct Inbox {
 impl Inbox {
     /// Takes deliveries by the rules of their way; those that gave way are in `drops`.
     pub fn push(&self, deliveries: &mut Vec<Delivery>, way: Way, drops: &mut Drops) -> Pushed {
+        self.push_quietly(deliveries, way, drops, &mut Consumers::default())
+    }
+
+    /// As [`Inbox::push`], but whoever reads here is only noted, to be woken together with others.
+    pub fn push_quietly(
+        &self,
+        deliveries: &mut Vec<Delivery>,
+        way: Way,
+        drops: &mut Drops,
+        consumers: &mut Consumers,
+    ) -> Pushed {
         let mut queue = self.queue.lock();
         if queue.is_closed(way) {
             return Pushed::Closed;
@@ -68,7 +105,7 @@ impl Inbox {
         queue.push(deliveries, way, drops);
         let wakes = queue.settle(false);
         drop(queue);
-        wakes.wake();
+        consumers.wakers.extend(wakes.wake_others());
         if deliveries.is_empty() { Pushed::All } else { Pushed::Full }
     }
 

@@ -310,3 +310,30 @@ async fn a_full_deploy_restarts_every_node_and_keeps_its_state() {
     lab.wait_for("x", 2).await;
     assert_eq!(lab.seen("x"), [1, 2]);
 }
+
+async fn targets_of_one_node_run_in_order() {
+    let lab = Lab::new();
+    lab.deploy(json!([
+        {"id": "in", "type": "pass", "wires": [["a", "b", "c"]]},
+        {"id": "a", "type": "named", "count": 1, "wires": [["out"]]},
+        {"id": "b", "type": "named", "count": 2, "wires": [["out"]]},
+        {"id": "c", "type": "named", "count": 3, "wires": [["out"]]},
+        {"id": "out", "type": "sink", "wires": []}]))
+        .await;
+    for round in 1..=10 {
+        lab.send_numbers("in", 0..1).await;
+        lab.wait_for("out", 3 * round).await;
+    }
+    assert_eq!(lab.seen("out"), [1, 2, 3].repeat(10));
+}
+
+#[tokio::test]
+async fn on_one_thread_the_targets_of_a_node_run_in_the_order_of_its_wires() {
+    targets_of_one_node_run_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn on_one_worker_the_targets_of_a_node_run_in_the_order_of_its_wires() {
+    // From a task: only the worker itself runs what it woke last first.
+    tokio::spawn(targets_of_one_node_run_in_order()).await.unwrap();
+}

@@ -65,10 +65,15 @@ pub struct Wakes {
 
 impl Wakes {
     pub fn wake(self) {
-        if let Some(waker) = self.consumer {
+        if let Some(waker) = self.wake_others() {
             waker.wake();
         }
+    }
+
+    /// Wakes all but the consumer, and gives that.
+    pub fn wake_others(self) -> Option<Waker> {
         self.others.into_iter().flatten().for_each(Waker::wake);
+        self.consumer
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tidewire_node_api::{Delivery, Level, NodeError, Outcome, Token};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{GraphLimits, OutTable, Target, finish};
-use crate::inbox::{Drops, Pushed, Way};
+use crate::inbox::{Consumers, Drops, Pushed, Way};
 use crate::slot::Slot;
 
 /// Rounds after which a message's loop is worth a warning.
@@ -16,12 +17,28 @@ const MANY_HOPS: u32 = 1_000;
 pub struct Scratch {
     copies: Vec<Delivery>,
     drops: Drops,
+    consumers: Consumers,
     /// The table in which a target was missing.
     seen: Option<Arc<OutTable>>,
     /// Messages that could not be sent, for whoever catches errors.
     pub errors: Vec<(NodeError, Option<Token>)>,
     /// Lines for the log of the node.
     pub lines: Vec<(Level, String)>,
+}
+
+impl Scratch {
+    /// For a node on this runtime.
+    pub fn on(runtime: &Handle) -> Self {
+        // Only the runtime of several threads has a slot for the task woken last.
+        let mut scratch = Scratch::default();
+        scratch.consumers.last_runs_first = runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
+        scratch
+    }
+
+    /// Wakes those to whom something was sent: to be called once all ports of a node are done.
+    pub fn wake(&mut self) {
+        self.consumers.wake();
+    }
 }
 
 /// Sends what a node emitted on one port. Waits where a target is full, and follows the wiring when it changes
@@ -112,7 +129,8 @@ async fn push(
     let (mut way, mut last_call) = (target.way(), false);
     loop {
         let before = deliveries.len();
-        let pushed = target.inbox.push(deliveries, Way { last_call, ..way }, &mut scratch.drops);
+        let now = Way { last_call, ..way };
+        let pushed = target.inbox.push_quietly(deliveries, now, &mut scratch.drops, &mut scratch.consumers);
         target.counters.total.add((before - deliveries.len()) as u64);
         if !scratch.drops.is_empty() {
             end_drops(target, scratch);
@@ -122,6 +140,8 @@ async fn push(
             Pushed::Closed => return false,
             Pushed::Full => {}
         }
+        // Nobody is kept asleep while this one waits.
+        scratch.consumers.wake();
         let _blocked = target.counters.block();
         // Armed before the look at the table, so that a swap in between is not missed.
         let changed = slot.table_changed.notified();

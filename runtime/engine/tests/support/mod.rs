@@ -182,6 +182,7 @@ const NODES: &[NodeDef] = &[
     NodeDef::of::<nodes::Hears>(),
     NodeDef::of::<nodes::Keeps>(),
     NodeDef::of::<nodes::Fails>(),
+    NodeDef::of::<nodes::Named>(),
 ];
 
 /// Configuration of all test nodes.

@@ -109,3 +109,23 @@ impl Node for Fails {
         Ok(())
     }
 }
+
+/// Sends its own number, `count`, for whatever comes.
+pub struct Named(i64);
+
+impl NodeType for Named {
+    type Config = Config;
+    const META: Meta = meta("named", Kind::Pure);
+
+    fn build(config: Config, _env: &BuildEnv) -> Result<Self, BuildError> {
+        Ok(Named(config.count))
+    }
+}
+
+impl Node for Named {
+    fn process(&mut self, mut message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        message.set_payload(self.0);
+        ctx.emit(0, message);
+        Ok(())
+    }
+}
