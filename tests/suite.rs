@@ -16,6 +16,7 @@ mod documents;
 mod events;
 mod first_run;
 mod kill;
+mod links;
 mod live;
 mod node_red_api;
 mod node_types;
