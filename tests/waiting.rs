@@ -1,7 +1,9 @@
 //! What waits in a node outlives a deploy of that node and a kill -9: it comes once, and nothing is missing.
 
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
-use tidewire_tests::{Flow, Http, Server, flow, until};
+use tidewire_tests::{Flow, Http, Load, Server, flow, until, until_within};
 
 /// A node of each kind that holds messages, each with a stream of its own. `seconds`: how long the waits are.
 fn document(seconds: u32) -> Flow {
@@ -73,4 +75,46 @@ async fn what_waits_outlives_deploys_and_kills() {
     have(&http, "delayed", &[json!({"n": 1}), json!({"n": 2})]).await;
     have(&http, "triggered", &[json!({"n": 3})]).await;
     have(&http, "joined", &[json!({"a": 4, "b": 5})]).await;
+}
+
+/// Every message waits in a delay, and is taken apart and put together. Each deploy changes the nodes that hold it.
+fn under_load(port: u16, deploy: u32) -> Json {
+    let wait = json!({"timeout": 100, "timeoutUnits": "milliseconds", "randomLast": deploy});
+    Flow::new()
+        .broker(port)
+        .mqtt_in("in", "load/#", json!(["delay", "split"]))
+        .node("delay", "delay", wait, json!(["delayed"]))
+        .append("delayed", "thing-delayed")
+        .node("split", "split", json!({}), json!(["join"]))
+        .node("join", "join", json!({"mode": "auto", "timeout": deploy}), json!(["joined"]))
+        .append("joined", "thing-joined")
+        .json()
+}
+
+#[tokio::test]
+async fn deploys_of_what_holds_messages_lose_and_double_nothing() {
+    let server = Server::with().start().await;
+    let (http, port) = (server.http(), server.mqtt_port);
+    flow::deploy(&http, &under_load(port, 0)).await;
+    until("the subscription", || async {
+        (http.json("/api/nodes/in").await["status"]["fill"] == "green").then_some(())
+    })
+    .await;
+    let load = Load::start(port, "load/a", 500).await;
+    for deploy in 1..=20 {
+        load.more(50).await;
+        flow::deploy_changes(&http, &under_load(port, deploy)).await;
+    }
+    let sent = load.stop().await;
+    assert_eq!(sent.acknowledged.len() as u64, sent.last);
+    for stream in ["delayed", "joined"] {
+        until_within(Duration::from_secs(60), &format!("every message in {stream}"), || async {
+            let head = http.get(&format!("/api/streams/thing-{stream}")).await;
+            (head.status == 200 && head.json()["version"].as_u64() >= Some(sent.last)).then_some(())
+        })
+        .await;
+        let events = http.items(&format!("/api/events?stream=thing-{stream}&limit=1000")).await;
+        let numbers: Vec<u64> = events.iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, (1..=sent.last).collect::<Vec<u64>>(), "{stream}: each once, in order");
+    }
 }

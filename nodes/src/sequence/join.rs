@@ -7,6 +7,7 @@ mod place;
 use std::collections::HashMap;
 
 use compact_str::CompactString;
+use serde_json::{Map as JsonMap, Value as Json};
 use tidewire_model::value::Path;
 use tidewire_model::{Message, Problem, Value};
 use tidewire_node_api::{
@@ -55,6 +56,11 @@ impl NodeType for Join {
         ..Meta::new("join", "Join", Category::Sequence, Role::Logic, Kind::Stateful)
     };
 
+    fn derived(config: &JoinConfig) -> JsonMap<String, Json> {
+        let numbers = [("count", config.count_number()), ("timer", config.timeout_ms())];
+        numbers.into_iter().map(|(name, number)| (name.to_owned(), number.into())).collect()
+    }
+
     fn check(config: &JoinConfig) -> Vec<Problem> {
         Join::compile(config).err().unwrap_or_default()
     }
@@ -85,7 +91,7 @@ impl Join {
             count_from_parts: config.count_is_blank(),
             use_parts: config.useparts,
             accumulates: config.accumulate && config.mode == Mode::Custom,
-            timeout_ms: if config.mode == Mode::Auto { 0.0 } else { config.timeout.unwrap_or(0.0) * 1_000.0 },
+            timeout_ms: config.timeout_ms(),
             holder: Holder::new(config.ack),
             groups: HashMap::new(),
             timers: HashMap::new(),
@@ -205,7 +211,7 @@ impl Join {
             let kept = if sends { token.as_ref().map(Token::split) } else { token.take() };
             let held = if sends { self.holder.keep(entry, kept, ctx) } else { self.holder.hold(entry, kept, ctx) };
             group.take(held);
-            self.compact(&place.group, ctx);
+            self.compact(&place.group, false, ctx);
         }
         if sends {
             self.send(&place.group, token, ctx);
@@ -213,10 +219,10 @@ impl Join {
         Ok(())
     }
 
-    /// Writes a group's records anew as one, once they are many more than it has values.
-    fn compact(&mut self, id: &str, ctx: &Ctx<'_>) {
+    /// Writes a group's records anew as one, once they are many more than it has values; or `now`.
+    fn compact(&mut self, id: &str, now: bool, ctx: &Ctx<'_>) {
         let Some(group) = self.groups.get_mut(id) else { return };
-        if group.records.len() <= RECORDS_MIN.max(2 * group.len()) {
+        if !now && group.records.len() <= RECORDS_MIN.max(2 * group.len()) {
             return;
         }
         self.rank += 1;
@@ -233,7 +239,8 @@ impl Join {
         self.rank = self.rank.max(entry.rank);
         if let Some(group) = Group::from_snapshot(&entry.message, ctx.next_id()) {
             // Whatever came before is in it.
-            for record in self.groups.remove(&entry.label).map(|group| group.records).unwrap_or_default() {
+            let earlier = self.remove_group(&entry.label, ctx);
+            for record in earlier.map(|group| group.records).unwrap_or_default() {
                 self.holder.remove(record, ctx);
             }
             self.groups.insert(entry.label.clone(), group);
@@ -252,7 +259,7 @@ impl Join {
     }
 
     fn put_back(&mut self, id: &str, entry: Entry, ctx: &Ctx<'_>) {
-        if entry.due != NEVER {
+        if entry.due != NEVER || self.accumulates {
             self.set_deadline(id, entry.due, ctx);
         }
         if let Some(group) = self.groups.get_mut(id) {
@@ -315,6 +322,8 @@ impl Node for Join {
                 group.due = NEVER;
             }
             self.send(&id, None, ctx);
+            // A group that goes on is not sent again for its time.
+            self.compact(&id, true, ctx);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use tidewire_model::Problem;
 
 /// Form widgets a schema may name with `x-widget`. The vocabulary is closed: the editor knows these and no others.
-pub const WIDGETS: [&str; 19] = [
+pub const WIDGETS: [&str; 20] = [
     "text",
     "code",
     "number",
@@ -26,6 +26,7 @@ pub const WIDGETS: [&str; 19] = [
     "props",
     "markdown",
     "node-list",
+    "hidden",
 ];
 
 /// Schema of a config struct: nothing to chase (`$ref` inlined), properties in the author's order.

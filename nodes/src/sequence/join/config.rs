@@ -58,7 +58,7 @@ pub(crate) struct JoinConfig {
     /// Seconds from the first message to the latest moment at which the result is sent. Empty: any time.
     #[serde(deserialize_with = "lenient::optional_number")]
     #[schemars(schema_with = "lenient::number_schema", extend("x-widget" = "duration", "x-show" = { "mode": "custom" }))]
-    pub(super) timeout: Option<f64>,
+    timeout: Option<f64>,
     /// Once complete, send the grown result with every further message.
     #[serde(deserialize_with = "lenient::boolean")]
     #[schemars(schema_with = "lenient::boolean_schema", extend("x-show" = { "mode": "custom" }))]
@@ -153,6 +153,11 @@ impl JoinConfig {
             return bytes(text, "/joiner").map(Value::Bytes);
         }
         Ok(Value::from(unescaped(&self.joiner)))
+    }
+
+    /// Longest time from the first message of a group to its result; 0 is any.
+    pub(super) fn timeout_ms(&self) -> f64 {
+        if self.mode == Mode::Auto { 0.0 } else { self.timeout.unwrap_or(0.0) * 1_000.0 }
     }
 
     pub(super) fn count_number(&self) -> f64 {

@@ -118,6 +118,9 @@ fn an_accumulated_result_grows_until_it_is_told_complete() {
     let bench = bench.send_json(json!({"payload": {"d": 1}, "complete": 1}));
     let bench = bench.emits([value(json!({"a": 1, "b": 1, "c": 1, "d": 1}))]);
     let _ = send(bench, "e").crashed().emits([Value::Null; 0]);
+    let config = json!({"mode": "custom", "build": "merged", "timeout": 1, "accumulate": true});
+    let bench = send(send(join(config), "a"), "b").after_ms(1_000).emits([value(json!({"a": 1, "b": 1}))]);
+    let _ = bench.crashed().after_ms(5_000).emits([Value::Null; 0]);
 }
 
 #[test]
