@@ -253,13 +253,13 @@ export class Painter {
     if (dropped) pill(this.context, alongWire(points, waiting ? 0.66 : 0.5), `−${compact(dropped)}`, { sign: 'drop', colours });
   }
 
-  /** How many messages wait at a node, above its input. */
+  /** How many messages wait at a node, above it; the left is for labels of groups. */
   private paintQueue(node: FlowNode, rect: Rect, queue: number): void {
     if (queue < FEW) return;
     const colours = this.colours();
     const full = queue / limitsOf(node).messages;
     const tone = full >= 0.85 ? colours.error : full >= 0.6 ? colours.warn : undefined;
-    pill(this.context, { x: rect.x, y: rect.y - 9 }, compact(queue), { tone, sign: 'queue', colours, start: true });
+    pill(this.context, { x: rect.x + rect.w - 8, y: rect.y - 9 }, compact(queue), { tone, sign: 'queue', colours, end: true });
   }
 
   private paintRows(): void {

@@ -28,15 +28,15 @@ export interface PillLook {
   tone?: string;
   sign: 'pause' | 'drop' | 'queue';
   colours: Palette;
-  /** The place is the left end, not the middle. */
-  start?: boolean;
+  /** The place is the right end, not the middle. */
+  end?: boolean;
 }
 
 /** A small rounded label with a sign of its own, so that it does not speak by its colour alone. */
-export function pill(context: CanvasRenderingContext2D, at: Point, text: string, { tone, sign, colours, start }: PillLook): void {
+export function pill(context: CanvasRenderingContext2D, at: Point, text: string, { tone, sign, colours, end }: PillLook): void {
   context.font = '600 10px system-ui, -apple-system, "Segoe UI", sans-serif';
   const width = context.measureText(text).width + 23;
-  const left = start ? at.x : at.x - width / 2;
+  const left = end ? at.x - width : at.x - width / 2;
   const ink = tone ? '#fff' : colours.text2;
   context.globalAlpha = 1;
   context.setLineDash([]);

@@ -1,6 +1,6 @@
 /** Small screens: a bar that opens the sheets, and below 600 px the flow as a list of nodes. */
 
-import { useEffect, useState } from 'react';
+import { useEffect, useState, useSyncExternalStore } from 'react';
 import { canEdit, select, set, useEditor, type State } from '../commands/store';
 import { problemsByNode } from '../commands/store';
 import { Icon, iconFor } from '../kit/icons';
@@ -9,6 +9,7 @@ import { indexOf } from '../model/document';
 import { gist, rate } from '../model/debugvalue';
 import { iconNameOf, labelOf, roleOf, typeLabel } from '../model/nodetypes';
 import type { FlowNode } from '../model/types';
+import { letters } from '../net/letters';
 import { live } from '../net/live';
 import { useLiveText } from './live-hooks';
 import { act } from './session';
@@ -18,6 +19,7 @@ const SHUT = { left: false, right: false, drawer: false };
 export function BottomBar() {
   const state = useEditor();
   const edits = canEdit(state);
+  const fresh = useSyncExternalStore(letters.on, () => letters.fresh);
   const item = (icon: string, label: string, on: boolean, open: Partial<State>) => (
     <button
       type="button"
@@ -36,6 +38,7 @@ export function BottomBar() {
       {item('info', 'Inspect', state.right, { right: true })}
       {item('debug', 'Debug', state.drawer && state.drawerTab === 'debug', { drawer: true, drawerTab: 'debug' })}
       {item('store', 'Events', state.drawer && state.drawerTab === 'events', { drawer: true, drawerTab: 'events' })}
+      {fresh > 0 && item('warn', `${fresh} failed`, state.drawer && state.drawerTab === 'failed', { drawer: true, drawerTab: 'failed' })}
     </nav>
   );
 }

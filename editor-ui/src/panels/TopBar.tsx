@@ -1,11 +1,12 @@
 /** The bar at the top: panels, state of the runtime, history, search, deploy, theme, user. */
 
-import { useState } from 'react';
+import { useState, useSyncExternalStore } from 'react';
 import { invoke, keyOf, showKey } from '../commands/actions';
 import { canEdit, get, set, useEditor } from '../commands/store';
 import { rate } from '../model/debugvalue';
 import { Icon, Mark } from '../kit/icons';
 import { IconButton, Popover } from '../kit/widgets';
+import { letters } from '../net/letters';
 import { live } from '../net/live';
 import { DeployButton } from './DeployButton';
 import { useLive } from './live-hooks';
@@ -20,6 +21,18 @@ function RunState() {
       <span className="run-word">{online ? 'Running' : 'Connecting…'}</span>
       {online && speed && <span className="run-speed">{speed}</span>}
     </span>
+  );
+}
+
+/** Says that messages failed since one last looked. */
+function FailedNews() {
+  const fresh = useSyncExternalStore(letters.on, () => letters.fresh);
+  if (!fresh) return null;
+  return (
+    <button type="button" className="failed-news" data-testid="failed-news" onClick={() => invoke('core:show-failed-messages')}>
+      <Icon name="warn" size={13} />
+      {fresh} failed {fresh === 1 ? 'message' : 'messages'}
+    </button>
   );
 }
 
@@ -57,6 +70,7 @@ export function TopBar({ narrow }: { narrow: boolean }) {
         <span className="brand-name">Tidewire</span>
       </span>
       <RunState />
+      {!narrow && <FailedNews />}
       <span className="spacer" />
       {!narrow && (
         <button type="button" className="search-box" onClick={() => set({ dialog: { kind: 'search' } })}>
