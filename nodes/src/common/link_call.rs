@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire_model::{Message, NodeId};
 use tidewire_node_api::{
-    BuildEnv, BuildError, Category, Ctx, Deferred, Kind, Meta, Node, NodeError, NodeType, Outcome, Role, Signal,
-    lenient,
+    BuildEnv, BuildError, Category, Ctx, Deferred, Kind, Meta, Node, NodeError, NodeType, Outcome, Role, Signal, State,
+    StopReason, lenient,
 };
 
 use super::{link_source, scope};
@@ -59,7 +60,12 @@ struct Waiting {
     /// The message as it came.
     message: Message,
     deferred: Deferred,
+    /// When it has waited long enough, in milliseconds since 1970.
+    due: i64,
 }
+
+/// Form of the calls under way that a successor takes over.
+const FORM: u32 = 1;
 
 pub(crate) struct LinkCall {
     /// None: `msg.target` says.
@@ -95,7 +101,37 @@ impl LinkCall {
     }
 }
 
+/// Calls under way, as bytes.
+fn encode(waiting: &HashMap<u64, Waiting>) -> Bytes {
+    let mut data = BytesMut::new();
+    for (call, Waiting { message, due, .. }) in waiting {
+        let message = message.to_bytes();
+        data.put_u64_le(*call);
+        data.put_i64_le(*due);
+        data.put_u64_le(message.len() as u64);
+        data.put_slice(&message);
+    }
+    data.freeze()
+}
+
+/// The next call that [`encode`] wrote.
+fn decode(data: &mut Bytes) -> Option<(u64, Waiting)> {
+    let (call, due) = (data.try_get_u64_le().ok()?, data.try_get_i64_le().ok()?);
+    let length = usize::try_from(data.try_get_u64_le().ok()?).ok().filter(|length| *length <= data.len())?;
+    let message = Message::from_bytes(&data.split_to(length)).ok()?;
+    Some((call, Waiting { message, deferred: Deferred::default(), due }))
+}
+
 impl Node for LinkCall {
+    fn start(&mut self, state: Option<State>, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        let mut data = state.filter(|state| state.version == FORM).map(|state| state.data).unwrap_or_default();
+        while let Some((call, waiting)) = decode(&mut data) {
+            ctx.set_timer(call, waiting.due);
+            self.waiting.insert(call, waiting);
+        }
+        Ok(())
+    }
+
     fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
         let target = match self.target(&message, ctx) {
             Ok(target) => target,
@@ -112,8 +148,9 @@ impl Node for LinkCall {
         if let Some(token) = deferred.token.take() {
             token.finish(Outcome::Done);
         }
-        self.waiting.insert(call, Waiting { message, deferred });
-        ctx.set_timer(call, ctx.now_ms().saturating_add(self.timeout_ms));
+        let due = ctx.now_ms().saturating_add(self.timeout_ms);
+        self.waiting.insert(call, Waiting { message, deferred, due });
+        ctx.set_timer(call, due);
         Ok(())
     }
 
@@ -134,6 +171,10 @@ impl Node for LinkCall {
             Some(waiting) => Err(NodeError::new("timeout").on(waiting.message)),
             None => Ok(()),
         }
+    }
+
+    fn stop(&mut self, _reason: StopReason, _ctx: &mut Ctx<'_>) -> Option<State> {
+        (!self.waiting.is_empty()).then(|| State { version: FORM, data: encode(&self.waiting) })
     }
 }
 
@@ -176,6 +217,16 @@ mod tests {
         let mut late = bench.receive(sent);
         assert_eq!(late.take().len(), 1, "a late answer is sent on");
         assert!(late.seen().completed.is_empty());
+    }
+
+    #[test]
+    fn a_successor_waits_on() {
+        let state = call().send(1).send(2).after_ms(1500).stop(StopReason::Replaced);
+        let bench = call().started_with(state).after_ms(1500);
+        assert!(bench.seen().errors.is_empty(), "the bench's clock starts anew");
+        let errors = bench.after_ms(500).seen().errors;
+        let payloads: Vec<_> = errors.into_iter().map(|error| error.message.unwrap().payload().as_i64()).collect();
+        assert!(payloads.len() == 2 && payloads.contains(&Some(1)) && payloads.contains(&Some(2)), "{payloads:?}");
     }
 
     #[test]
