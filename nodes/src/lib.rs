@@ -10,6 +10,9 @@ mod network;
 mod sequence;
 mod shared;
 
+#[cfg(test)]
+mod isolation_tests;
+
 use tidewire_node_api::NodeDef;
 
 /// All node types, in the order of the palette.

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
@@ -24,16 +24,13 @@ use crate::down::WhenDown;
 use crate::host::NodeHost;
 use crate::inbox::Taken;
 use crate::observe::{TapDir, TapFrame};
-use crate::pace::{ACTIVATION, Pace};
+use crate::pace::{ACTIVATION, Pace, rest_after};
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::wiring::{Scratch, finish, send};
 
 /// Pause before messages are tried again that could not be dealt with now.
 const RETRY_MS: i64 = 1_000;
-
-/// Nanoseconds of work that ran too long for each millisecond of rest after it: nine times as long.
-const RESTED_NS: u64 = 1_000_000 / 9;
 
 /// Builds an instance of the node; called again after a panic.
 pub type Build = Arc<dyn Fn() -> Result<Box<dyn Node>, String> + Send + Sync>;
@@ -228,7 +225,8 @@ impl Driver {
             self.pace.took(count - chunk.len() as u64, took);
         }
         if self.host.ran_away() {
-            self.rest_until = Some(self.shared.clock.now_ms() + i64::try_from(took / RESTED_NS).unwrap_or(i64::MAX));
+            let rest_ms = i64::try_from(rest_after(Duration::from_nanos(took)).as_millis()).unwrap_or(i64::MAX);
+            self.rest_until = Some(self.shared.clock.now_ms().saturating_add(rest_ms));
         }
         self.slot.counters.busy_ns.add(took);
         self.slot.counters.received.add(count - chunk.len() as u64);

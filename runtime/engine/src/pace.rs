@@ -3,6 +3,8 @@
 //! A quick node works on a whole batch; one that takes long over each message gets fewer at a time, so that an
 //! activation stays short.
 
+use std::time::Duration;
+
 /// Messages of one activation at most; then the outputs are sent.
 pub const ACTIVATION: usize = 128;
 
@@ -11,6 +13,11 @@ const ACTIVATION_NS: u64 = 2_000_000;
 
 /// An activation per message that is too long for a thread that others share, and how many of them in a row tell.
 const SLOW: (u64, u8) = (5_000_000, 2);
+
+/// How long whoever ran away rests after work of this length: it takes a tenth of a thread at most.
+pub fn rest_after(took: Duration) -> Duration {
+    took.saturating_mul(9)
+}
 
 /// See the module.
 #[derive(Default)]

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tidewire_log::{EventLog, LogError};
+use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::Query;
 use tidewire_node_api::handles::{Changed, ProjectionSpec};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::beside;
 use super::fold::{Fold, guarded};
 use super::shelf::{Build, Shelf, Totals};
+use crate::pace::{Pace, rest_after};
 
 /// Events read at a time.
 const PAGE: usize = 2_000;
@@ -27,6 +29,8 @@ const COMMIT_EVERY: Duration = Duration::from_millis(200);
 /// How far the checkpoint may lag behind when nothing that matters has happened: so much is looked at again after a
 /// restart, instead of a write for each event that does not concern the read model.
 const IDLE_POSITIONS_MAX: u64 = 10_000;
+/// Work on one event after which a reducer rests: a script that has run into its limit.
+const VERY_LONG: Duration = Duration::from_millis(50);
 /// Pauses after a failure of the store: the first and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -98,6 +102,7 @@ struct Run {
     through: Position,
     stored: Position,
     committed: Instant,
+    pace: Pace,
 }
 
 impl Run {
@@ -192,7 +197,8 @@ impl Task {
         let place = Shelf::place(&self.spec.name, build.number);
         let fold = Fold::open(self.shelf.clone(), place, Arc::clone(&self.spec.reducer))?;
         let stored = self.shelf.checkpoint(fold.place())?;
-        let mut run = Run { build, building, fold, through: stored, stored, committed: Instant::now() };
+        let mut run =
+            Run { build, building, fold, through: stored, stored, committed: Instant::now(), pace: Pace::default() };
         let served = self.shelf.builds(&self.spec.name)?;
         if let Some(served) = served.served() {
             self.shared.serve(&Shelf::place(&self.spec.name, served.number));
@@ -227,8 +233,16 @@ impl Task {
     async fn fold_page(&self, run: &mut Run) -> Result<(), LogError> {
         let query = Query::forwards(self.spec.filter.clone(), run.through.next(), PAGE);
         let page = self.log.read(query).await?;
+        let mut began = Instant::now();
         for event in &page.events {
-            run.fold.event(event, event.position > run.build.quiet)?;
+            if self.fold_event(run, event, &mut began).await? {
+                // What has come out so far is shown, and a stop is heard, long before the page is done.
+                run.through = event.position.max(run.through);
+                self.commit(run, false).await?;
+                if self.shared.cancel.is_cancelled() {
+                    return Ok(());
+                }
+            }
         }
         run.through = page.next.map_or(page.head, Position::previous).max(run.through);
         if run.commit_due(page.next.is_none()) {
@@ -239,6 +253,30 @@ impl Task {
         // Others run on this thread too; memory answers without ever waiting.
         tokio::task::yield_now().await;
         Ok(())
+    }
+
+    /// Applies one event. A reducer that takes long works on a thread of its own; one that takes very long rests after it.
+    /// Whether it did.
+    async fn fold_event(&self, run: &mut Run, event: &Event, began: &mut Instant) -> Result<bool, LogError> {
+        let tell = event.position > run.build.quiet;
+        if self.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return run.fold.event(event, tell).map(|()| false);
+        }
+        match run.pace.is_slow() {
+            true => tokio::task::block_in_place(|| run.fold.event(event, tell))?,
+            false => run.fold.event(event, tell)?,
+        }
+        let took = began.elapsed();
+        run.pace.took(1, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        let rests = took > VERY_LONG;
+        if rests {
+            tokio::select! {
+                () = self.shared.cancel.cancelled() => {}
+                () = tokio::time::sleep(rest_after(took)) => {}
+            }
+        }
+        *began = Instant::now();
+        Ok(rests)
     }
 
     /// Stores what has changed, then shows and tells it.
