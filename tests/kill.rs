@@ -3,8 +3,10 @@
 //! `FAULT_ROUNDS` says how often (`make fault`: 100; fewer in `make test`). A failing run prints its seed; `FAULT_SEED`
 //! repeats its moments.
 
+mod broker;
 mod deploy;
 mod mosquitto;
+mod session;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
