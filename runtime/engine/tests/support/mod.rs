@@ -168,7 +168,7 @@ impl Lab {
     }
 }
 
-const NODES: &[NodeDef] = &[
+pub const NODES: &[NodeDef] = &[
     NodeDef::of::<Pass>(),
     NodeDef::of::<Sink>(),
     NodeDef::of::<Source>(),
@@ -195,7 +195,7 @@ pub struct Config {
     acked: bool,
 }
 
-const fn meta(name: &'static str, kind: Kind) -> Meta {
+pub const fn meta(name: &'static str, kind: Kind) -> Meta {
     Meta::new(name, name, Category::Common, Role::Logic, kind)
 }
 
