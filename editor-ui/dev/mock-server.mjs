@@ -133,6 +133,11 @@ async function api(req, res, path) {
     rev += 1;
     return json(res, 200, { rev: String(rev), problems: problems().filter((one) => one.severity === 'error') });
   }
+  if (path === '/api/deploys') return json(res, 200, { items: [deployOf()], next: null });
+  if (path.startsWith('/api/deploys/')) return json(res, 200, { ...deployOf(), flows });
+  if (path === '/api/dead-letters') return json(res, 200, { items: letters(), next: null });
+  if (path.startsWith('/context/'))
+    return json(res, 200, { default: path === '/context/global' ? { house: { msg: '{"beds":3}', format: 'Object' } } : {} });
   if (path === '/api/things') return json(res, 200, { items: things(), next: null });
   if (path === '/api/events') return json(res, 200, { items: Array.from({ length: 40 }, event).reverse(), next: null });
   if (/^\/api\/events\/.+\/why$/.test(path)) return json(res, 200, { items: [event(), event()] });
@@ -151,8 +156,24 @@ async function api(req, res, path) {
   return problem(res, 404, 'not_found', `No route ${path}.`);
 }
 
+const started = Date.now();
+
+function deployOf() {
+  const changes = { added: flows.length, removed: 0, changed: 0, rewired: 0, moved: 0 };
+  return { rev: String(rev), number: rev, kind: 'full', author: user?.name ?? 'anybody', time: started, position: rev, changes };
+}
+
+function letters() {
+  const failing = flows.find((node) => node.wires && node.type !== 'inject');
+  if (!failing) return [];
+  const node = { id: failing.id, type: failing.type, name: failing.name ?? '', flow: failing.z };
+  const message = { topic: 'greenhouse', payload: { temperature: 'warm' } };
+  const rest = { reason: 'failed', error: 'not a number: warm', message, hops: 1, revision: 1, suppressed: 0, kept: true };
+  return [{ id: 'letter1', position: 1, time: started, node, ...rest }];
+}
+
 const injected = new Set();
-const routes = /^\/(api|flows|inject|debug|credentials)(\/|$)/;
+const routes = /^\/(api|flows|inject|debug|credentials|context)(\/|$)/;
 
 const server = createServer((req, res) => {
   const path = decodeURIComponent(new URL(req.url, 'http://x').pathname);

@@ -22,7 +22,12 @@ function find(doc: Doc): Set<string> {
   const edges = edgesOf(doc);
   const feedback = new Set<string>();
   const sources = new Map<string, string[]>();
-  for (const [from, wires] of edges) for (const wire of wires) sources.set(wire.to, [...(sources.get(wire.to) ?? []), from]);
+  for (const [from, wires] of edges)
+    for (const wire of wires) {
+      const known = sources.get(wire.to);
+      if (known) known.push(from);
+      else sources.set(wire.to, [from]);
+    }
   const place = new Map(doc.order.map((id, at) => [id, at]));
   const first = (ids: readonly string[]): string | undefined =>
     ids.length ? ids.reduce((a, b) => ((place.get(a) ?? 0) < (place.get(b) ?? 0) ? a : b)) : undefined;
@@ -82,7 +87,7 @@ function components(edges: Edges): string[][] {
       const above = path[path.length - 1];
       if (above) low.set(above.id, Math.min(low.get(above.id) ?? 0, mine));
       if (mine !== number.get(step.id)) continue;
-      const members = open.splice(open.indexOf(step.id));
+      const members = open.splice(open.lastIndexOf(step.id));
       members.forEach((id) => isOpen.delete(id));
       found.push(members);
     }

@@ -1,5 +1,6 @@
 /** Selected wires: what passes, what waits, what is dropped, and what happens when the target is behind. */
 
+import { useEffect, useRef } from 'react';
 import { cutWires } from '../commands/edits';
 import { setPolicy } from '../commands/flowcontrol';
 import { canEdit, parseWire, reveal, set, useEditor } from '../commands/store';
@@ -20,9 +21,14 @@ export function WireInspect({ keys, sheet }: { keys: readonly string[]; sheet: b
   const wires = keys.map(parseWire);
   const [wire] = wires;
   const one = wires.length === 1;
+  const head = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // Whoever came by keyboard, from a button that is gone now, goes on here.
+    if (document.activeElement === document.body) head.current?.focus();
+  }, []);
   return (
     <>
-      <div className="inspect-head role-system" data-testid="wire-inspect">
+      <div ref={head} tabIndex={-1} className="inspect-head role-system" data-testid="wire-inspect" aria-label={describe(doc, wire)}>
         <span className="card-chip big">
           <Icon name="wire" size={17} />
         </span>

@@ -62,9 +62,14 @@ export function words(error: unknown): string {
 
 /** Takes what runs now and drops the own draft. */
 export async function reload(): Promise<void> {
+  await follow();
+  set({ dialog: null });
+}
+
+/** The same under a dialog that stays open. */
+async function follow(): Promise<void> {
   try {
     show(await api.flows());
-    set({ dialog: null });
     scheduleCheck();
   } catch (error) {
     toast(words(error), 'error');
@@ -168,7 +173,7 @@ live.on('rev', () => {
   const { rev, deploying, page } = get();
   if (page !== 'editor' || live.rev === rev || deploying) return;
   // Nothing of one's own is lost when there is no draft: follow at once.
-  if (diffCount(pending(get())) === 0) void reload();
+  if (diffCount(pending(get())) === 0) void follow();
   else set({ foreignRev: live.rev });
 });
 
