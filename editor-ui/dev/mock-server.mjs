@@ -156,8 +156,6 @@ async function api(req, res, path) {
   return problem(res, 404, 'not_found', `No route ${path}.`);
 }
 
-const started = Date.now();
-
 function deployOf() {
   const changes = { added: flows.length, removed: 0, changed: 0, rewired: 0, moved: 0 };
   return { rev: String(rev), number: rev, kind: 'full', author: user?.name ?? 'anybody', time: started, position: rev, changes };
