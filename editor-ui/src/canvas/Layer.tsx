@@ -156,6 +156,7 @@ export function Layer({ onAction, paint }: { onAction: (node: FlowNode) => void;
           );
         })}
         {!overview && <LinkLines />}
+        {!overview && <PortWires />}
         <path id="draft-wire" className="wire draft" d="" />
         <path id="slice-line" className="slice" d="" />
       </svg>
@@ -218,7 +219,32 @@ function SubflowPorts() {
   ));
 }
 
-const list = (value: unknown): { x: number; y: number }[] => (Array.isArray(value) ? value : []);
+interface SubflowPort {
+  x: number;
+  y: number;
+  wires?: { id: string; port?: number }[];
+}
+
+const list = (value: unknown): SubflowPort[] => (Array.isArray(value) ? value : []);
+
+/** What leads from a subflow's inputs to its nodes, and from them to its outputs. */
+function PortWires() {
+  const { doc, activeFlow } = useEditor.getState();
+  const flow = doc.nodes.get(activeFlow);
+  if (flow?.type !== 'subflow') return null;
+  const lines = (ports: SubflowPort[], draw: (port: SubflowPort, node: FlowNode, output: number) => string): string[] =>
+    ports.flatMap((port) =>
+      (port.wires ?? []).flatMap(({ id, port: output }) => {
+        const node = doc.nodes.get(id);
+        return node ? [draw(port, node, output ?? 0)] : [];
+      }),
+    );
+  const d = [
+    ...lines(list(flow.in), ({ x, y }, node) => wirePath({ x: x + 40, y }, portPoint(node, 'in', 0))),
+    ...lines(list(flow.out), ({ x, y }, node, output) => wirePath(portPoint(node, 'out', output), { x: x - 20, y })),
+  ];
+  return d.length ? <path className="wire" d={d.join('')} /> : null;
+}
 
 /** Moves what is dragged by writing to the page directly; the document follows on release. */
 export function paintDrag(ids: ReadonlySet<string> = drag.ids): void {

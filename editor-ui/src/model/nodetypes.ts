@@ -25,6 +25,8 @@ export function labelOf(doc: Doc, types: Types, node: FlowNode): string {
 export function typeLabel(doc: Doc, types: Types, node: FlowNode): string {
   if (node.type.startsWith('subflow:')) return doc.nodes.get(node.type.slice(8))?.name ?? 'Subflow';
   if (node.type === 'tab') return 'Flow';
+  if (node.type === 'subflow') return 'Subflow';
+  if (node.type === 'group') return 'Group';
   if (node.type === 'comment' && typeof node.info === 'string' && node.info) return node.info.split('\n')[0];
   return types.get(node.type)?.label ?? node.type;
 }
