@@ -22,7 +22,8 @@ describe('deploys in words', () => {
   it('say what changed, and what else was done', () => {
     expect(changeWords({ added: 2, removed: 1, changed: 0, rewired: 1, moved: 0 })).toBe('2 added, 1 rewired, 1 removed');
     expect(changeWords(deploy(1).changes)).toBe('nothing changed');
-    expect(kindWords(deploy(1, { kind: 'full' }), [])).toBe('restarted everything');
+    expect(kindWords(deploy(2, { kind: 'full' }), [])).toBe('restarted everything');
+    expect(kindWords(deploy(1, { kind: 'full' }), [])).toBe('the first');
     expect(kindWords(deploy(2), [])).toBe('');
   });
 

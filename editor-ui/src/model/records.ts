@@ -26,7 +26,7 @@ export function kindWords(deploy: Deploy, earlier: readonly Deploy[]): string {
     const from = earlier.find((one) => one.rev === deploy.restored && one.position < deploy.position);
     return from ? `brought back no. ${from.number}` : 'brought back an earlier one';
   }
-  if (deploy.kind === 'full' || deploy.kind === 'reload') return 'restarted everything';
+  if (deploy.kind === 'full' || deploy.kind === 'reload') return deploy.number === 1 ? 'the first' : 'restarted everything';
   return deploy.kind === 'flows' ? 'restarted changed flows' : '';
 }
 
