@@ -192,13 +192,8 @@ fn a_source_that_waits_for_memory_goes_on_when_there_is_some() {
         full.configure(Limits::default(), None, &budget);
         fed.configure(Limits::default(), None, &budget);
         let large = |id| Delivery::new(Message::with_payload(id, "x".repeat(9_000)), None);
-        let filler = spawn({
-            let full = full.clone();
-            async move {
-                full.push(&mut vec![large(1), large(2)], way(1, Policy::Block), &mut Drops::default());
-                full.close();
-            }
-        });
+        full.push(&mut vec![large(1), large(2)], way(1, Policy::Block), &mut Drops::default());
+        let filler = spawn(async move { full.close().len() });
         let source = spawn(async move {
             let feed = InboxFeed(fed.clone());
             let mut batch: Batch = (0..3).map(delivery).collect();
@@ -208,7 +203,7 @@ fn a_source_that_waits_for_memory_goes_on_when_there_is_some() {
             fed.amount().messages
         });
         block_on(async move {
-            filler.await.unwrap();
+            assert_eq!(filler.await.unwrap(), 2);
             assert_eq!(source.await.unwrap(), 3);
         });
     });
