@@ -24,6 +24,7 @@ mod notifications;
 mod restart;
 mod rewire;
 mod spine;
+mod take_back;
 mod test_api;
 mod tidy;
 mod waiting;
