@@ -32,7 +32,9 @@ pub(crate) fn handle_error(error: &LogError) -> HandleError {
 impl Log for LogHandle {
     fn append(&self, requests: Vec<AppendRequest>) -> BoxFuture<Vec<Result<Appended, AppendError>>> {
         let log = Arc::clone(&self.log);
-        Box::pin(async move { log.append_each(requests).await })
+        // Its place in the log is the one of its first turn. A turn that ends because others are due, not because the log
+        // is full, would let later appends of the same task pass.
+        Box::pin(tokio::task::unconstrained(async move { log.append_each(requests).await }))
     }
 
     fn read(&self, query: Query) -> BoxFuture<Result<Page, HandleError>> {
@@ -108,5 +110,31 @@ impl LogSubscription {
 impl Subscription for LogSubscription {
     fn next(&mut self) -> tidewire_node_api::handles::NextEvents<'_> {
         Box::pin(async move { self.next_events().await.map_err(|error| handle_error(&error)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures_util::StreamExt;
+    use futures_util::stream::FuturesOrdered;
+    use tidewire_log::JournalLog;
+    use tidewire_model::event::{NewEvent, StreamName};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn appends_of_one_task_are_stored_in_the_order_they_were_started_in() {
+        const APPENDS: u64 = 2_000;
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogHandle::new(Arc::new(JournalLog::open(folder.path()).unwrap()));
+        let append = |n: u64| {
+            let event = NewEvent::json("counted", &serde_json::json!(n));
+            log.append(vec![AppendRequest::one(StreamName::new("thing-a").unwrap(), event)])
+        };
+        let appends: FuturesOrdered<_> = (0..APPENDS).map(append).collect();
+        let positions: Vec<u64> =
+            appends.map(|result| result.first().unwrap().as_ref().unwrap().first_position.get()).collect().await;
+        assert!(positions.into_iter().eq(1..=APPENDS), "one behind the other");
     }
 }
