@@ -133,6 +133,20 @@ impl Mqtt {
     }
 }
 
+/// A connection that has subscribed and never reads what comes.
+///
+/// # Panics
+/// When nobody listens.
+pub async fn deaf(port: u16, client_id: &str, filter: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap_or_else(|e| panic!("MQTT port {port}: {e}"));
+    let mut body = vec![0, 1];
+    body.extend(text(filter));
+    body.push(0);
+    let packets = [connect_packet(client_id, true), packet(0x82, &body)].concat();
+    stream.write_all(&packets).await.unwrap();
+    stream
+}
+
 impl Drop for Mqtt {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
