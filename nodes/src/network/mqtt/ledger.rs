@@ -5,9 +5,10 @@
 //! a crash, it is found there and gets the same identity, so that what it caused already is not caused again. A sender
 //! repeats in the order in which it sent: an entry that was passed over is not needed any more.
 //!
-//! There is one record per sender. It is written when messages come, not when they are acknowledged: what has been
-//! acknowledged meanwhile is left out the next time. Until then a message that is repeated *and* has the packet id and
-//! content of one that was acknowledged just before a crash is taken for that one.
+//! There is one record per sender. It is written when messages come, not when they are acknowledged: what a device was
+//! answered meanwhile is left out the next time. Until then a message that is repeated *and* has the packet id and content
+//! of one that was acknowledged just before a crash is taken for that one. Acknowledgements to a broker elsewhere may be
+//! lost on their way, and brokers count packet ids up: of theirs the last ones are remembered a while longer.
 
 use super::link::Received;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -23,12 +24,15 @@ use tidewire_node_api::handles::{BoxFuture, Durable, HandleError, Log, Records};
 /// Entries that are remembered of one sender: more than any broker lets be under way.
 const ENTRIES_MAX: usize = 4_096;
 
+/// Messages of a broker elsewhere that are remembered although they are acknowledged.
+const ANSWERED_MAX: usize = 128;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     packet_id: u16,
     content: u64,
     identity: CompactString,
-    /// It has come on this connection. The others are of earlier ones, and may be repeated.
+    /// It has come on this connection and is not acknowledged. The others may be repeated.
     open: bool,
 }
 
@@ -135,8 +139,20 @@ impl Ledger {
     pub(super) fn acknowledged(&mut self, number: u64) {
         let Some((sender, identity)) = self.open.remove(&number) else { return };
         let Some(account) = self.accounts.get_mut(&sender) else { return };
-        if let Some(at) = account.entries.iter().position(|entry| entry.identity == identity) {
+        let Some(at) = account.entries.iter().position(|entry| entry.identity == identity) else { return };
+        if !sender.is_empty() {
             account.entries.remove(at);
+            return;
+        }
+        if let Some(entry) = account.entries.get_mut(at) {
+            entry.open = false;
+            account.earlier += 1;
+        }
+        if account.earlier > ANSWERED_MAX
+            && let Some(oldest) = account.entries.iter().position(|entry| !entry.open)
+        {
+            account.entries.remove(oldest);
+            account.earlier -= 1;
         }
     }
 

@@ -102,9 +102,9 @@ impl Proxy {
         Self { port, sockets, sent, mute }
     }
 
-    /// Lets nothing more through to the broker.
-    pub(in crate::network) fn mute(&self) {
-        self.mute.store(true, Ordering::Release);
+    /// Lets nothing more through to the broker, or everything again.
+    pub(in crate::network) fn mute(&self, mute: bool) {
+        self.mute.store(mute, Ordering::Release);
     }
 
     /// Cuts all connections.
