@@ -12,6 +12,7 @@ const TOP_LEVEL: &[&str] = &[
     "LICENSE",
     "Makefile",
     "README.md",
+    "docs",
     "editor-ui",
     "flows",
     "nodes",
@@ -34,7 +35,7 @@ const SLACK: usize = 20;
 /// Files above the limit, with their sizes at most and the reason. The list may only shrink.
 const LONG_FILES: &[(&str, usize, &str)] = &[
     ("runtime/engine/src/driver.rs", 440, "one loop, read as a whole"),
-    ("runtime/engine/tests/support/mod.rs", 450, "small nodes and a harness for the tests beside it"),
+    ("runtime/engine/tests/support/mod.rs", 440, "small nodes and a harness for the tests beside it"),
 ];
 
 /// Functions above the limit, as `file: name`, with their sizes at most and the reason. The list may only shrink.

@@ -65,23 +65,8 @@ fn convert(value: Dynamic, depth: usize, left: &mut usize) -> Result<Value, Box<
             Ok(inner)
         };
     }
-    let value = match value.try_cast_result::<INT>() {
-        Ok(number) => return Ok(Value::Int(number)),
-        Err(value) => value,
-    };
-    let value = match value.try_cast_result::<FLOAT>() {
-        Ok(number) => return Ok(Value::Float(number)),
-        Err(value) => value,
-    };
-    let value = match value.try_cast_result::<bool>() {
-        Ok(truth) => return Ok(Value::Bool(truth)),
-        Err(value) => value,
-    };
-    let value = match value.try_cast_result::<ImmutableString>() {
-        Ok(text) => {
-            charge(left, text.len())?;
-            return Ok(Value::string(text.as_str()));
-        }
+    let value = match convert_plain(value, left)? {
+        Ok(plain) => return Ok(plain),
         Err(value) => value,
     };
     let value = match value.try_cast_result::<RhaiMap>() {
@@ -102,19 +87,42 @@ fn convert(value: Dynamic, depth: usize, left: &mut usize) -> Result<Value, Box<
         }
         Err(value) => value,
     };
-    let value = match value.try_cast_result::<Blob>() {
-        Ok(bytes) => {
-            charge(left, bytes.len())?;
-            return Ok(Value::Bytes(bytes.into()));
-        }
-        Err(value) => value,
-    };
     if let Ok(number) = value.as_decimal() {
         return Ok(Value::Float(number.to_string().parse().unwrap_or(f64::NAN)));
     }
     match value.as_char() {
         Ok(c) => Ok(Value::from(c.to_string())),
         Err(_) => Err(error(format!("a value of type {kind} cannot leave a script"))),
+    }
+}
+
+/// Numbers, truths, texts and bytes; everything else comes back as it is.
+fn convert_plain(value: Dynamic, left: &mut usize) -> Result<Result<Value, Dynamic>, Box<EvalAltResult>> {
+    let value = match value.try_cast_result::<INT>() {
+        Ok(number) => return Ok(Ok(Value::Int(number))),
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<FLOAT>() {
+        Ok(number) => return Ok(Ok(Value::Float(number))),
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<bool>() {
+        Ok(truth) => return Ok(Ok(Value::Bool(truth))),
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<ImmutableString>() {
+        Ok(text) => {
+            charge(left, text.len())?;
+            return Ok(Ok(Value::string(text.as_str())));
+        }
+        Err(value) => value,
+    };
+    match value.try_cast_result::<Blob>() {
+        Ok(bytes) => {
+            charge(left, bytes.len())?;
+            Ok(Ok(Value::Bytes(bytes.into())))
+        }
+        Err(value) => Ok(Err(value)),
     }
 }
 
