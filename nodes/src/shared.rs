@@ -7,5 +7,6 @@ pub(crate) mod event_filter;
 pub(crate) mod event_value;
 pub(crate) mod held;
 pub(crate) mod outbox;
+pub(crate) mod pattern;
 pub(crate) mod template;
 pub(crate) mod typed_input;

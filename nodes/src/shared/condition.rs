@@ -9,6 +9,7 @@ use tidewire_model::{Message, Problem, Value};
 use tidewire_node_api::Ctx;
 
 use super::coerce::{compare, loose_eq, text};
+use super::pattern::pattern;
 use super::typed_input::{Operand, config_text};
 
 /// What is compared, by Node-RED's name.
@@ -281,20 +282,6 @@ fn is_type(value: &Value, name: &str) -> bool {
         "number" => value.as_f64().is_some_and(|number| !number.is_nan()),
         name => value.type_name() == name,
     }
-}
-
-/// Compiles a regular expression as JavaScript writes it.
-///
-/// # Errors
-/// What is wrong; look-around and back references are not offered, as they can take for ever.
-pub(crate) fn pattern(text: &str, ignore_case: bool) -> Result<Regex, String> {
-    // JavaScript's `\/` is a plain slash, and a lone `[^]` any character.
-    let text = text.replace("\\/", "/").replace("[^]", r"[\s\S]");
-    regex::RegexBuilder::new(&text).case_insensitive(ignore_case).size_limit(1 << 20).build().map_err(|error| {
-        let reason = error.to_string();
-        let last = reason.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
-        format!("the regular expression cannot be used: {last}")
-    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use tidewire_node_api::{Ctx, NodeError};
 use super::Rule;
 use super::place::{From, Place};
 use super::text::Replacement;
-use crate::shared::condition;
+use crate::shared::pattern::pattern;
 use crate::shared::typed_input::{Operand, comes_later, config_text};
 
 /// What is searched for.
@@ -136,7 +136,7 @@ impl Search {
             "str" => Ok(Search::fixed(Replacement::text(&from))),
             "num" => Ok(Search::fixed(Replacement::number(&from))),
             "bool" => Ok(Search::fixed(Replacement::boolean(&from))),
-            "re" => condition::pattern(&from, false)
+            "re" => pattern(&from, false)
                 .map(|pattern| Search::fixed(Replacement::pattern(pattern)))
                 .map_err(|text| Problem::error(at, format!("Invalid 'from' property: {text}"))),
             kind @ ("msg" | "flow" | "global" | "env") => Operand::compile(&rule.from, kind, at).map(Search::Value),
