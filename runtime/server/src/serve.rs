@@ -123,10 +123,14 @@ fn start_broker(address: std::net::SocketAddr, log: &Arc<dyn EventLog>) -> Resul
     Ok(Broker::start(broker)?)
 }
 
+/// Threads that a runtime starts, when they are needed, for what blocks. A slow node takes one while it works, and reads
+/// of the log must not wait for those.
+const BLOCKING_MAX: usize = 64;
+
 fn runtime(name: &'static str, workers: usize) -> Result<Runtime, ServeError> {
     Builder::new_multi_thread()
         .worker_threads(workers)
-        .max_blocking_threads(16)
+        .max_blocking_threads(BLOCKING_MAX)
         .thread_name(name)
         .enable_all()
         .build()
