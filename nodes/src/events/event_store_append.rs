@@ -248,7 +248,7 @@ impl Node for EventStoreAppend {
     }
 
     fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        let token = ctx.take_token();
+        let token = ctx.defer().token;
         let mut batch = Batch::from([tidewire_node_api::Delivery::new(message, token)]);
         self.process_batch(&mut batch, ctx);
         Ok(())
@@ -259,10 +259,11 @@ impl Node for EventStoreAppend {
         let mut requests = Vec::with_capacity(batch.len());
         let mut pending = Vec::with_capacity(batch.len());
         let mut refused = Vec::new();
-        for delivery in batch.drain(..) {
+        for mut delivery in batch.drain(..) {
             match self.request(&delivery.message, ctx, &rev) {
                 Ok(request) => {
-                    pending.push(Pending::new(delivery, &request));
+                    ctx.begin(delivery.token.take(), &delivery.message);
+                    pending.push(Pending::new(delivery.message, ctx.defer(), &request));
                     requests.push(request);
                 }
                 Err(text) => refused.push(rejection(delivery, &text, "invalid")),

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire_model::{Message, Value};
 use tidewire_node_api::{
-    Batch, BuildEnv, BuildError, Category, Ctx, Emission, Feed, Kind, Meta, Node, NodeError, NodeType, Outcome, Role,
-    Signal, State, StopReason, Token, lenient,
+    Batch, BuildEnv, BuildError, Category, Ctx, Deferred, Emission, Feed, Kind, Meta, Node, NodeError, NodeType,
+    Outcome, Role, Signal, State, StopReason, Token, lenient,
 };
 
 use super::mqtt::{Connection, Outgoing, PublishFull, PublishOutcome, Qos};
@@ -86,7 +86,12 @@ pub(crate) struct MqttOut {
 struct NotTaken {
     topic: String,
     reason: u8,
+    message: Message,
+    token: Option<Token>,
 }
+
+/// The broker has a message whose end a complete node wants to hear of.
+struct Taken(Deferred);
 
 impl NodeType for MqttOut {
     type Config = MqttOutConfig;
@@ -121,7 +126,8 @@ impl MqttOut {
         }
         match self.fixed.outgoing(message, version_5) {
             Ok(mut outgoing) => {
-                outgoing.done = self.when_done(&outgoing, token);
+                ctx.begin(token, message);
+                outgoing.done = self.when_done(&outgoing, message, ctx.defer());
                 Some(outgoing)
             }
             Err(unfit) => {
@@ -137,18 +143,27 @@ impl MqttOut {
     }
 
     /// Ends the message's branch: for QoS 0 at hand-over to the network, else when the broker has confirmed it.
-    fn when_done(&self, outgoing: &Outgoing, token: Option<Token>) -> Option<Box<dyn FnOnce(PublishOutcome) + Send>> {
-        if token.is_none() && outgoing.qos == Qos::AtMostOnce {
+    fn when_done(
+        &self,
+        outgoing: &Outgoing,
+        message: &Message,
+        deferred: Deferred,
+    ) -> Option<Box<dyn FnOnce(PublishOutcome) + Send>> {
+        if deferred.token.is_none() && deferred.completion.is_none() && outgoing.qos == Qos::AtMostOnce {
             return None;
         }
-        let (feed, topic) = (self.feed.clone()?, outgoing.topic.clone());
+        let (feed, topic, message) = (self.feed.clone()?, outgoing.topic.clone(), message.clone());
         Some(Box::new(move |outcome| {
+            let Deferred { token, completion } = deferred;
             let ended = match outcome {
+                PublishOutcome::Sent | PublishOutcome::Acknowledged { .. } if completion.is_some() => {
+                    return feed.signal(Signal::Own(Box::new(Taken(Deferred { token, completion }))));
+                }
                 PublishOutcome::Sent | PublishOutcome::Acknowledged { .. } => Outcome::Done,
                 PublishOutcome::Dropped => Outcome::Failed,
                 PublishOutcome::Refused { reason } => {
-                    feed.signal(Signal::Own(Box::new(NotTaken { topic: topic.to_string(), reason })));
-                    Outcome::Failed
+                    let refused = NotTaken { topic: topic.to_string(), reason, message, token };
+                    return feed.signal(Signal::Own(Box::new(refused)));
                 }
             };
             if let Some(token) = token {
@@ -196,7 +211,7 @@ impl Node for MqttOut {
     }
 
     fn process(&mut self, message: Message, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
-        let mut batch = Batch::from([tidewire_node_api::Delivery::new(message, ctx.take_token())]);
+        let mut batch = Batch::from([tidewire_node_api::Delivery::new(message, ctx.defer().token)]);
         self.process_batch(&mut batch, ctx);
         Ok(())
     }
@@ -221,15 +236,25 @@ impl Node for MqttOut {
 
     fn signal(&mut self, signal: Signal, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
         let Signal::Own(own) = signal else { return Ok(()) };
-        if let Some(state) = own.downcast_ref::<LinkState>() {
-            ctx.status(state.status());
-        }
-        match own.downcast_ref::<NotTaken>() {
-            Some(NotTaken { topic, reason }) => {
-                Err(NodeError::new(format!("the broker refused the message to \"{topic}\" (reason 0x{reason:02x})")))
+        let own = match own.downcast::<LinkState>() {
+            Ok(state) => {
+                ctx.status(state.status());
+                return Ok(());
             }
-            None => Ok(()),
-        }
+            Err(own) => own,
+        };
+        let own = match own.downcast::<Taken>() {
+            Ok(taken) => {
+                ctx.finish(taken.0, Outcome::Done);
+                return Ok(());
+            }
+            Err(own) => own,
+        };
+        let Ok(refused) = own.downcast::<NotTaken>() else { return Ok(()) };
+        let NotTaken { topic, reason, message, token } = *refused;
+        ctx.begin(token, &message);
+        let text = format!("the broker refused the message to \"{topic}\" (reason 0x{reason:02x})");
+        Err(NodeError::new(text).on(message))
     }
 
     fn stop(&mut self, _reason: StopReason, _ctx: &mut Ctx<'_>) -> Option<State> {

@@ -8,7 +8,7 @@ use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{EventId, StreamName};
 use tidewire_model::message::Provenance;
 use tidewire_model::{Map, Message, Value};
-use tidewire_node_api::{Delivery, Emission, Feed, Signal, Token};
+use tidewire_node_api::{Deferred, Delivery, Emission, Feed, Outcome, Signal};
 
 const STORED: usize = 0;
 const REJECTED: usize = 1;
@@ -16,18 +16,18 @@ const REJECTED: usize = 1;
 /// A message whose append is under way.
 pub(super) struct Pending {
     message: Message,
-    token: Option<Token>,
+    deferred: Deferred,
     id: EventId,
     stream: StreamName,
     event_type: CompactString,
 }
 
 impl Pending {
-    pub(super) fn new(delivery: Delivery, request: &AppendRequest) -> Self {
+    pub(super) fn new(message: Message, deferred: Deferred, request: &AppendRequest) -> Self {
         let event = request.events.first();
         Pending {
-            message: delivery.message,
-            token: delivery.token,
+            message,
+            deferred,
             id: event.and_then(|event| event.id.clone()).unwrap_or(EventId::Bits(0)),
             stream: request.stream.clone(),
             event_type: event.map(|event| event.event_type.clone()).unwrap_or_default(),
@@ -64,30 +64,37 @@ pub(super) fn emissions(
 ) -> Vec<Emission> {
     let mut trouble = None;
     let mut results = results.into_iter();
-    let emissions = pending
-        .into_iter()
-        .map(|pending| match results.next().unwrap_or(Err(AppendError::Closed)) {
-            Ok(appended) => stored(pending, appended),
+    let mut emissions = Vec::with_capacity(pending.len());
+    for mut pending in pending {
+        let emission = match results.next().unwrap_or(Err(AppendError::Closed)) {
+            Ok(appended) => {
+                if let Some(completion) = pending.deferred.completion.take() {
+                    let deferred = Deferred { token: None, completion: Some(completion) };
+                    emissions.push(Emission::Finish { deferred, outcome: Outcome::Done });
+                }
+                stored(pending, appended)
+            }
             Err(error) if error.is_retryable() => {
                 // The log does not take anything now. The message waits, and with it what comes after it; a source that
                 // wants an acknowledgement gets none before the event is on disk.
                 trouble = Some(error.to_string());
-                Emission::Retry { message: pending.message, token: pending.token }
+                Emission::Retry { message: pending.message, token: pending.deferred.token }
             }
             Err(error) => {
-                let delivery = Delivery::new(pending.message, pending.token);
+                let delivery = Delivery::new(pending.message, pending.deferred.token);
                 let (text, emission) = rejection(delivery, &error.to_string(), code(&error));
                 trouble = Some(text);
                 emission
             }
-        })
-        .collect();
+        };
+        emissions.push(emission);
+    }
     watch.tell(trouble.as_deref());
     emissions
 }
 
 fn stored(pending: Pending, appended: Appended) -> Emission {
-    let Pending { mut message, token, id, stream, event_type } = pending;
+    let Pending { mut message, deferred: Deferred { token, .. }, id, stream, event_type } = pending;
     let id = id.to_compact();
     let mut event = Map::with_capacity(6);
     event.insert("id", Value::string(&id));

@@ -9,7 +9,7 @@ use tidewire_model::event::BINARY;
 use tidewire_model::message::Provenance;
 use tidewire_model::position::Position;
 use tidewire_node_api::bench::Bench;
-use tidewire_node_api::{AckSink, Delivery, Emission, Outcome, Token};
+use tidewire_node_api::{AckSink, Deferred, Emission, Outcome, Token};
 
 use super::*;
 use crate::events::test_log::TestLog;
@@ -191,7 +191,7 @@ fn tokens_go_with_what_is_stored_and_fail_with_what_could_be_stored_later() {
     let request = AppendRequest::one(StreamName::new("a-1").unwrap(), NewEvent::json("x", &json!(1)).with_id("i"));
     let pending = |id| {
         let token = Token::new(seen.clone(), id);
-        Pending::new(Delivery::new(Message::with_payload(id, 1), Some(token)), &request)
+        Pending::new(Message::with_payload(id, 1), Deferred { token: Some(token), completion: None }, &request)
     };
     let position = Position::new(4);
     let appended = Appended { first_position: position, last_position: position, version: 1, deduplicated: false };
@@ -230,4 +230,15 @@ fn a_message_that_its_source_brings_again_is_stored_once() {
     let events = log.events();
     assert_eq!(events.len(), 4, "equal parts of one message are different events");
     assert!(events.iter().all(|event| event.causation_id.is_none()));
+}
+
+#[test]
+fn complete_nodes_hear_of_a_message_once_it_is_stored_and_not_of_a_refused_one() {
+    let log = TestLog::new();
+    let bench = bench(&log, json!({"stream": "{{payload.name}}"})).with_completions();
+    let bench = bench.send_json(json!({"payload": {"name": "a"}})).send_json(json!({"payload": {}}));
+    let completed = bench.seen().completed;
+    assert_eq!(completed.len(), 1);
+    assert_eq!(completed[0].payload().get("name").and_then(Value::as_str), Some("a"));
+    assert!(completed[0].get("event").is_none(), "it is the message that came in");
 }

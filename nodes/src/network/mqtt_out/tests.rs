@@ -101,8 +101,10 @@ fn a_message_is_dealt_with_when_the_broker_has_confirmed_it() {
     .unwrap();
     out.feed = Some(Arc::new(Deaf));
     let posts = (0..3).map(|id| {
-        let mut outgoing = out.fixed.outgoing(&Message::with_payload(1, 5), false).ok().unwrap();
-        outgoing.done = out.when_done(&outgoing, Some(Token::new(ended.clone(), id)));
+        let message = Message::with_payload(1, 5);
+        let mut outgoing = out.fixed.outgoing(&message, false).ok().unwrap();
+        let deferred = Deferred { token: Some(Token::new(ended.clone(), id)), completion: None };
+        outgoing.done = out.when_done(&outgoing, &message, deferred);
         outgoing
     });
     link.connect().unwrap();
