@@ -45,7 +45,7 @@ pub async fn figures(services: &Services, threads: usize) -> Result<Vec<Figure>,
         figures.sort_by(f64::total_cmp);
         figures.get(PAIRS / 2).copied().unwrap_or(f64::NAN)
     };
-    let ratio = figure("neighbour_throughput_ratio", median(&mut ratios), "of 1").beside(0.9, "goal, at least");
+    let ratio = figure("neighbour_throughput_percent", 100.0 * median(&mut ratios), "%").beside(90.0, "goal, at least");
     Ok(vec![ratio, figure("neighbour_deploy_ms", median(&mut deploys), "ms")])
 }
 
