@@ -22,8 +22,11 @@ async fn tap(server: &Server, nodes: &str) -> Socket {
     tap
 }
 
+/// Whether a message that came into a node is one that is waited for.
+type Wanted<'a> = &'a dyn Fn(&str, &Json) -> bool;
+
 /// Waits for messages that come into the tapped nodes, until each of `wanted` has come; gives all, with their nodes.
-async fn arrivals(tap: &mut Socket, wanted: &[&dyn Fn(&str, &Json) -> bool]) -> Vec<(String, Json)> {
+async fn arrivals(tap: &mut Socket, wanted: &[Wanted<'_>]) -> Vec<(String, Json)> {
     let mut seen: Vec<(String, Json)> = Vec::new();
     tap.find("all messages", |frame| {
         if frame["dir"] == "in" {

@@ -135,8 +135,11 @@ fn batches(stats: &Stats, out: &mut String) {
     }
 }
 
+/// Name, kind, help and value of a figure of wires.
+type WireFigure = (&'static str, &'static str, &'static str, fn(&WireStats) -> f64);
+
 fn wires(stats: &Stats, out: &mut String) {
-    let figures: [(&str, &str, &str, fn(&WireStats) -> f64); 5] = [
+    let figures: [WireFigure; 5] = [
         ("messages_total", "counter", "Messages put on a wire.", |wire| wire.total as f64),
         ("dropped_total", "counter", "Messages that a wire dropped.", |wire| wire.dropped as f64),
         ("blocked_seconds_total", "counter", "Time that the sender of a wire waited.", |wire| {
