@@ -24,6 +24,9 @@ use crate::shared::{Env, Shared};
 use crate::stats::Stats;
 use crate::{apply, build};
 
+/// How long a deploy waits for what went with it to be on disk.
+const SETTLE_MS: i64 = 2_000;
+
 /// What an engine is made of.
 pub struct EngineConfig {
     pub registry: Arc<Registry>,
@@ -161,6 +164,7 @@ impl Engine {
         let flows = record::append(&self.0.shared, &current, document, &diff, origin).await?;
         let (rev, number, position) = (flows.rev.clone(), flows.number, flows.position);
         let problems = self.replace(flows, expanded, &restart).await;
+        self.settle().await;
         self.0.shared.observers.tell(Observation::Deployed { rev: rev.clone(), diff: diff.clone() });
         tracing::info!(rev, author, kind, "flows deployed");
         Ok(Deployed { rev, number, position, diff, problems })
@@ -185,6 +189,15 @@ impl Engine {
         }
         shared.contexts.sweep();
         problems
+    }
+
+    /// Waits until what went with a deploy, such as the context of removed nodes, is gone for good, within limits.
+    async fn settle(&self) {
+        let shared = &self.0.shared;
+        tokio::select! {
+            () = shared.keeper.flush() => {}
+            () = shared.clock.until(shared.clock.now_ms() + SETTLE_MS) => {}
+        }
     }
 
     /// Makes a document the running one without recording that.
