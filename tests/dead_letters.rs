@@ -151,7 +151,11 @@ async fn a_node_that_fails_all_the_time_is_counted_rather_than_kept() {
         assert!(sent < 20_000, "{} letters and none counts others", letters.len());
     };
     let suppressed: u64 = letters.iter().map(|letter| letter["suppressed"].as_u64().unwrap()).sum();
-    assert!((letters.len() as u64 + suppressed) <= sent && (letters.len() as u64) < sent, "{sent} sent, {} kept, {suppressed} counted", letters.len());
+    assert!(
+        (letters.len() as u64 + suppressed) <= sent && (letters.len() as u64) < sent,
+        "{sent} sent, {} kept, {suppressed} counted",
+        letters.len()
+    );
     send(&http, "other", json!("x")).await;
     assert_eq!(self::letters(&http, "?node=other", 1).await.len(), 1, "another node has an allowance of its own");
 }
