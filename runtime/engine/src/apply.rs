@@ -13,8 +13,8 @@ use tidewire_model::flow::{self, Expanded, FlowDiff, FlowDocument, FlowGraph, Fl
 use tidewire_model::{NodeId, Problem};
 use tidewire_node_api::{Kind, Outcome, StopReason};
 
-use crate::build::{Built, build, facts_of, is_live};
-use crate::down::{self, WhenDown};
+use crate::build::{self, Built, facts_of, is_live};
+use crate::down::WhenDown;
 use crate::driver::Driver;
 use crate::entries::{Entries, Entry};
 use crate::inbox::Inbox;
@@ -22,7 +22,7 @@ use crate::kept;
 use crate::listeners::Listeners;
 use crate::shared::Shared;
 use crate::slot::Slot;
-use crate::wiring::{self, finish, rewire, tables};
+use crate::wiring::{finish, rewire, tables};
 
 /// How long the replaced nodes of a deploy may take, all together, to finish what they work on.
 pub const STOP: Duration = Duration::from_secs(2);
@@ -61,7 +61,8 @@ pub async fn apply(
     diff: &FlowDiff,
     restart: &HashSet<NodeId>,
 ) -> Vec<Problem> {
-    let order = start_order(shared, new.running());
+    let graph = FlowGraph::of(new.running());
+    let order = start_order(shared, new.running(), &graph);
     let changed: HashSet<&NodeId> = diff.changed.iter().chain(restart).collect();
     let (mut starting, mut replaced, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for node in order.iter().filter_map(|id| new.running().get(id.as_str())) {
@@ -69,7 +70,7 @@ pub async fn apply(
         if existing.is_some() && !changed.contains(node.id()) {
             continue;
         }
-        let built = build(shared, new, node);
+        let built = build::build(shared, new, node);
         problems.extend(built.problem.clone());
         let slot = existing.unwrap_or_else(|| new_slot(shared, new, node));
         if slot.task.lock().is_some() {
@@ -80,9 +81,7 @@ pub async fn apply(
         *slot.when_down.lock() = WhenDown::of(node);
         starting.push(Starting { slot, built });
     }
-    problems.extend(wiring::problems(new.source()));
-    problems.extend(down::problems(new.source()));
-    for problem in crate::build::problems(new, &shared.environment.load()) {
+    for problem in build::problems(new, &shared.environment.load()) {
         if !problems.contains(&problem) {
             problems.push(problem);
         }
@@ -90,7 +89,7 @@ pub async fn apply(
     let fresh: HashSet<NodeId> = starting.iter().map(|node| node.slot.facts().id.clone()).collect();
     shared.slots.write().extend(starting.iter().map(|node| (node.slot.facts().id.clone(), node.slot.clone())));
     let (own, others): (Vec<_>, Vec<_>) =
-        tables(shared, new.running()).into_iter().partition(|(slot, _)| fresh.contains(&slot.facts().id));
+        tables(shared, new.running(), &graph).into_iter().partition(|(slot, _)| fresh.contains(&slot.facts().id));
     // Sources first, so that whoever waits on a full inbox still finds it being read.
     let deadline = Deadline::after(STOP);
     for (slot, facts, forgets) in replaced.into_iter().rev() {
@@ -155,15 +154,14 @@ fn entries(shared: &Shared, flows: &Expanded) -> Entries {
 }
 
 /// Live nodes in the order to start them in: what others use first, then sinks before sources.
-fn start_order(shared: &Shared, document: &FlowDocument) -> Vec<NodeId> {
+fn start_order(shared: &Shared, document: &FlowDocument, graph: &FlowGraph) -> Vec<NodeId> {
     let live: HashSet<&NodeId> =
         document.nodes().iter().filter(|node| is_live(document, node)).map(FlowNode::id).collect();
     let configs = || document.nodes().iter().filter(|node| node.kind() == NodeKind::Config);
     let uses_config = |node: &FlowNode| {
         let named = |text: &str| document.get(text).is_some_and(|other| other.kind() == NodeKind::Config);
-        node.properties().iter().any(|(key, value)| key != "id" && value.as_str().is_some_and(named))
+        node.references().any(named)
     };
-    let graph = FlowGraph::of(document);
     let is_source = |id: &NodeId| {
         let def = document.get(id.as_str()).and_then(|node| shared.registry.get(node.type_name()));
         def.is_some_and(|def| def.meta.kind == Kind::Source)
@@ -222,13 +220,19 @@ pub async fn stop(slot: &Slot, reason: StopReason, deadline: Duration) {
     let _ = tokio::time::timeout(Duration::from_millis(200), task).await;
 }
 
+/// Nodes that run no longer, upstream first, so that what they still send is worked off too.
+fn leaving(shared: &Shared, old: &FlowDocument, new: &FlowDocument) -> Vec<NodeId> {
+    let gone = |id: &NodeId| new.get(id.as_str()).is_none_or(|node| !is_live(new, node));
+    if !old.nodes().iter().any(|node| is_live(old, node) && gone(node.id())) {
+        return Vec::new();
+    }
+    let order = start_order(shared, old, &FlowGraph::of(old));
+    order.into_iter().rev().filter(gone).collect()
+}
+
 async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &Expanded) {
-    let gone = |id: &NodeId| new.running().get(id.as_str()).is_none_or(|node| !is_live(new.running(), node));
-    let mut leaving: Vec<NodeId> = start_order(shared, old).into_iter().filter(|id| gone(id)).collect();
-    // Upstream first, so that what they still send is worked off too.
-    leaving.reverse();
     let deadline = Deadline::after(REMOVE);
-    for id in leaving {
+    for id in leaving(shared, old, new.running()) {
         let Some(slot) = shared.slot(id.as_str()) else { continue };
         stop(&slot, StopReason::Removed, deadline.left()).await;
         let left = slot.inbox.close();
@@ -257,7 +261,7 @@ async fn remove(shared: &Arc<Shared>, old: &FlowDocument, new: &Expanded) {
 /// Stops everything, sources first; inboxes, state and wiring stay.
 pub async fn stop_all(shared: &Arc<Shared>, document: &FlowDocument, reason: StopReason, deadline: Duration) {
     let deadline = Deadline::after(deadline);
-    let mut order = start_order(shared, document);
+    let mut order = start_order(shared, document, &FlowGraph::of(document));
     order.reverse();
     for id in order {
         if let Some(slot) = shared.slot(id.as_str()) {

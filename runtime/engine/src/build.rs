@@ -8,10 +8,11 @@ use tidewire_model::{NodeId, Problem};
 use tidewire_node_api::{BuildEnv, Node, NodeFacts};
 
 use crate::clock::{Clock, Credentials};
-use crate::down::WhenDown;
+use crate::down::{self, WhenDown};
 use crate::driver::Build;
 use crate::inert::{Broken, Inert, Instance, InstanceStatus};
 use crate::shared::{Env, Shared};
+use crate::wiring;
 
 /// A node that was built, or what stands in for it.
 pub struct Built {
@@ -43,9 +44,13 @@ pub fn environment(flows: &Expanded, process: &Env, credentials: &dyn Credential
     Environment::of(flows, &Outside { process: process.clone(), secret: &secret, now_ms: clock.now_ms() })
 }
 
-/// What is wrong with flows beyond single nodes: instances that cannot be unfolded, variables without a value.
+/// What is wrong with flows beyond the configuration of their nodes: limits, policies, instances that cannot be unfolded,
+/// variables without a value.
 pub fn problems(flows: &Expanded, environment: &Environment) -> Vec<Problem> {
-    flows.problems().iter().chain(environment.problems()).cloned().collect()
+    let mut problems = wiring::problems(flows.source());
+    problems.extend(down::problems(flows.source()));
+    problems.extend(flows.problems().iter().chain(environment.problems()).cloned());
+    problems
 }
 
 /// Builds an entry; a node that cannot be built is replaced by one that says so.

@@ -213,9 +213,10 @@ impl Driver {
         let under_way = self.ordered.len() + self.unordered.len();
         let work = |node: &mut Box<dyn Node>, ctx: &mut Ctx<'_>| node.process_batch(&mut chunk, ctx);
         // A node that takes long over each message must not hold up others that share its thread.
-        let result = match self.pace.is_slow() && self.shared.has_threads {
-            true => tokio::task::block_in_place(|| self.attempt(work)),
-            false => self.attempt(work),
+        let result = if self.pace.is_slow() && self.shared.has_threads {
+            tokio::task::block_in_place(|| self.attempt(work))
+        } else {
+            self.attempt(work)
         };
         // A node that starts work for each message is given only as many as may be under way from now on.
         self.work_per_message |= self.ordered.len() + self.unordered.len() > under_way + 1;

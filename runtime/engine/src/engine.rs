@@ -219,7 +219,6 @@ impl Engine {
     /// Findings in a document, without deploying it.
     pub fn check(&self, document: &FlowDocument) -> Vec<Problem> {
         let mut problems = self.0.shared.registry.check_document(document);
-        problems.extend(crate::wiring::problems(document));
         let flows = self.expand(document);
         problems.extend(build::problems(&flows, &self.0.shared.environment_of(&flows)));
         problems

@@ -20,9 +20,9 @@ const INBOX: &str = "inbox";
 const POLICIES: &str = "wirePolicies";
 
 /// Routing tables of all live nodes; wires that were there before keep their counters. Inboxes get their limits and
-/// their places in loops.
-pub fn tables(shared: &Shared, document: &FlowDocument) -> Vec<(Arc<Slot>, OutTable)> {
-    let loops = FlowGraph::of(document).loops();
+/// their places in loops. `graph` is that of the document.
+pub fn tables(shared: &Shared, document: &FlowDocument, graph: &FlowGraph) -> Vec<(Arc<Slot>, OutTable)> {
+    let loops = graph.loops();
     let circles: Vec<Arc<Circle>> = (0..loops.count).map(|_| Arc::default()).collect();
     let slots = shared.slots.read();
     let mut tables = Vec::with_capacity(slots.len());

@@ -20,7 +20,8 @@ pub struct Wire {
 /// The loops of a flow file: sets of nodes of which each can be reached from each.
 #[derive(Debug, Default)]
 pub struct Loops {
-    /// See [`FlowGraph::feedback_wires`].
+    /// Wires that close a loop: they lead back, in depth-first order, within a strongly connected component.
+    /// The engine never lets a sender wait on one of them, so a loop cannot block itself.
     pub feedback: HashSet<Wire>,
     /// Nodes in loops, and the number of their loop.
     pub members: HashMap<NodeId, usize>,
@@ -58,12 +59,6 @@ impl FlowGraph {
 
     fn index_of(&self, id: &NodeId) -> Option<NodeIndex> {
         self.index.get(self.document.index_of(id.as_str())?).copied().flatten()
-    }
-
-    /// Wires that close a loop: they lead back, in depth-first order, within a strongly connected component.
-    /// The engine never lets a sender wait on one of them, so a loop cannot block itself.
-    pub fn feedback_wires(&self) -> HashSet<Wire> {
-        self.loops().feedback
     }
 
     /// All loops, and the wires that close them.
@@ -153,14 +148,14 @@ mod tests {
     #[test]
     fn only_the_wire_back_is_feedback() {
         let flow = graph(&[("in", &["a"]), ("a", &["b"]), ("b", &["c", "out"]), ("c", &["a"]), ("out", &[])]);
-        let wires: Vec<_> = flow.feedback_wires().into_iter().collect();
+        let wires: Vec<_> = flow.loops().feedback.into_iter().collect();
         assert_eq!(wires, [Wire { from: "c".into(), port: 0, to: "a".into() }]);
     }
 
     #[test]
     fn a_node_wired_to_itself_is_a_loop_and_a_diamond_is_none() {
-        assert_eq!(graph(&[("a", &["a"])]).feedback_wires().len(), 1);
-        assert!(graph(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &[])]).feedback_wires().is_empty());
+        assert_eq!(graph(&[("a", &["a"])]).loops().feedback.len(), 1);
+        assert!(graph(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &[])]).loops().feedback.is_empty());
     }
 
     #[test]
