@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -50,8 +49,8 @@ const KEPT: usize = 512 * 1024;
 /// Nodes whose rate is remembered before quiet ones are forgotten.
 const NODES: usize = 4_096;
 
-/// Pause before letters are appended again that the log did not take.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Milliseconds before letters are appended again that the log did not take.
+const AGAIN_MS: i64 = 1_000;
 
 /// Which node a message failed at, as it was then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,7 +178,7 @@ pub struct DeadLetters {
 impl DeadLetters {
     pub fn new(log: Arc<dyn Log>, clock: Arc<dyn Clock>, runtime: &tokio::runtime::Handle) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUED);
-        runtime.spawn(write_all(log, queue));
+        runtime.spawn(write_all(log, clock.clone(), queue));
         DeadLetters { jobs, clock, allowances: Mutex::default() }
     }
 
@@ -258,7 +257,7 @@ impl DeadLetters {
     }
 }
 
-async fn write_all(log: Arc<dyn Log>, mut queue: mpsc::Receiver<Job>) {
+async fn write_all(log: Arc<dyn Log>, clock: Arc<dyn Clock>, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::new();
     while queue.recv_many(&mut jobs, APPENDED).await > 0 {
         let (mut letters, mut flushes) = (Vec::new(), Vec::new());
@@ -269,7 +268,7 @@ async fn write_all(log: Arc<dyn Log>, mut queue: mpsc::Receiver<Job>) {
             }
         }
         for letters in letters.chunks(APPENDED) {
-            append(&log, letters.iter().filter_map(request).collect()).await;
+            append(log.as_ref(), clock.as_ref(), letters.iter().filter_map(request).collect()).await;
         }
         for done in flushes {
             // Whoever asked may have gone.
@@ -278,7 +277,7 @@ async fn write_all(log: Arc<dyn Log>, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
-async fn append(log: &Arc<dyn Log>, mut requests: Vec<AppendRequest>) {
+async fn append(log: &dyn Log, clock: &dyn Clock, mut requests: Vec<AppendRequest>) {
     loop {
         let results = log.append(requests.clone()).await;
         let mut rest = results.into_iter();
@@ -298,7 +297,7 @@ async fn append(log: &Arc<dyn Log>, mut requests: Vec<AppendRequest>) {
             return;
         }
         tracing::warn!(letters = requests.len(), "log does not take dead letters now, trying again");
-        tokio::time::sleep(AGAIN).await;
+        clock.until(clock.now_ms() + AGAIN_MS).await;
     }
 }
 
