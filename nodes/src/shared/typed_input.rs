@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use compact_str::CompactString;
 use serde_json::Value as Json;
+use tidewire_model::flow::substitute;
 use tidewire_model::value::Path;
 use tidewire_model::{Message, Problem, Value};
 use tidewire_node_api::{ContextScope, Ctx};
@@ -164,34 +165,9 @@ fn bytes(value: &Json, at: &str) -> Result<Bytes, Problem> {
     }
 }
 
-/// `X` is a variable, `${X}` too: its value as it is. `a${X}b` is text with variables. What is not set is empty text.
-pub(crate) fn environment(text: &str, get: impl Fn(&str) -> Option<Value>) -> Value {
-    let unset = || Value::from("");
-    if !text.contains("${") {
-        return get(text.trim()).unwrap_or_else(unset);
-    }
-    let whole = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-    if let Some(name) = whole.filter(|name| !name.contains("${")) {
-        return get(name).unwrap_or_else(unset);
-    }
-    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some((before, after)) = rest.split_once("${") {
-        out.push_str(before);
-        match after.split_once('}') {
-            Some((name, after)) => {
-                out.push_str(
-                    &get(name).as_ref().map(|value| super::coerce::text(value).into_owned()).unwrap_or_default(),
-                );
-                rest = after;
-            }
-            None => {
-                out.push_str("${");
-                rest = after;
-            }
-        }
-    }
-    out.push_str(rest);
-    Value::from(out)
+/// The value of an `env` operand, with values within a text written as JavaScript writes them.
+fn environment(text: &str, get: impl Fn(&str) -> Option<Value>) -> Value {
+    substitute(text, get, super::coerce::text)
 }
 
 #[cfg(test)]

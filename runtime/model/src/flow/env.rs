@@ -90,12 +90,6 @@ impl Environment {
         own.unwrap_or_else(|| self.0.look_up(scopes::around(running, node), name))
     }
 
-    /// The value of a typed input of type `env`: `X` and `${X}` are a variable, `a${X}b` is text with variables in it.
-    /// What is not set is empty text.
-    pub fn text(&self, node: &str, text: &str) -> Value {
-        substitute(text, |name| self.get(node, name))
-    }
-
     /// The properties of a node with every text, at any depth, that is wholly `${NAME}` or `$(NAME)` replaced by the
     /// variable's value, where it has one. What needs no change is shared.
     pub fn fill(&self, node: &str, properties: &Arc<Json>) -> Arc<Json> {

@@ -102,11 +102,12 @@ impl<'a> Evaluation<'a> {
 /// A row made of other variables: those of its own scope, then those around it.
 fn substitute_in(evaluation: &mut Evaluation<'_>, text: &str) -> Value {
     let cell = std::cell::RefCell::new(evaluation);
-    substitute(text, |name| {
+    let get = |name: &str| {
         let mut evaluation = cell.borrow_mut();
         let own = evaluation.variable(name).filter(|value| !value.is_undefined());
         own.or_else(|| (evaluation.around)(name))
-    })
+    };
+    substitute(text, get, Value::to_text)
 }
 
 /// A row that needs no other variable.

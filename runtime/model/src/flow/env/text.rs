@@ -1,10 +1,12 @@
 //! Text with variables in it.
 
+use std::borrow::Cow;
+
 use crate::value::Value;
 
 /// The value of a typed input of type `env`: `X` is a variable, `${X}` too, its value as it is; `a${X}b` is text with
-/// variables in it. What is not set is empty text.
-pub fn substitute(text: &str, get: impl Fn(&str) -> Option<Value>) -> Value {
+/// variables in it, each written as `write` says. What is not set is empty text.
+pub fn substitute(text: &str, get: impl Fn(&str) -> Option<Value>, write: impl Fn(&Value) -> Cow<'_, str>) -> Value {
     let value = |name: &str| get(name).unwrap_or_else(|| Value::from(""));
     if !text.contains("${") {
         return value(text.trim());
@@ -22,7 +24,7 @@ pub fn substitute(text: &str, get: impl Fn(&str) -> Option<Value>) -> Value {
             out.push_str(after);
             return Value::from(out);
         };
-        out.push_str(&value(name).to_text());
+        out.push_str(&write(&value(name)));
         rest = after;
     }
     out.push_str(rest);
