@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use tidewire_model::Message;
 use tidewire_model::flow::{Listens, Scope, What};
-use tidewire_model::{Message, NodeId};
 use tidewire_node_api::{BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role};
 
 use super::scope;
@@ -19,15 +19,11 @@ pub(crate) struct CompleteConfig {
     /// Nodes whose work is followed.
     #[schemars(schema_with = "scope::ids_schema")]
     scope: Json,
-    /// Where its messages go.
-    #[serde(skip_serializing)]
-    #[schemars(skip)]
-    wires: Vec<Vec<NodeId>>,
 }
 
 impl Default for CompleteConfig {
     fn default() -> Self {
-        CompleteConfig { scope: Json::Array(Vec::new()), wires: Vec::new() }
+        CompleteConfig { scope: Json::Array(Vec::new()) }
     }
 }
 
@@ -51,7 +47,6 @@ impl NodeType for Complete {
             Scope::Nodes(ids) => Scope::Nodes(ids),
             Scope::Flow | Scope::Group => Scope::Nodes(Vec::new()),
         };
-        let scope = scope::without_targets(scope, &config.wires);
         Some(Listens { what: What::Completions, scope, uncaught: false })
     }
 
@@ -82,9 +77,10 @@ mod tests {
 
     #[test]
     fn it_hears_chosen_nodes_only_and_none_it_is_wired_to() {
-        let scope = |config: Json| Complete::listens(&serde_json::from_value(config).unwrap()).unwrap().scope;
-        assert_eq!(scope(json!({})), Scope::Nodes(Vec::new()));
-        assert_eq!(scope(json!({"scope": null})), Scope::Nodes(Vec::new()));
-        assert_eq!(scope(json!({"scope": ["a", "b"], "wires": [["b"]]})), Scope::Nodes(vec!["a".into()]));
+        let of = |config: Json| Complete::listens(&serde_json::from_value(config).unwrap()).unwrap().scope;
+        assert_eq!(of(json!({})), Scope::Nodes(Vec::new()));
+        assert_eq!(of(json!({"scope": null})), Scope::Nodes(Vec::new()));
+        let listener = json!({"scope": ["a", "b"], "wires": [["b"]]});
+        assert_eq!(scope::heard::<Complete>(What::Completions, listener), ["a"]);
     }
 }

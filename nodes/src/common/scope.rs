@@ -15,17 +15,6 @@ pub(super) fn of(scope: &Json) -> Scope {
     }
 }
 
-/// The scope without the nodes that the listener itself is wired to: they would hear themselves for ever.
-pub(super) fn without_targets(scope: Scope, wires: &[Vec<NodeId>]) -> Scope {
-    match scope {
-        Scope::Nodes(mut ids) => {
-            ids.retain(|id| !wires.iter().flatten().any(|target| target == id));
-            Scope::Nodes(ids)
-        }
-        other => other,
-    }
-}
-
 /// Schema of a scope.
 pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -55,6 +44,26 @@ pub(super) fn ids_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["null", "string", "array"], "items": { "type": "string" }, "x-widget": "node-list" })
 }
 
+/// Which of the nodes `a` and `b` a listener of type `T` hears, with this configuration and these wires.
+#[cfg(test)]
+pub(super) fn heard<T: tidewire_node_api::NodeType>(
+    what: tidewire_model::flow::What,
+    listener: Json,
+) -> Vec<&'static str> {
+    use tidewire_model::flow::{Expanded, FlowDocument, Listeners};
+    let def = tidewire_node_api::NodeDef::of::<T>();
+    let mut entry = serde_json::json!({"id": "listener", "type": def.meta.name, "z": "t", "x": 1, "y": 1});
+    if let (Json::Object(entry), Json::Object(listener)) = (&mut entry, listener) {
+        entry.extend(listener);
+    }
+    let other = |id: &str| serde_json::json!({"id": id, "type": "x", "z": "t", "x": 1, "y": 1, "wires": []});
+    let document = FlowDocument::from_json(Json::Array(vec![other("a"), other("b"), entry])).expect("a flow");
+    let listens =
+        |node: &tidewire_model::flow::FlowNode| (node.id().as_str() == "listener").then(|| def.listens(node.json()))?;
+    let listeners = Listeners::of(&Expanded::of(&document, &|_| None), &listens);
+    ["a", "b"].into_iter().filter(|id| !listeners.of_node(id, what).is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,12 +74,5 @@ mod tests {
         assert_eq!(of(&Json::Null), Scope::Flow);
         assert_eq!(of(&json!("group")), Scope::Group);
         assert_eq!(of(&json!(["a", "b"])), Scope::Nodes(vec!["a".into(), "b".into()]));
-    }
-
-    #[test]
-    fn nobody_hears_what_it_is_wired_to() {
-        let heard = without_targets(of(&json!(["a", "b"])), &[vec!["b".into()]]);
-        assert_eq!(heard, Scope::Nodes(vec!["a".into()]));
-        assert_eq!(without_targets(Scope::Flow, &[vec!["b".into()]]), Scope::Flow);
     }
 }

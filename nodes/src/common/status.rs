@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use tidewire_model::Message;
 use tidewire_model::flow::{Listens, What};
-use tidewire_model::{Message, NodeId};
 use tidewire_node_api::{BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role};
 
 use super::scope;
@@ -18,10 +18,6 @@ pub(crate) struct StatusConfig {
     /// Nodes whose status is followed.
     #[schemars(schema_with = "scope::schema")]
     scope: Json,
-    /// Where its messages go.
-    #[serde(skip_serializing)]
-    #[schemars(skip)]
-    wires: Vec<Vec<NodeId>>,
 }
 
 pub(crate) struct Status;
@@ -39,8 +35,7 @@ impl NodeType for Status {
     const CONNECTS: bool = true;
 
     fn listens(config: &StatusConfig) -> Option<Listens> {
-        let scope = scope::without_targets(scope::of(&config.scope), &config.wires);
-        Some(Listens { what: What::Statuses, scope, uncaught: false })
+        Some(Listens { what: What::Statuses, scope: scope::of(&config.scope), uncaught: false })
     }
 
     fn build(_config: StatusConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
@@ -57,10 +52,8 @@ impl Node for Status {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use serde_json::json;
-    use tidewire_model::flow::Scope;
     use tidewire_node_api::bench::Bench;
 
     #[test]
@@ -71,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_node_it_is_wired_to_is_left_out() {
-        let config: StatusConfig = serde_json::from_value(json!({"scope": ["a", "b"], "wires": [["b"]]})).unwrap();
-        assert_eq!(Status::listens(&config).unwrap().scope, Scope::Nodes(vec!["a".into()]));
+        let listener = json!({"scope": ["a", "b"], "wires": [["b"]]});
+        assert_eq!(scope::heard::<Status>(What::Statuses, listener), ["a"]);
     }
 }
