@@ -1,6 +1,7 @@
 //! How virtual things behave. Pure: time comes in, randomness comes from the seed.
 
 use super::config::{ThingConfig, ThingKind};
+use crate::shared::fnv::fnv64;
 
 /// Draws numbers from a seed: splitmix64.
 #[derive(Debug, Clone)]
@@ -9,11 +10,7 @@ pub(super) struct Dice(u64);
 impl Dice {
     /// The dice of one thing: its readings do not change when another thing is added.
     pub(super) fn new(seed: u64, id: &str) -> Self {
-        // FNV-1a, since the standard hasher may change between versions.
-        let hash = id
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Dice(seed ^ hash)
+        Dice(seed ^ fnv64(id.as_bytes()))
     }
 
     /// From 0 to 1.

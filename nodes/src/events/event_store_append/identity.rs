@@ -14,6 +14,8 @@ use tidewire_model::event::{EventId, NewEvent, StreamName};
 use tidewire_model::{Message, Value};
 use tidewire_node_api::Ctx;
 
+use crate::shared::fnv::fnv64;
+
 /// Causes remembered per generation; the older of two generations is forgotten when the newer one is full.
 const CAUSES_MAX: usize = 8_192;
 
@@ -61,10 +63,7 @@ impl Identity {
         let part = message.get("parts").and_then(|parts| parts.get("index").and_then(Value::as_f64)).unwrap_or(-1.0);
         let part = part.to_bits().to_be_bytes();
         let content = [stream.as_str().as_bytes(), event.event_type.as_str().as_bytes(), &part, event.data.as_ref()];
-        let mut hash = 0xCBF2_9CE4_8422_2325_u64;
-        for byte in content.into_iter().flat_map(|bytes| bytes.iter().chain(&[0xFF])) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
-        }
+        let hash = fnv64(content.into_iter().flat_map(|bytes| bytes.iter().chain(&[0xFF])));
         EventId::derived(&EventId::from(format!("{ingest}/{hash:016x}")), &self.node, 0, 0)
     }
 

@@ -11,6 +11,7 @@
 //! lost on their way, and brokers count packet ids up: of theirs the last ones are remembered a while longer.
 
 use super::link::Received;
+use crate::shared::fnv::fnv64;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use compact_str::{CompactString, format_compact};
 use std::{
@@ -183,10 +184,9 @@ impl Ledger {
     }
 }
 
-/// A hash of a message that is the same in every process: 64-bit FNV-1a.
+/// A hash of a message that is the same in every process.
 fn content(topic: &[u8], payload: &[u8]) -> u64 {
-    let bytes = topic.iter().chain(&[0]).chain(payload);
-    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
+    fnv64(topic.iter().chain(&[0]).chain(payload))
 }
 
 /// A name that fits into a key; a long one is cut and told apart by its hash.
