@@ -8,19 +8,18 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use tidewire_engine::log_handle::LogHandle;
 use tidewire_engine::projections::ProjectionService;
-use tidewire_engine::{DeployKind, DeployRequest, Engine, EngineConfig, NoCredentials, SystemClock};
+use tidewire_engine::{DeployKind, DeployRequest, Engine};
 use tidewire_log::{EventLog, MemoryLog};
 use tidewire_model::Message;
 use tidewire_model::append::AppendRequest;
 use tidewire_model::event::{NewEvent, StreamName};
 use tidewire_model::flow::FlowDocument;
-use tidewire_node_api::handles::{BoxFuture, HandleError, Http, HttpRequest, HttpResponse};
 use tidewire_node_api::{
-    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeDef, NodeError, NodeType, RUNAWAY, Registry, Role,
-    Services,
+    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeDef, NodeError, NodeType, RUNAWAY, Role,
 };
+
+use crate::testing;
 
 /// Beats of a task that shares the thread of the nodes.
 static BEATS: AtomicU64 = AtomicU64::new(0);
@@ -54,14 +53,6 @@ impl Node for Spin {
     }
 }
 
-struct NoHttp;
-
-impl Http for NoHttp {
-    fn send(&self, _request: HttpRequest) -> BoxFuture<Result<HttpResponse, HandleError>> {
-        Box::pin(std::future::ready(Err(HandleError::new("no HTTP here"))))
-    }
-}
-
 struct Lab {
     engine: Engine,
     log: Arc<dyn EventLog>,
@@ -70,24 +61,8 @@ struct Lab {
 
 async fn lab(flow: Json) -> Lab {
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
-    let runtime = tokio::runtime::Handle::current();
-    let projections = ProjectionService::new(Arc::clone(&log), runtime.clone());
-    let services = Services {
-        log: Arc::new(LogHandle::new(Arc::clone(&log))),
-        projections: Arc::new(projections.clone()),
-        http: Arc::new(NoHttp),
-        broker: None,
-    };
-    let all = [crate::all(), vec![NodeDef::of::<Spin>()]].concat();
-    let engine = Engine::new(EngineConfig {
-        registry: Arc::new(Registry::new(&all).unwrap()),
-        services,
-        clock: Arc::new(SystemClock),
-        credentials: Arc::new(NoCredentials),
-        env: Arc::new(|_| None),
-        runtime,
-        safe: false,
-    });
+    let projections = ProjectionService::new(Arc::clone(&log), tokio::runtime::Handle::current());
+    let engine = testing::engine(testing::services(&log, &projections), &[NodeDef::of::<Spin>()]);
     let document = FlowDocument::from_json(flow).unwrap();
     let (kind, author) = (DeployKind::Nodes, "test".to_owned());
     let request = DeployRequest { document, kind, expected_rev: None, author, restored: None, touched: Vec::new() };

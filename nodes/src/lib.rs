@@ -12,6 +12,8 @@ mod shared;
 
 #[cfg(test)]
 mod isolation_tests;
+#[cfg(test)]
+mod testing;
 
 use tidewire_node_api::NodeDef;
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use tidewire_engine::log_handle::LogHandle;
 use tidewire_engine::projections::ProjectionService;
 use tidewire_log::{EventLog, MemoryLog};
 use tidewire_model::append::AppendRequest;
@@ -12,21 +11,12 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
 use tidewire_node_api::Services;
 use tidewire_node_api::bench::Bench;
-use tidewire_node_api::handles::{BoxFuture, HandleError, Http, HttpRequest, HttpResponse};
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) struct TestLog {
     pub(crate) runtime: Runtime,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) projections: ProjectionService,
-}
-
-struct NoHttp;
-
-impl Http for NoHttp {
-    fn send(&self, _request: HttpRequest) -> BoxFuture<Result<HttpResponse, HandleError>> {
-        Box::pin(std::future::ready(Err(HandleError::new("no HTTP here"))))
-    }
 }
 
 impl TestLog {
@@ -38,12 +28,7 @@ impl TestLog {
     }
 
     pub(crate) fn services(&self) -> Services {
-        Services {
-            log: Arc::new(LogHandle::new(Arc::clone(&self.log))),
-            projections: Arc::new(self.projections.clone()),
-            http: Arc::new(NoHttp),
-            broker: None,
-        }
+        crate::testing::services(&self.log, &self.projections)
     }
 
     pub(crate) fn append(&self, stream: &str, event_type: &str, data: Json) -> Position {

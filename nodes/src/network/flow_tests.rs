@@ -6,50 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use tidewire_engine::log_handle::LogHandle;
 use tidewire_engine::projections::ProjectionService;
-use tidewire_engine::{DeployKind, DeployRequest, Engine, EngineConfig, NoCredentials, SystemClock};
+use tidewire_engine::{DeployKind, DeployRequest, Engine};
 use tidewire_log::{EventLog, MemoryLog};
 use tidewire_model::flow::FlowDocument;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
-use tidewire_node_api::handles::{BoxFuture, HandleError, Http, HttpRequest, HttpResponse};
-use tidewire_node_api::{Registry, Services};
 
 use super::mqtt::tests::broker::{Mosquitto as Unlimited, Proxy};
 use super::mqtt::{Outgoing, Qos};
 use super::mqtt_broker::tests::link_to;
 use super::testing::{Listener, Mosquitto};
-
-struct NoHttp;
-
-impl Http for NoHttp {
-    fn send(&self, _request: HttpRequest) -> BoxFuture<Result<HttpResponse, HandleError>> {
-        Box::pin(std::future::ready(Err(HandleError::new("no HTTP here"))))
-    }
-}
+use crate::testing;
 
 fn engine() -> Engine {
     engine_on(Arc::new(MemoryLog::new()))
 }
 
 fn engine_on(log: Arc<dyn EventLog>) -> Engine {
-    let runtime = tokio::runtime::Handle::current();
-    let services = Services {
-        log: Arc::new(LogHandle::new(Arc::clone(&log))),
-        projections: Arc::new(ProjectionService::new(log, runtime.clone())),
-        http: Arc::new(NoHttp),
-        broker: None,
-    };
-    Engine::new(EngineConfig {
-        registry: Arc::new(Registry::new(&crate::all()).unwrap()),
-        services,
-        clock: Arc::new(SystemClock),
-        credentials: Arc::new(NoCredentials),
-        env: Arc::new(|_| None),
-        runtime,
-        safe: false,
-    })
+    let projections = ProjectionService::new(Arc::clone(&log), tokio::runtime::Handle::current());
+    testing::engine(testing::services(&log, &projections), &[])
 }
 
 /// mqtt in, a switch on the reading, a change of the topic, mqtt out.

@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidewire_model::{Message, Value};
+use tidewire_node_api::Token;
 use tidewire_node_api::bench::Bench;
-use tidewire_node_api::{AckSink, Outcome, Token};
 
 use super::Join;
+use crate::testing::Source;
 
 fn join(config: Json) -> Bench {
     Bench::of::<Join>(config)
@@ -167,16 +168,6 @@ fn the_work_on_all_messages_ends_with_the_group() {
 fn a_reduction_is_refused_until_there_are_expressions() {
     let problem = Bench::try_of::<Join>(json!({"mode": "reduce", "reduceExp": "$A+payload"})).err().unwrap();
     assert!(problem.contains("/mode") && problem.contains("not supported yet"), "{problem}");
-}
-
-#[derive(Default)]
-struct Source(Mutex<Vec<u64>>);
-
-impl AckSink for Source {
-    fn complete(&self, id: u64, outcome: Outcome) {
-        assert_eq!(outcome, Outcome::Done);
-        self.0.lock().unwrap().push(id);
-    }
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidewire_model::{Message, Value};
+use tidewire_node_api::Token;
 use tidewire_node_api::bench::Bench;
-use tidewire_node_api::{AckSink, Outcome, Token};
 
 use super::Split;
+use crate::testing::Source;
 
 fn split(config: Json) -> Bench {
     Bench::of::<Split>(config)
@@ -123,16 +124,6 @@ fn the_work_ends_when_nothing_is_left_over() {
     let bench = split(config).with_completions().send("12").send("34");
     assert!(bench.seen().completed.is_empty());
     assert_eq!(bench.send("5").seen().completed.len(), 3);
-}
-
-#[derive(Default)]
-struct Source(Mutex<Vec<u64>>);
-
-impl AckSink for Source {
-    fn complete(&self, id: u64, outcome: Outcome) {
-        assert_eq!(outcome, Outcome::Done);
-        self.0.lock().unwrap().push(id);
-    }
 }
 
 #[test]
