@@ -30,30 +30,26 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new(message: Arc<Message>, packet_id: u16, session: SessionKey) -> Rc<Self> {
-        Rc::new(Slot {
-            packet_id,
-            exactly_once: message.qos() == Qos::ExactlyOnce,
+        let exactly_once = message.qos() == Qos::ExactlyOnce;
+        Rc::new(Slot { packet_id, exactly_once, ..Slot::of(message, session) })
+    }
+
+    /// The slot of a message that a link publishes.
+    pub(crate) fn of_link(message: Arc<Message>, link: Arc<LinkState>, id: u64, session: SessionKey) -> Rc<Self> {
+        Rc::new(Slot { link: Some((link, id)), ..Slot::of(message, session) })
+    }
+
+    fn of(message: Arc<Message>, session: SessionKey) -> Self {
+        Slot {
+            packet_id: 0,
+            exactly_once: false,
             session,
             link: None,
             reason: Cell::new(reason::SUCCESS),
             message,
             waiting: Cell::new(0),
             lost: Cell::new(false),
-        })
-    }
-
-    /// The slot of a message that a link publishes.
-    pub(crate) fn of_link(message: Arc<Message>, link: Arc<LinkState>, id: u64, session: SessionKey) -> Rc<Self> {
-        Rc::new(Slot {
-            packet_id: 0,
-            exactly_once: false,
-            session,
-            link: Some((link, id)),
-            reason: Cell::new(reason::SUCCESS),
-            message,
-            waiting: Cell::new(0),
-            lost: Cell::new(false),
-        })
+        }
     }
 
     pub(crate) fn is_lost(&self) -> bool {
