@@ -16,7 +16,7 @@ use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Query as LogQuery};
 
-use super::events::find;
+use super::events::{self, find};
 use crate::app::Core;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
@@ -61,7 +61,7 @@ fn of_node(letter: &DeadLetter, node: Option<&str>) -> bool {
 async fn list(core: Running, Query(query): Query<DeadLettersQuery>) -> ApiResult<axum::Json<List<Public>>> {
     let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     let node = query.node.as_deref();
-    let start = query.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(Position::ZERO);
+    let start = events::start(query.cursor.as_deref());
     let (mut items, mut next, mut pages) = (Vec::new(), Some(start), 0);
     while let Some(from) = next.filter(|_| items.len() < limit && pages < PAGES) {
         let direction = Direction::Backwards;

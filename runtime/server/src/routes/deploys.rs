@@ -14,6 +14,7 @@ use tidewire_model::flow::FlowDiff;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Query as LogQuery};
 
+use super::events;
 use super::flows::deploy;
 use crate::app::{Core, Deployment};
 use crate::auth::{Permission, Principal};
@@ -72,7 +73,7 @@ fn filter() -> Filter {
 
 async fn list(core: Running, Query(query): Query<PageQuery>) -> ApiResult<axum::Json<List<Deploy>>> {
     let limit = query.limit.unwrap_or(20).clamp(1, 100);
-    let from = query.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(Position::ZERO);
+    let from = events::start(query.cursor.as_deref());
     let page = core.log.read(LogQuery { filter: filter(), from, direction: Direction::Backwards, limit }).await?;
     let items = page.events.iter().filter_map(|event| read(event, false)).collect();
     Ok(axum::Json(List { items, next: page.next.map(|next| next.to_string()) }))

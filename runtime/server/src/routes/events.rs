@@ -59,6 +59,11 @@ async fn list(core: Running, Query(query): Query<EventsQuery>) -> ApiResult<axum
     Ok(axum::Json(List { items, next: next.map(|next| next.to_string()) }))
 }
 
+/// Where a page that goes backwards begins: at a cursor, or at the end of the log.
+pub(super) fn start(cursor: Option<&str>) -> Position {
+    cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(Position::ZERO)
+}
+
 /// # Errors
 /// When there is no such event.
 pub(super) async fn find(core: &Core, id: &str) -> ApiResult<std::sync::Arc<Event>> {

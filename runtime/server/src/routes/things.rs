@@ -13,7 +13,7 @@ use tidewire_model::query::{Direction, Filter, Query as LogQuery};
 use tidewire_model::value::to_json_value;
 use tidewire_node_api::handles::Entry;
 
-use super::events::to_json;
+use super::events::{self, to_json};
 use crate::app::Core;
 use crate::auth::{Permission, Principal, sessions};
 use crate::error::{ApiError, ApiResult};
@@ -135,7 +135,7 @@ async fn evidence(core: Running, Path(id): Path<String>) -> ApiResult<axum::Json
 
 async fn notifications(core: Running, Query(query): Query<PageQuery>) -> ApiResult<axum::Json<List<Notification>>> {
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
-    let from = query.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(Position::ZERO);
+    let from = events::start(query.cursor.as_deref());
     let filter = Filter::types(["tidewire.notification.requested"]);
     let requested = core.log.read(LogQuery { filter, from, direction: Direction::Backwards, limit }).await?;
     let mut items = Vec::with_capacity(requested.events.len());
