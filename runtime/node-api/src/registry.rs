@@ -92,7 +92,6 @@ impl Registry {
                 format!("node type \"{type_name}\" is not known here; the node is kept as it is and does nothing");
             return vec![Problem::warning("/type", text).of(node.id().as_str())];
         }
-        let config = Json::Object(node.properties().clone());
-        self.check(type_name, &config).into_iter().map(|problem| problem.of(node.id().as_str())).collect()
+        self.check(type_name, node.json()).into_iter().map(|problem| problem.of(node.id().as_str())).collect()
     }
 }
