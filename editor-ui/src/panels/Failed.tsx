@@ -58,22 +58,15 @@ function Group({ group }: { group: LetterGroup }) {
   const doc = useEditor((state) => state.doc);
   const types = useEditor((state) => state.types);
   const [all, setAll] = useState(false);
-  const [busy, setBusy] = useState(false);
+  const { busy, send } = useSending();
   const node = standFor(doc, group.node.id);
   const name = node ? labelOf(doc, types, node) : group.node.name || group.node.type;
-  const retryAll = async (): Promise<void> => {
-    setBusy(true);
-    try {
+  const retryAll = (): Promise<void> =>
+    send(async () => {
       const { retried, not_kept: lost, more } = await api.retryAll(group.node.id);
       const rest = lost ? ` ${lost} were too large to be kept.` : '';
       toast(`${retried} sent again to ${name}.${rest}${more ? ' There are more: press again.' : ''}`, retried ? 'ok' : 'info');
-    } catch (problem) {
-      toast(words(problem), 'error');
-    } finally {
-      setBusy(false);
-      await letters.refresh();
-    }
-  };
+    });
   return (
     <section className={`letter-group role-${node ? roleOf(types, node) : 'system'}`} data-testid="letter-group">
       <div className="letter-head">
@@ -111,16 +104,13 @@ function Group({ group }: { group: LetterGroup }) {
   );
 }
 
-function Letter({ letter, there }: { letter: DeadLetter; there: boolean }) {
-  const [open, setOpen] = useState(false);
+/** Runs a request to send letters again: says what goes wrong, and looks anew afterwards. */
+function useSending(): { busy: boolean; send: (request: () => Promise<void>) => Promise<void> } {
   const [busy, setBusy] = useState(false);
-  const payload = 'payload' in letter.message ? letter.message.payload : letter.message;
-  const topic = typeof letter.message.topic === 'string' ? letter.message.topic : '';
-  const retry = async (): Promise<void> => {
+  const send = async (request: () => Promise<void>): Promise<void> => {
     setBusy(true);
     try {
-      await api.retry(letter.id, Boolean(letter.retried));
-      toast('Sent again.', 'ok');
+      await request();
     } catch (problem) {
       toast(words(problem), 'error');
     } finally {
@@ -128,6 +118,19 @@ function Letter({ letter, there }: { letter: DeadLetter; there: boolean }) {
       await letters.refresh();
     }
   };
+  return { busy, send };
+}
+
+function Letter({ letter, there }: { letter: DeadLetter; there: boolean }) {
+  const [open, setOpen] = useState(false);
+  const { busy, send } = useSending();
+  const payload = 'payload' in letter.message ? letter.message.payload : letter.message;
+  const topic = typeof letter.message.topic === 'string' ? letter.message.topic : '';
+  const retry = (): Promise<void> =>
+    send(async () => {
+      await api.retry(letter.id, Boolean(letter.retried));
+      toast('Sent again.', 'ok');
+    });
   return (
     <div className={`event-row letter${letter.retried ? ' done' : ''}`} data-testid="letter">
       <div className="history-line">
