@@ -4,6 +4,7 @@ pub mod client;
 pub mod docs;
 pub mod extract;
 pub mod guard;
+mod linger;
 pub mod openapi;
 pub mod route;
 
@@ -28,6 +29,7 @@ pub fn service(app: &App) -> Router {
         .layer(CompressionLayer::new().gzip(true))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(linger::linger))
         .with_state(app.clone())
 }
 
