@@ -24,7 +24,7 @@ use crate::down::WhenDown;
 use crate::host::NodeHost;
 use crate::inbox::Taken;
 use crate::observe::{TapDir, TapFrame};
-use crate::pace::{ACTIVATION, Pace, rest_after};
+use crate::pace::{ACTIVATION, Pace};
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::wiring::{Scratch, finish, send};
@@ -226,8 +226,11 @@ impl Driver {
             self.pace.took(count - chunk.len() as u64, took);
         }
         if self.host.ran_away() {
-            let rest_ms = i64::try_from(rest_after(Duration::from_nanos(took)).as_millis()).unwrap_or(i64::MAX);
+            let rest = self.pace.ran_away(Duration::from_nanos(took));
+            let rest_ms = i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
             self.rest_until = Some(self.shared.clock.now_ms().saturating_add(rest_ms));
+        } else {
+            self.pace.ended_well();
         }
         self.slot.counters.busy_ns.add(took);
         self.slot.counters.received.add(count - chunk.len() as u64);

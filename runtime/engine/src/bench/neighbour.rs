@@ -18,11 +18,11 @@ const GOOD: &str = "good";
 /// Node types of the bad neighbours.
 pub const NODES: [NodeDef; 3] = [NodeDef::of::<Panics>(), NodeDef::of::<Endless>(), NodeDef::of::<Never>()];
 
-/// How long one measurement lasts.
-const MEASURED: Duration = Duration::from_secs(1);
+/// How long one measurement lasts: several rounds of the script that never ends and of its rest.
+const MEASURED: Duration = Duration::from_secs(4);
 
 /// How often it is measured without and with bad neighbours; the median counts.
-const PAIRS: usize = 5;
+const PAIRS: usize = 3;
 
 /// How long bad neighbours are left to get under way.
 const LED_IN: Duration = Duration::from_millis(300);
