@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::{Value as Json, json};
 use tidewire_engine::NoCredentials;
 use tidewire_engine::replay::{CancellationToken, End, Limits, Replay, Replayed, run};
-use tidewire_model::event::{Event, EventId, StreamName};
+use tidewire_model::event::{Event, EventId, NewEvent, Place, StreamName};
 use tidewire_model::flow::FlowDocument;
 use tidewire_model::position::Position;
 use tidewire_node_api::Registry;
@@ -23,25 +23,12 @@ const OTHER_PROCESS: &str = "TIDEWIRE_REPLAY_OF";
 
 /// A recorded reading.
 fn reading(number: u64, thing: &str, celsius: f64, at: i64) -> Arc<Event> {
-    Arc::new(Event {
-        id: EventId::Bits(u128::from(number)),
-        source: "/flow/f/node/store".into(),
-        event_type: "reading-reported".into(),
-        stream: StreamName::new(format!("thing-{thing}")).unwrap(),
-        time: at,
-        position: Position::new(number),
-        version: number,
-        recorded_time: at,
-        causation_id: None,
-        correlation_id: None,
-        actor: None,
-        flow_rev: None,
-        // Brought in by a node that is replayed too, as readings are.
-        node_id: Some("in".into()),
-        data: json!({"celsius": celsius}).to_string().into(),
-        data_content_type: "application/json".into(),
-        raw: None,
-    })
+    let stream = StreamName::new(format!("thing-{thing}")).unwrap();
+    let place = Place { stream, position: Position::new(number), version: number, recorded_time: at };
+    // Brought in by a node that is replayed too, as readings are.
+    let event =
+        NewEvent { node_id: Some("in".into()), ..NewEvent::json("reading-reported", &json!({"celsius": celsius})) };
+    Arc::new(event.with_source("/flow/f/node/store").record(|| EventId::Bits(u128::from(number)), place))
 }
 
 /// Five things, a reading every two seconds; each is too hot for ten minutes of every half hour.

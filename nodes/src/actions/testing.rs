@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
-use tidewire_model::event::{Event, EventId, NewEvent};
+use tidewire_model::event::{Event, EventId, NewEvent, Place};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Page, Query, Start};
 use tidewire_node_api::bench::Bench;
@@ -83,25 +83,9 @@ impl TestLog {
         for new in request.events {
             let position = Position::new(events.len() as u64 + 1);
             let version = events.iter().filter(|event| event.stream == request.stream).count() as u64 + 1;
-            let time = new.time.unwrap_or(0);
-            events.push(Arc::new(Event {
-                id: new.id.unwrap_or_else(|| EventId::Bits(u128::from(position.get()))),
-                source: new.source,
-                event_type: new.event_type,
-                stream: request.stream.clone(),
-                time,
-                position,
-                version,
-                recorded_time: time,
-                causation_id: new.causation_id,
-                correlation_id: new.correlation_id,
-                actor: new.actor,
-                flow_rev: new.flow_rev,
-                node_id: new.node_id,
-                data: new.data,
-                data_content_type: new.data_content_type,
-                raw: new.raw,
-            }));
+            let recorded_time = new.time.unwrap_or(0);
+            let place = Place { stream: request.stream.clone(), position, version, recorded_time };
+            events.push(Arc::new(new.record(|| EventId::Bits(u128::from(position.get())), place)));
         }
         let last = Position::new(events.len() as u64);
         Ok(Appended { first_position: first, last_position: last, version: 0, deduplicated: false })

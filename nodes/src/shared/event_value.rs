@@ -6,12 +6,15 @@ use bytes::Bytes;
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tidewire_model::event::time::format_rfc3339;
-use tidewire_model::event::{BINARY, Event, EventId, JSON};
+use tidewire_model::event::{BINARY, Body, Event, EventId, JSON};
 use tidewire_model::value::{ByteString, Path, Segment, write_json};
 use tidewire_model::{Map, Problem, Value};
 
-/// The data of an event: JSON that is parsed when somebody looks into it, text, or bytes.
+/// The data of an event: JSON that is parsed when somebody looks into it, text, or bytes; null when it is gone.
 pub(crate) fn data(event: &Event) -> Value {
+    if event.body != Body::Whole {
+        return Value::Null;
+    }
     if event.is_json() {
         if let Ok(value) = Value::lazy_json(event.data.clone()) {
             return value;
@@ -55,10 +58,21 @@ pub(crate) fn envelope(event: &Event) -> Map {
             map.insert(name, id(cause));
         }
     }
-    for (name, text) in [("actor", &event.actor), ("flowrev", &event.flow_rev), ("nodeid", &event.node_id)] {
+    for (name, text) in [
+        ("actor", &event.actor),
+        ("flowrev", &event.flow_rev),
+        ("nodeid", &event.node_id),
+        ("keyid", &event.key_id),
+        ("dataschema", &event.data_schema),
+    ] {
         if let Some(text) = text {
             map.insert(name, text.as_str());
         }
+    }
+    match &event.body {
+        Body::Erased => map.insert("erased", true),
+        Body::Unreadable(reason) => map.insert("dataproblem", &**reason),
+        Body::Whole | Body::Stored(_) => {}
     }
     map
 }
@@ -88,6 +102,8 @@ pub(crate) fn attribute(event: &Event, name: &str) -> Option<Value> {
         "actor" => Value::string(event.actor.as_ref()?),
         "flowrev" => Value::string(event.flow_rev.as_ref()?),
         "nodeid" => Value::string(event.node_id.as_ref()?),
+        "keyid" => Value::string(event.key_id.as_ref()?),
+        "dataschema" => Value::string(event.data_schema.as_ref()?),
         _ => return None,
     })
 }
@@ -108,9 +124,12 @@ pub(crate) fn data_path(text: &str, at: &str) -> Result<Path, Problem> {
 /// The value at a path in an event's data, without building the rest; `None` when there is none.
 ///
 /// # Errors
-/// When the data claims to be JSON and is not.
+/// When the data claims to be JSON and is not, or cannot be read.
 pub(crate) fn find(event: &Event, path: &Path) -> Result<Option<Value>, String> {
-    if !event.is_json() {
+    if let Body::Unreadable(reason) = &event.body {
+        return Err(reason.to_string());
+    }
+    if !event.is_json() || event.body != Body::Whole {
         return Ok(None);
     }
     let mut json = serde_json::Deserializer::from_slice(&event.data);
@@ -254,26 +273,13 @@ pub(crate) fn device_time(value: &Value, now_ms: i64) -> Option<i64> {
 /// An event for tests of nodes.
 #[cfg(test)]
 pub(crate) fn test_event(position: u64, stream: &str, content_type: &str, data: &str) -> Event {
-    use tidewire_model::event::StreamName;
+    use tidewire_model::event::{NewEvent, Place, StreamName};
     use tidewire_model::position::Position;
-    Event {
-        id: EventId::Bits(u128::from(position)),
-        source: "/".into(),
-        event_type: "reading-reported".into(),
-        stream: StreamName::new(stream).unwrap_or_else(|error| panic!("{error}")),
-        time: 1_000,
-        position: Position::new(position),
-        version: position,
-        recorded_time: 2_000,
-        causation_id: None,
-        correlation_id: None,
-        actor: None,
-        flow_rev: None,
-        node_id: None,
-        data: Bytes::copy_from_slice(data.as_bytes()),
-        data_content_type: content_type.into(),
-        raw: None,
-    }
+    let stream = StreamName::new(stream).unwrap_or_else(|error| panic!("{error}"));
+    let place = Place { stream, position: Position::new(position), version: position, recorded_time: 2_000 };
+    let data = Bytes::copy_from_slice(data.as_bytes());
+    let event = NewEvent { time: Some(1_000), ..NewEvent::new("reading-reported", content_type, data) };
+    event.record(|| EventId::Bits(u128::from(position)), place)
 }
 
 #[cfg(test)]

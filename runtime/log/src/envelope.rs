@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tidewire_model::event::{Event, EventId, Raw, StreamName};
+use tidewire_model::event::{Body, ContentRef, Event, EventId, Raw, StoredBody, StreamName};
 use tidewire_model::position::Position;
 
 /// Bytes of a frame before the encoded event.
@@ -60,6 +60,26 @@ struct RawEnvelope<'a> {
     qos: u8,
     #[serde(borrow)]
     payload: Slice<'a>,
+    content: Option<Content>,
+}
+
+/// Bytes that lie in a file of their own.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    hash: [u8; 32],
+    len: u64,
+}
+
+impl From<ContentRef> for Content {
+    fn from(ContentRef { hash, len }: ContentRef) -> Self {
+        Self { hash, len }
+    }
+}
+
+impl From<Content> for ContentRef {
+    fn from(Content { hash, len }: Content) -> Self {
+        Self { hash, len }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,7 +100,10 @@ struct Envelope<'a> {
     flow_rev: Option<&'a str>,
     node_id: Option<&'a str>,
     data_content_type: &'a str,
+    data_schema: Option<&'a str>,
+    key_id: Option<&'a str>,
     raw: Option<RawEnvelope<'a>>,
+    content: Option<Content>,
     data: Slice<'a>,
 }
 
@@ -88,6 +111,10 @@ struct Envelope<'a> {
 pub(crate) fn write_frame(event: &Event, mut buffer: Vec<u8>) -> Vec<u8> {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; FRAME_HEAD]);
+    let stored = match &event.body {
+        Body::Stored(stored) => **stored,
+        _ => StoredBody::default(),
+    };
     let envelope = Envelope {
         id: Id::from(&event.id),
         source: &event.source,
@@ -103,12 +130,16 @@ pub(crate) fn write_frame(event: &Event, mut buffer: Vec<u8>) -> Vec<u8> {
         flow_rev: event.flow_rev.as_deref(),
         node_id: event.node_id.as_deref(),
         data_content_type: &event.data_content_type,
+        data_schema: event.data_schema.as_deref(),
+        key_id: event.key_id.as_deref(),
         raw: event.raw.as_ref().map(|raw| RawEnvelope {
             topic: &raw.topic,
             retain: raw.retain,
             qos: raw.qos,
             payload: Slice(&raw.payload),
+            content: stored.raw.map(Content::from),
         }),
+        content: stored.data.map(Content::from),
         data: Slice(&event.data),
     };
     buffer = postcard::to_extend(&envelope, buffer).expect("a growing buffer takes every envelope");
@@ -142,12 +173,13 @@ pub(crate) fn read_frame(frame: &Bytes) -> Result<Arc<Event>, String> {
     let envelope: Envelope<'_> =
         postcard::from_bytes(body).map_err(|error| format!("an event cannot be decoded: {error}"))?;
     let stream = StreamName::reserved(envelope.stream).map_err(|error| error.to_string())?;
-    let raw = envelope.raw.map(|raw| Raw {
-        topic: CompactString::from(raw.topic),
-        retain: raw.retain,
-        qos: raw.qos,
-        payload: frame.slice_ref(raw.payload.0),
+    let mut stored = StoredBody { data: envelope.content.map(ContentRef::from), raw: None };
+    let raw = envelope.raw.map(|raw| {
+        stored.raw = raw.content.map(ContentRef::from);
+        let payload = if raw.payload.0.is_empty() { Bytes::new() } else { frame.slice_ref(raw.payload.0) };
+        Raw { topic: CompactString::from(raw.topic), retain: raw.retain, qos: raw.qos, payload }
     });
+    let is_stored = envelope.key_id.is_some() || stored != StoredBody::default();
     Ok(Arc::new(Event {
         id: envelope.id.into(),
         source: envelope.source.into(),
@@ -164,6 +196,10 @@ pub(crate) fn read_frame(frame: &Bytes) -> Result<Arc<Event>, String> {
         node_id: envelope.node_id.map(CompactString::from),
         data: if envelope.data.0.is_empty() { Bytes::new() } else { frame.slice_ref(envelope.data.0) },
         data_content_type: envelope.data_content_type.into(),
+        data_schema: envelope.data_schema.map(CompactString::from),
         raw,
+        key_id: envelope.key_id.map(CompactString::from),
+        body: if is_stored { Body::Stored(Arc::new(stored)) } else { Body::Whole },
+        upcast: None,
     }))
 }

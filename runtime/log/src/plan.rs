@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
-use tidewire_model::event::{Event, EventId, NewEvent, StreamName, check_event_type};
+use tidewire_model::event::{Event, EventId, NewEvent, Place, StreamName, check_event_type};
 use tidewire_model::position::Position;
 
 use crate::LogError;
@@ -135,33 +135,14 @@ impl<'a, S: Stored> Planner<'a, S> {
 
     fn push(&mut self, stream: StreamName, version: u64, event: NewEvent) -> Result<(), AppendError> {
         let index = self.events.len();
-        let id = match event.id {
-            Some(id) => {
-                if self.pending.insert(id.clone(), index).is_some() {
-                    return Err(AppendError::DuplicateId { id, position: Position::ZERO });
-                }
-                id
-            }
-            None => self.ids.next(self.now),
-        };
-        self.events.push(Arc::new(Event {
-            id,
-            source: event.source,
-            event_type: event.event_type,
-            stream,
-            time: event.time.unwrap_or(self.now),
-            position: Position::new(self.next + index as u64),
-            version,
-            recorded_time: self.now,
-            causation_id: event.causation_id,
-            correlation_id: event.correlation_id,
-            actor: event.actor,
-            flow_rev: event.flow_rev,
-            node_id: event.node_id,
-            data: event.data,
-            data_content_type: event.data_content_type,
-            raw: event.raw,
-        }));
+        if let Some(id) = &event.id
+            && self.pending.insert(id.clone(), index).is_some()
+        {
+            return Err(AppendError::DuplicateId { id: id.clone(), position: Position::ZERO });
+        }
+        let position = Position::new(self.next + index as u64);
+        let place = Place { stream, position, version, recorded_time: self.now };
+        self.events.push(Arc::new(event.record(|| self.ids.next(self.now), place)));
         Ok(())
     }
 

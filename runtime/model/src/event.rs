@@ -3,6 +3,7 @@
 //! Attribute names follow CloudEvents 1.0 with Tidewire's extensions. Reading and writing JSON is in
 //! [`json`]; how events are stored is the business of the log, not of this module.
 
+pub mod body;
 pub mod id;
 pub mod json;
 pub mod stream;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+pub use body::{Body, ContentRef, StoredBody, Upcast};
 pub use id::EventId;
 pub use stream::{NameError, StreamName, check_event_type};
 
@@ -57,8 +59,16 @@ pub struct Event {
     pub data: Bytes,
     /// What the bytes of `data` are (`datacontenttype`).
     pub data_content_type: CompactString,
+    /// The schema that the data follows, such as `reading-reported/2` (`dataschema`).
+    pub data_schema: Option<CompactString>,
     /// What came in, so that history can be decoded again (`raw`).
     pub raw: Option<Raw>,
+    /// The key that data and raw payload are stored under, when the stream holds personal data (`keyid`).
+    pub key_id: Option<CompactString>,
+    /// What became of the data.
+    pub body: Body,
+    /// Whether the data was brought into the form of a later schema.
+    pub upcast: Option<Upcast>,
 }
 
 /// The message from outside that an event was made from.
@@ -99,8 +109,27 @@ pub struct NewEvent {
     pub data: Bytes,
     /// See [`Event::data_content_type`].
     pub data_content_type: CompactString,
+    /// See [`Event::data_schema`].
+    pub data_schema: Option<CompactString>,
     /// See [`Event::raw`].
     pub raw: Option<Raw>,
+    /// See [`Event::key_id`]. The log sets it.
+    pub key_id: Option<CompactString>,
+    /// See [`Event::body`]. The log sets it.
+    pub body: Body,
+}
+
+/// Where the log puts an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// See [`Event::stream`].
+    pub stream: StreamName,
+    /// See [`Event::position`].
+    pub position: Position,
+    /// See [`Event::version`].
+    pub version: u64,
+    /// See [`Event::recorded_time`].
+    pub recorded_time: i64,
 }
 
 impl NewEvent {
@@ -118,7 +147,10 @@ impl NewEvent {
             node_id: None,
             data: data.into(),
             data_content_type: CompactString::from(content_type),
+            data_schema: None,
             raw: None,
+            key_id: None,
+            body: Body::Whole,
         }
     }
 
@@ -155,6 +187,33 @@ impl NewEvent {
         self
     }
 
+    /// The event that comes of it at a place. `id` counts when the proposal has none.
+    #[must_use]
+    pub fn record(self, id: impl FnOnce() -> EventId, place: Place) -> Event {
+        Event {
+            id: self.id.unwrap_or_else(id),
+            source: self.source,
+            event_type: self.event_type,
+            stream: place.stream,
+            time: self.time.unwrap_or(place.recorded_time),
+            position: place.position,
+            version: place.version,
+            recorded_time: place.recorded_time,
+            causation_id: self.causation_id,
+            correlation_id: self.correlation_id,
+            actor: self.actor,
+            flow_rev: self.flow_rev,
+            node_id: self.node_id,
+            data: self.data,
+            data_content_type: self.data_content_type,
+            data_schema: self.data_schema,
+            raw: self.raw,
+            key_id: self.key_id,
+            body: self.body,
+            upcast: None,
+        }
+    }
+
     /// About how many bytes the event takes in memory and on disk.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -180,13 +239,34 @@ impl Event {
 
     /// Whether a proposal says the same as this event: same stream, type, content type and data.
     ///
-    /// This decides between "stored before" and "another event with the same id".
+    /// This decides between "stored before" and "another event with the same id". Both are in the form in which
+    /// the log stores them. What is stored under another key cannot be compared: there the id decides.
     #[must_use]
     pub fn says_the_same(&self, stream: &StreamName, proposal: &NewEvent) -> bool {
+        let content = |body: &Body| match body {
+            Body::Stored(stored) => stored.data,
+            _ => None,
+        };
         self.stream == *stream
             && self.event_type == proposal.event_type
             && self.data_content_type == proposal.data_content_type
-            && self.data == proposal.data
+            && (self.key_id != proposal.key_id
+                || self.data == proposal.data && content(&self.body) == content(&proposal.body))
+    }
+
+    /// Whether the data was erased on purpose.
+    #[must_use]
+    pub const fn is_erased(&self) -> bool {
+        matches!(self.body, Body::Erased)
+    }
+
+    /// The event in the form in which it was appended, before it was brought into that of a later schema.
+    #[must_use]
+    pub fn as_stored(&self) -> &Self {
+        match &self.upcast {
+            Some(Upcast::From(stored)) => stored,
+            _ => self,
+        }
     }
 
     /// About how many bytes the event takes in memory.

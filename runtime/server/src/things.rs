@@ -112,28 +112,13 @@ fn put(properties: &mut Map, name: &str, value: Option<&Value>, unit: Option<&Va
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use tidewire_model::event::{EventId, StreamName};
+    use tidewire_model::event::{EventId, JSON, NewEvent, Place, StreamName};
     use tidewire_model::position::Position;
 
     fn event(data: &str) -> Event {
-        Event {
-            id: EventId::from("e"),
-            source: "/".into(),
-            event_type: "reading-reported".into(),
-            stream: StreamName::new("thing-greenhouse/1").unwrap(),
-            time: 7,
-            position: Position::FIRST,
-            version: 1,
-            recorded_time: 7,
-            causation_id: None,
-            correlation_id: None,
-            actor: None,
-            flow_rev: None,
-            node_id: None,
-            data: data.to_owned().into_bytes().into(),
-            data_content_type: "application/json".into(),
-            raw: None,
-        }
+        let stream = StreamName::new("thing-greenhouse/1").unwrap();
+        let place = Place { stream, position: Position::FIRST, version: 1, recorded_time: 7 };
+        NewEvent::new("reading-reported", JSON, data.to_owned()).record(|| EventId::from("e"), place)
     }
 
     #[test]

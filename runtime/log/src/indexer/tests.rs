@@ -4,30 +4,17 @@
 use std::sync::mpsc::sync_channel;
 
 use tidewire_model::append::StateChange;
-use tidewire_model::event::{Event, EventId, StreamName};
+use tidewire_model::event::{EventId, JSON, NewEvent, Place, StreamName};
 use tidewire_model::position::Position;
 
 use super::*;
 use crate::journal::Journal;
 
 fn record(journal: &Journal, count: u64) -> Record {
-    let event = |n: u64| Event {
-        id: EventId::Bits(u128::from(n)),
-        source: "/".into(),
-        event_type: "read".into(),
-        stream: StreamName::new(format!("thing-{}", n % 3)).unwrap(),
-        time: 5,
-        position: Position::new(n),
-        version: n.div_ceil(3),
-        recorded_time: 7,
-        causation_id: None,
-        correlation_id: None,
-        actor: None,
-        flow_rev: None,
-        node_id: None,
-        data: Bytes::from_static(b"{}"),
-        data_content_type: "application/json".into(),
-        raw: None,
+    let event = |n: u64| {
+        let stream = StreamName::new(format!("thing-{}", n % 3)).unwrap();
+        let place = Place { stream, position: Position::new(n), version: n.div_ceil(3), recorded_time: 7 };
+        NewEvent { time: Some(5), ..NewEvent::new("read", JSON, "{}") }.record(|| EventId::Bits(u128::from(n)), place)
     };
     let events = (journal.position + 1..=journal.position + count).map(|n| Arc::new(event(n))).collect();
     let state = vec![StateChange { key: "k".into(), value: Some(Bytes::from(journal.position.to_string())) }];

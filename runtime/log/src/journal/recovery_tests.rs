@@ -4,30 +4,17 @@
 use std::sync::Arc;
 
 use tidewire_model::append::StateChange;
-use tidewire_model::event::{Event, EventId, StreamName};
+use tidewire_model::event::{EventId, JSON, NewEvent, Place, StreamName};
 use tidewire_model::position::Position;
 
 use super::*;
 use crate::journal::Journal;
 
 fn record(journal: &Journal, events: u64) -> Record {
-    let event = |n| Event {
-        id: EventId::Bits(u128::from(n)),
-        source: "/".into(),
-        event_type: "read".into(),
-        stream: StreamName::new("thing-1").unwrap(),
-        time: 5,
-        position: Position::new(journal.position + n),
-        version: n,
-        recorded_time: 7,
-        causation_id: None,
-        correlation_id: None,
-        actor: None,
-        flow_rev: None,
-        node_id: None,
-        data: Bytes::from_static(b"{}"),
-        data_content_type: "application/json".into(),
-        raw: None,
+    let event = |n| {
+        let position = Position::new(journal.position + n);
+        let place = Place { stream: StreamName::new("thing-1").unwrap(), position, version: n, recorded_time: 7 };
+        NewEvent { time: Some(5), ..NewEvent::new("read", JSON, "{}") }.record(|| EventId::Bits(u128::from(n)), place)
     };
     let events = (1..=events).map(|n| Arc::new(event(n))).collect();
     let state = vec![StateChange { key: "k".into(), value: Some(Bytes::from_static(b"v")) }];

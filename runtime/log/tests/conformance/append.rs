@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tidewire_log::Commit;
 use tidewire_model::append::{AppendError, AppendRequest, ExpectedVersion, StateChange};
-use tidewire_model::event::{BINARY, EventId, NewEvent, Raw};
+use tidewire_model::event::{BINARY, Body, EventId, NewEvent, Raw};
 use tidewire_model::query::{Filter, Query};
 
 use super::{Log, at, event, one, positions, stream};
@@ -168,21 +168,21 @@ pub async fn everything_in_an_event_survives(log: Log) {
     let proposal = NewEvent {
         id: Some(EventId::from("any-id")),
         source: "/flow/1".into(),
-        event_type: "read".into(),
         time: Some(-5),
         causation_id: Some(EventId::from("01ARZ3NDEKTSV4RRFFQ69G5FAV")),
         correlation_id: Some(EventId::from("corr")),
         actor: Some("thing:1".into()),
         flow_rev: Some("rev-9".into()),
         node_id: Some("abc.1".into()),
-        data: Bytes::from_static(&[0, 1, 2, 255]),
-        data_content_type: "image/x-strange".into(),
+        data_schema: Some("read/7".into()),
         raw: Some(Raw { topic: "a/b".into(), retain: true, qos: 2, payload: Bytes::from_static(&[9, 8]) }),
+        ..NewEvent::new("read", "image/x-strange", &[0, 1, 2, 255][..])
     };
     log.append(vec![AppendRequest::one(stream("thing-1"), proposal.clone())]).await.unwrap();
     let stored = log.event_at(at(1)).await.unwrap().unwrap();
     assert_eq!(stored.raw, proposal.raw);
-    assert_eq!(stored.data, proposal.data);
+    assert_eq!((&stored.data, &stored.data_content_type), (&proposal.data, &proposal.data_content_type));
+    assert_eq!((&stored.data_schema, &stored.key_id, &stored.body), (&proposal.data_schema, &None, &Body::Whole));
     assert_eq!(stored.causation_id, proposal.causation_id);
     assert_eq!(stored.correlation_id, proposal.correlation_id);
     assert_eq!(

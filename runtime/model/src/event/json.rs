@@ -2,7 +2,8 @@
 //!
 //! `position` and `version` are strings and `raw` is base64, as the attribute types of CloudEvents demand; what
 //! belongs to `raw` stands beside it as `rawtopic`, `rawretain` and `rawqos`. JSON data is passed through byte
-//! for byte; other data goes out as text or as `data_base64`.
+//! for byte; other data goes out as text or as `data_base64`. An event whose data is gone says `erased`, one whose
+//! data cannot be read says why in `dataproblem`; neither has `data`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::time::{format_rfc3339, parse_rfc3339};
-use super::{BINARY, Event, EventId, JSON, NewEvent, Raw, StreamName, TEXT, is_json_type};
+use super::{BINARY, Body, Event, EventId, JSON, NewEvent, Place, Raw, StreamName, TEXT, Upcast, is_json_type};
 use crate::append::ExpectedVersion;
 use crate::position::Position;
 
@@ -49,7 +50,13 @@ impl Serialize for Event {
         map.serialize_entry("position", &self.position.to_string())?;
         map.serialize_entry("version", &self.version.to_string())?;
         map.serialize_entry("recordedtime", &format_rfc3339(self.recorded_time))?;
-        let texts = [("actor", &self.actor), ("flowrev", &self.flow_rev), ("nodeid", &self.node_id)];
+        let texts = [
+            ("actor", &self.actor),
+            ("flowrev", &self.flow_rev),
+            ("nodeid", &self.node_id),
+            ("keyid", &self.key_id),
+            ("dataschema", &self.data_schema),
+        ];
         for (name, id) in [("causationid", &self.causation_id), ("correlationid", &self.correlation_id)] {
             if let Some(id) = id {
                 map.serialize_entry(name, id)?;
@@ -65,6 +72,14 @@ impl Serialize for Event {
             map.serialize_entry("rawtopic", &raw.topic)?;
             map.serialize_entry("rawretain", &raw.retain)?;
             map.serialize_entry("rawqos", &raw.qos)?;
+        }
+        match &self.body {
+            Body::Erased => map.serialize_entry("erased", &true)?,
+            Body::Unreadable(reason) => map.serialize_entry("dataproblem", &**reason)?,
+            Body::Whole | Body::Stored(_) => {}
+        }
+        if let Some(Upcast::Failed(reason)) = &self.upcast {
+            map.serialize_entry("upcastproblem", &**reason)?;
         }
         map.serialize_entry("datacontenttype", &self.data_content_type)?;
         write_data::<S>(&mut map, &self.data, &self.data_content_type)?;
@@ -132,6 +147,10 @@ struct Attributes<'a> {
     nodeid: Option<CompactString>,
     expectedversion: Option<Scalar>,
     datacontenttype: Option<CompactString>,
+    dataschema: Option<CompactString>,
+    keyid: Option<CompactString>,
+    erased: Option<bool>,
+    dataproblem: Option<CompactString>,
     raw: Option<CompactString>,
     rawtopic: Option<CompactString>,
     rawretain: Option<bool>,
@@ -177,25 +196,18 @@ pub fn parse_event(json: &[u8]) -> Result<Event, EventJsonError> {
     let version = number("version", parts.version.take())?;
     let recorded_time =
         instant("recordedtime", parts.recordedtime.take())?.ok_or_else(|| attribute("recordedtime", "is missing"))?;
+    let key_id = parts.keyid.take();
+    let body = match (parts.erased, parts.dataproblem.take()) {
+        (Some(true), _) => Body::Erased,
+        (_, Some(reason)) => Body::Unreadable(reason.as_str().into()),
+        _ => Body::Whole,
+    };
     let Incoming { stream, event, .. } = incoming(parts)?;
-    Ok(Event {
-        id: event.id.ok_or_else(|| attribute("id", "is missing"))?,
-        source: event.source,
-        event_type: event.event_type,
-        stream,
-        time: event.time.unwrap_or(recorded_time),
-        position,
-        version,
-        recorded_time,
-        causation_id: event.causation_id,
-        correlation_id: event.correlation_id,
-        actor: event.actor,
-        flow_rev: event.flow_rev,
-        node_id: event.node_id,
-        data: event.data,
-        data_content_type: event.data_content_type,
-        raw: event.raw,
-    })
+    if event.id.is_none() {
+        return Err(attribute("id", "is missing"));
+    }
+    let event = NewEvent { key_id, body, ..event };
+    Ok(event.record(|| EventId::Bits(0), Place { stream, position, version, recorded_time }))
 }
 
 fn parse(json: &[u8]) -> Result<Attributes<'_>, EventJsonError> {
@@ -243,7 +255,10 @@ fn incoming(parts: Attributes<'_>) -> Result<Incoming, EventJsonError> {
         node_id: parts.nodeid,
         data,
         data_content_type,
+        data_schema: parts.dataschema.filter(|schema| !schema.is_empty()),
         raw,
+        key_id: None,
+        body: Body::Whole,
     };
     Ok(Incoming { stream, expected, event })
 }

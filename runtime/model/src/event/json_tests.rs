@@ -22,7 +22,11 @@ fn event() -> Event {
         node_id: Some("n1".into()),
         data: Bytes::from_static(br#"{"b":1.50,"a":2}"#),
         data_content_type: JSON.into(),
+        data_schema: Some("reading-reported/2".into()),
         raw: Some(Raw { topic: "greenhouse/1".into(), retain: true, qos: 1, payload: Bytes::from_static(&[0, 255]) }),
+        key_id: None,
+        body: Body::Whole,
+        upcast: None,
     }
 }
 
@@ -55,6 +59,27 @@ fn a_recorded_event_survives_the_round_trip() {
         let text = serde_json::to_vec(&event).unwrap();
         assert_eq!(parse_event(&text).unwrap(), event, "{}", String::from_utf8_lossy(&text));
     }
+}
+
+#[test]
+fn an_event_without_data_says_why() {
+    let gone = |body: Body| Event { data: Bytes::new(), key_id: Some("k1".into()), body, ..event() };
+    let erased = gone(Body::Erased);
+    let value = serde_json::to_value(&erased).unwrap();
+    assert_eq!((&value["erased"], &value["keyid"], value.get("data")), (&json!(true), &json!("k1"), None));
+    assert_eq!(value["type"], "reading-reported", "the envelope stays");
+    let lost = gone(Body::Unreadable("the content file is missing".into()));
+    assert_eq!(serde_json::to_value(&lost).unwrap()["dataproblem"], "the content file is missing");
+    for event in [erased, lost] {
+        assert_eq!(parse_event(&serde_json::to_vec(&event).unwrap()).unwrap(), event);
+    }
+}
+
+#[test]
+fn schemas_come_in_and_keys_do_not() {
+    let text = br#"{"type":"opened","subject":"thing-door","dataschema":"opened/3","keyid":"mine","erased":true}"#;
+    let event = parse_incoming(text).unwrap().event;
+    assert_eq!((event.data_schema.as_deref(), event.key_id, event.body), (Some("opened/3"), None, Body::Whole));
 }
 
 #[test]
