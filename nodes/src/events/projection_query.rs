@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use tidewire_model::{Map, Message, Problem, Value};
 use tidewire_node_api::handles::{At, Entry, HandleError, Projections};
 use tidewire_node_api::{
-    BuildEnv, BuildError, Category, Ctx, Emission, Kind, Meta, Node, NodeError, NodeType, Role, lenient,
+    BuildEnv, BuildError, Category, Ctx, Deferred, Emission, Kind, Meta, Node, NodeError, NodeType, Outcome, Role,
+    lenient,
 };
 
 use crate::shared::event_filter::parse_at;
@@ -155,13 +156,17 @@ impl Node for ProjectionQuery {
             Ok(question) => question,
             Err(error) => return Err(error.on(message)),
         };
-        let token = ctx.take_token();
+        let Deferred { token, completion } = ctx.defer();
         let read = Arc::clone(&ctx.services().projections);
         ctx.spawn_ordered(async move {
-            vec![match answer(&*read, question, &mut message).await {
-                Ok(()) => Emission::Emit { port: 0, message, token },
-                Err(error) => Emission::Error { error: NodeError::new(error.text).on(message), token },
-            }]
+            match answer(&*read, question, &mut message).await {
+                Ok(()) => {
+                    let ended = Deferred { token: None, completion };
+                    let ended = Emission::Finish { deferred: ended, outcome: Outcome::Done };
+                    vec![Emission::Emit { port: 0, message, token }, ended]
+                }
+                Err(error) => vec![Emission::Error { error: NodeError::new(error.text).on(message), token }],
+            }
         });
         Ok(())
     }
@@ -218,6 +223,19 @@ mod tests {
         assert_eq!(keys, [&Value::string("thing-a"), &Value::string("thing-b")]);
         let answer = ask(&log, json!({}), json!({"topic": "thing-x", "projection": "latest", "payload": 1}));
         assert_eq!((answer.payload(), answer.get("found")), (&Value::Null, Some(&Value::Bool(false))));
+    }
+
+    #[test]
+    fn complete_nodes_hear_of_answers_and_not_of_errors() {
+        let log = TestLog::new();
+        let _projector = projector(&log);
+        log.caught_up("latest");
+        let bench = Bench::of::<ProjectionQuery>(json!({})).with_services(log.services());
+        let bench = bench.with_completions().send_json(json!({"topic": "a", "projection": "latest"}));
+        assert_eq!(bench.seen().completed.len(), 1);
+        let bench = bench.send_json(json!({"topic": "b"}));
+        let seen = bench.seen();
+        assert_eq!((seen.completed.len(), seen.errors.len()), (0, 1), "{:?}", seen.errors);
     }
 
     #[test]

@@ -135,15 +135,15 @@ impl Outbox {
     ) {
         self.requesting += 1;
         ctx.keep(&asked_key(id), Some(message.to_bytes()), None);
-        let (token, log, feed) = (ctx.take_token(), Arc::clone(&ctx.services().log), ctx.feed());
+        let (deferred, log, feed) = (ctx.defer(), Arc::clone(&ctx.services().log), ctx.feed());
         ctx.spawn(async move {
             let result = append(log.as_ref(), request).await;
             let ended = match &result {
-                Ok(_) | Err(AppendError::DuplicateId { .. }) => Emission::End { token, outcome: Outcome::Done },
-                Err(error) if error.is_retryable() => Emission::Retry { message, token },
+                Ok(_) | Err(AppendError::DuplicateId { .. }) => Emission::Finish { deferred, outcome: Outcome::Done },
+                Err(error) if error.is_retryable() => Emission::Retry { message, token: deferred.token },
                 Err(error) => {
                     let text = format!("not taken, because it could not be recorded: {error}");
-                    Emission::Error { error: NodeError::new(text).on(message), token }
+                    Emission::Error { error: NodeError::new(text).on(message), token: deferred.token }
                 }
             };
             feed.signal(own(Report::Requested(Box::new(entry), result)));

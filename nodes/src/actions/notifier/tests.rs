@@ -74,6 +74,18 @@ fn what_is_not_on_disk_is_not_sent() {
 }
 
 #[test]
+fn complete_nodes_hear_of_a_notification_once_it_is_on_disk() {
+    let world = world();
+    world.http.answer(200, OK);
+    *world.log.full.lock().unwrap() = true;
+    let mut bench = world.ntfy().with_completions().send(18);
+    assert!(bench.seen().completed.is_empty(), "it is not on disk yet");
+    *world.log.full.lock().unwrap() = false;
+    let again = bench.take_retried().remove(0).message;
+    assert_eq!(bench.send_message(again).seen().completed.len(), 1);
+}
+
+#[test]
 fn a_notification_that_could_not_be_recorded_does_not_hold_itself_back() {
     let world = world();
     world.http.answer(200, OK);
