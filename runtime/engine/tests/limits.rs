@@ -125,6 +125,29 @@ async fn wires_that_drop_do_not_hold_their_sender_up_and_count_what_they_drop() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_of_a_subflows_wires_holds_for_the_nodes_inside_that_send_on_them() {
+    let lab = Lab::new();
+    lab.deploy(json!([
+        {"id": "t", "type": "tab"},
+        {"id": "s", "type": "subflow", "in": [{"wires": [{"id": "n"}]}], "out": [{"wires": [{"id": "n", "port": 0}]}]},
+        {"id": "n", "type": "subflow:r", "z": "s", "wires": [[]]},
+        {"id": "r", "type": "subflow", "in": [{"wires": [{"id": "p"}]}],
+            "out": [{"wires": [{"id": "p", "port": 0}, {"id": "r", "port": 0}]}]},
+        {"id": "p", "type": "pass", "z": "r", "wires": [["q"]], "wirePolicies": {"0:q": "latest"}},
+        {"id": "q", "type": "pass", "z": "r", "wires": [[]]},
+        {"id": "i", "type": "subflow:s", "z": "t", "wires": [["a", "b"]], "wirePolicies": {"0:a": "drop-oldest"}},
+        {"id": "a", "type": "pass", "z": "t", "wires": [[]]},
+        {"id": "b", "type": "pass", "z": "t", "wires": [[]]}]))
+        .await;
+    let policy = |from: &str, to: &str| wire(&lab, from, to).policy;
+    assert_eq!(
+        (policy("i-n-p", "a"), policy("i-n-p", "b"), policy("i-n-p", "i-n-q")),
+        ("drop-oldest", "block", "latest")
+    );
+    assert_eq!(policy("i-n", "a"), "drop-oldest", "the way straight through");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_latest_message_of_each_topic_takes_the_place_of_the_one_before() {
     let lab = Lab::new();
     lab.deploy(json!([

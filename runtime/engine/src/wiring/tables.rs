@@ -33,14 +33,24 @@ pub fn tables(shared: &Shared, document: &FlowDocument, graph: &FlowGraph) -> Ve
         slot.inbox.configure(limits, circle.cloned(), &shared.limits.budget);
         let live = |to: &NodeId| document.get(to.as_str()).is_some_and(|target| is_live(document, target));
         let inbox = |to: &NodeId| slots.get(to).filter(|_| live(to)).map(|slot| slot.inbox.clone());
-        tables.push((slot.clone(), table(node, &slot.table.load(), &loops, inbox)));
+        let policies = Policies::along(document, node);
+        tables.push((slot.clone(), table(node, &policies, &slot.table.load(), &loops, inbox)));
     }
     tables
 }
 
-fn table(node: &FlowNode, before: &OutTable, loops: &Loops, inbox: impl Fn(&NodeId) -> Option<Arc<Inbox>>) -> OutTable {
+fn table(
+    node: &FlowNode,
+    policies: &[Policies<'_>],
+    before: &OutTable,
+    loops: &Loops,
+    inbox: impl Fn(&NodeId) -> Option<Arc<Inbox>>,
+) -> OutTable {
     let own_loop = loops.members.get(node.id());
-    let policies = Policies::of(node);
+    let policy = |port: usize, to: &NodeId| {
+        let own = policies.first().and_then(|own| own.get(port, to));
+        own.or_else(|| policies.iter().skip(1).find_map(|outer| outer.towards(to))).unwrap_or_default()
+    };
     let target = |port: usize, to: NodeId| {
         let inbox = inbox(&to)?;
         let counters = before.counters(port, &to).unwrap_or_default();
@@ -48,7 +58,7 @@ fn table(node: &FlowNode, before: &OutTable, loops: &Loops, inbox: impl Fn(&Node
         let inside = own_loop.is_some() && own_loop == their_loop;
         let wire = Wire { from: node.id().clone(), port, to };
         let feedback = inside && loops.feedback.contains(&wire);
-        let policy = policies.get(port, &wire.to);
+        let policy = policy(port, &wire.to);
         Some(Target { to: wire.to, inbox, counters, feedback, entry: their_loop.is_some() && !inside, policy })
     };
     let ports = node.wires().into_iter().enumerate();
@@ -98,6 +108,13 @@ struct Policies<'a> {
 }
 
 impl<'a> Policies<'a> {
+    /// Those of a node, then those of the subflow instances it stands in: a wire that leaves an instance is the
+    /// instance's for whoever wrote the flow.
+    fn along(document: &'a FlowDocument, node: &'a FlowNode) -> Vec<Self> {
+        let instance = |node: &FlowNode| document.get(node.flow()?).filter(|outer| outer.definition().is_some());
+        std::iter::successors(Some(node), |node| instance(node)).map(Self::of).collect()
+    }
+
     fn of(node: &'a FlowNode) -> Self {
         let mut policies = Policies { said: HashMap::new(), instance: node.flow(), bad: Vec::new() };
         match node.get(POLICIES) {
@@ -129,10 +146,22 @@ impl<'a> Policies<'a> {
         self.bad.push((format!("/{POLICIES}/{}", key.replace('~', "~0").replace('/', "~1")), text.to_owned()));
     }
 
-    fn get(&self, port: usize, to: &NodeId) -> Policy {
-        let within = || self.instance.and_then(|instance| to.as_str().strip_prefix(instance)?.strip_prefix('-'));
+    fn get(&self, port: usize, to: &NodeId) -> Option<Policy> {
         let said = |to: &str| self.said.get(&(port, to)).copied();
-        said(to.as_str()).or_else(|| said(within()?)).unwrap_or_default()
+        said(to.as_str()).or_else(|| said(self.within(to)?))
+    }
+
+    /// What is said of a wire to a target, from whichever output.
+    fn towards(&self, to: &NodeId) -> Option<Policy> {
+        let names = [Some(to.as_str()), self.within(to)];
+        let mut found: Vec<_> = self.said.iter().filter(|((_, said), _)| names.contains(&Some(*said))).collect();
+        found.sort_by_key(|((port, _), _)| *port);
+        found.first().map(|(_, policy)| **policy)
+    }
+
+    /// The id of a target as the subflow's definition has it.
+    fn within<'b>(&self, to: &'b NodeId) -> Option<&'b str> {
+        to.as_str().strip_prefix(self.instance?)?.strip_prefix('-')
     }
 
     fn problems(self, node: &FlowNode) -> Vec<Problem> {
