@@ -19,6 +19,7 @@ use crate::block::{Waiting, full_block, put_block};
 use crate::index::{SPAN, span_first};
 use crate::journal::record::Record;
 use crate::live::{Head, Live};
+use crate::personal;
 use crate::shared::{Phase, Shared};
 use crate::store::{Batch, Space, Store, panic_text};
 use crate::values::{Values, short_key};
@@ -128,6 +129,7 @@ fn attempt_once(
             *live = Live::new(live.keep_events);
         }
         let indexer = opening::open(shared, facts)?;
+        personal::settle(shared, &indexer.store)?;
         shared.set_phase(Phase::Ready(Arc::clone(&indexer.store)));
         indexer
     };

@@ -15,20 +15,24 @@ use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::door::Door;
 use crate::indexer::{self, JournalFacts, STATE};
 use crate::journal::{Journal, SEGMENT_BYTES, segment};
-use crate::plan::{IdSource, MAX_BULK_BYTES, check_state, wall_clock};
+use crate::plan::{IdSource, wall_clock};
 use crate::projection::StoredProjections;
 use crate::shared::Shared;
 use crate::store::{Space, Store};
 use crate::values::Values;
-use crate::writer::{Clock, Job, Reply, Writer};
+use crate::writer::{Clock, Job, Writer};
 use crate::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription, Ticket,
-    lists, reader,
+    Bodies, BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription,
+    Ticket, lists, reader,
 };
+
+mod appending;
+mod collecting;
 
 /// How many appends may queue; more wait at the door.
 const QUEUE: usize = 4096;
@@ -46,11 +50,22 @@ pub struct JournalOptions {
     pub keep_events: usize,
     /// The clock, in milliseconds since 1970.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Where the keys of streams with personal data lie; in the folder of the log when it does not say. A folder of
+    /// its own keeps a copy of the log from telling anything.
+    pub keys: Option<PathBuf>,
+    /// Patterns of streams that hold personal data, beside those that are set while it runs.
+    pub personal: Vec<CompactString>,
 }
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES, keep_events: 4096, clock: Arc::new(wall_clock) }
+        Self {
+            segment_bytes: SEGMENT_BYTES,
+            keep_events: 4096,
+            clock: Arc::new(wall_clock),
+            keys: None,
+            personal: Vec::new(),
+        }
     }
 }
 
@@ -62,6 +77,8 @@ pub struct JournalLog {
 
 struct Inner {
     shared: Arc<Shared>,
+    door: Door,
+    sweeping: tokio::sync::Mutex<()>,
     jobs: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -86,7 +103,9 @@ impl JournalLog {
         let journal_folder = folder.join("journal");
         fs::create_dir_all(&journal_folder).map_err(LogError::io("create the folder", &journal_folder))?;
         let lock = lock(&folder)?;
-        let shared = Arc::new(Shared::new(&folder, options.keep_events));
+        let keys = options.keys.clone().unwrap_or_else(|| folder.join("keys"));
+        let bodies = Bodies::in_folders(&folder, keys, options.personal.clone());
+        let shared = Arc::new(Shared::new(&folder, options.keep_events, bodies));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = {
             let shared = Arc::clone(&shared);
@@ -99,6 +118,8 @@ impl JournalLog {
         let thread = thread.map_err(LogError::io("start a thread for", PathBuf::from("the event log")))?;
         let inner = Inner {
             shared,
+            door: Door::default(),
+            sweeping: tokio::sync::Mutex::default(),
             jobs,
             room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
             writer: Mutex::new(Some(thread)),
@@ -113,16 +134,6 @@ impl JournalLog {
     /// When the store does not open.
     pub async fn store_bytes(&self) -> Result<u64, LogError> {
         Ok(self.inner.shared.store().await?.size_on_disk())
-    }
-
-    async fn send(&self, requests: Vec<AppendRequest>, commit: Commit, reply: Reply) -> Result<(), AppendError> {
-        let requests = if requests.is_empty() { commit.requests } else { requests };
-        let size = requests.iter().map(AppendRequest::size).sum::<usize>()
-            + commit.state.iter().map(|change| change.value.as_ref().map_or(0, Bytes::len)).sum::<usize>();
-        let kib = u32::try_from(size / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB);
-        let permit = Arc::clone(&self.inner.room).acquire_many_owned(kib).await.map_err(|_| AppendError::Closed)?;
-        let job = Job::Append { requests, state: commit.state, size, reply, permit };
-        self.inner.jobs.send(job).await.map_err(|_| AppendError::Closed)
     }
 
     /// Runs something that blocks on the store, once that is open.
@@ -233,28 +244,11 @@ impl EventLog for JournalLog {
     }
 
     fn queue(&self, commit: Commit) -> BoxFuture<'_, Result<Ticket, AppendError>> {
-        Box::pin(async move {
-            check_state(&commit.state)?;
-            let (reply, answer) = oneshot::channel();
-            self.send(Vec::new(), commit, Reply::All(reply)).await?;
-            let ticket: Ticket = Box::pin(async move { answer.await.unwrap_or(Err(AppendError::Closed)) });
-            Ok(ticket)
-        })
+        Box::pin(self.queue_all(commit))
     }
 
     fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
-        Box::pin(async move {
-            let count = requests.len();
-            let size = requests.iter().map(AppendRequest::size).sum();
-            if size > MAX_BULK_BYTES {
-                return vec![Err(AppendError::TooLarge { size, limit: MAX_BULK_BYTES }); count];
-            }
-            let (reply, answer) = oneshot::channel();
-            match self.send(requests, Commit::default(), Reply::Each(reply)).await {
-                Ok(()) => answer.await.unwrap_or_else(|_| vec![Err(AppendError::Closed); count]),
-                Err(error) => vec![Err(error); count],
-            }
-        })
+        Box::pin(self.store_each(requests))
     }
 
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, LogError>> {
@@ -271,11 +265,15 @@ impl EventLog for JournalLog {
     }
 
     fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
-        Box::pin(self.with_store(move |shared, store| reader::event_at(shared, store, position.get())))
+        Box::pin(self.with_store(move |shared, store| {
+            Ok(reader::event_at(shared, store, position.get())?.map(|event| shared.bodies.whole(&event)))
+        }))
     }
 
     fn event_by_id(&self, id: EventId) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
-        Box::pin(self.with_store(move |shared, store| reader::find(shared, store, &id, false)))
+        Box::pin(self.with_store(move |shared, store| {
+            Ok(reader::find(shared, store, &id, false)?.map(|event| shared.bodies.whole(&event)))
+        }))
     }
 
     fn position_at_time(&self, time: i64) -> BoxFuture<'_, Result<Position, LogError>> {
@@ -330,6 +328,10 @@ impl EventLog for JournalLog {
 
     fn health(&self) -> Health {
         self.inner.shared.health()
+    }
+
+    fn bodies(&self) -> Arc<Bodies> {
+        Arc::clone(&self.inner.shared.bodies)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -8,17 +8,24 @@
 
 pub mod bench;
 mod block;
+mod bodies;
+pub mod content;
+mod door;
 mod envelope;
 mod error;
+mod hex;
 mod index;
 mod indexer;
 mod journal;
 mod journal_log;
+mod keys;
 mod lists;
 mod live;
 mod log;
 mod memory;
+mod personal;
 mod plan;
+pub mod private_file;
 mod projection;
 mod reader;
 mod shared;
@@ -28,8 +35,11 @@ mod values;
 mod verify;
 mod writer;
 
+pub use bodies::{Bodies, Check, Hooks, Upcaster};
+pub use content::Swept;
 pub use error::LogError;
 pub use journal_log::{JournalLog, JournalOptions};
+pub use keys::{KeyBackup, KeysRestored, restore_keys};
 pub use log::{
     BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, Ticket, checkpoint_change,
     checkpoint_key,

@@ -21,7 +21,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::watch;
 
-use crate::{LogError, ProjectionStore, Subscription};
+use crate::{Bodies, LogError, ProjectionStore, Subscription};
 
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -231,6 +231,9 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// What this engine can promise.
     fn capabilities(&self) -> Capabilities;
+
+    /// What is done to the data of events on their way in and out.
+    fn bodies(&self) -> Arc<Bodies>;
 
     /// Whether the log was closed. Subscriptions end then. Engines override this; a wrapper that lets its engine make
     /// the subscriptions need not.

@@ -13,10 +13,10 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Page, Query, Start, StreamHead, has_wildcard, wildcard_matches};
 use tokio::sync::watch;
 
-use crate::plan::{IdSource, Planner, Stored, check_state, wall_clock};
+use crate::plan::{IdSource, Planner, Stored, check_size, check_state, wall_clock};
 use crate::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, MemoryProjections, ProjectionStore, StoreHealth,
-    StreamList, Subscription, Ticket,
+    Bodies, BoxFuture, Capabilities, Commit, EventLog, Health, LogError, MemoryProjections, ProjectionStore,
+    StoreHealth, StreamList, Subscription, Ticket,
 };
 
 /// Most events that one read looks at before it answers with what it has.
@@ -31,6 +31,7 @@ pub struct MemoryLog {
 struct Inner {
     contents: RwLock<Contents>,
     projections: Arc<MemoryProjections>,
+    bodies: Arc<Bodies>,
     head: watch::Sender<Position>,
     clock: Box<dyn Fn() -> i64 + Send + Sync>,
 }
@@ -98,6 +99,7 @@ impl MemoryLog {
         let inner = Inner {
             contents: RwLock::default(),
             projections: Arc::default(),
+            bodies: Arc::new(Bodies::in_memory()),
             head: watch::channel(Position::ZERO).0,
             clock: Box::new(clock),
         };
@@ -136,6 +138,14 @@ impl MemoryLog {
         Ok(answer)
     }
 
+    fn prepare(&self, mut request: AppendRequest) -> Result<AppendRequest, AppendError> {
+        self.inner.bodies.check(&mut request)?;
+        if self.inner.bodies.concern(std::slice::from_ref(&request)) {
+            return self.inner.bodies.prepare(request);
+        }
+        Ok(request)
+    }
+
     fn read_now(&self, query: &Query) -> Page {
         let contents = self.inner.contents.read();
         let records = &contents.records;
@@ -157,25 +167,35 @@ impl MemoryLog {
                 let low = positions.partition_point(|position| *position < first);
                 let high = positions.partition_point(|position| *position <= last);
                 let positions = positions.get(low..high).unwrap_or_default();
-                collect(query, head, positions.iter().filter_map(|position| records.at(*position)))
+                collect(&self.inner.bodies, query, head, positions.iter().filter_map(|position| records.at(*position)))
             }
             None => {
                 let index = |position: Position| usize::try_from(position.get()).unwrap_or(usize::MAX);
                 let range = index(first).saturating_sub(1)..index(last).min(records.events.len());
-                collect(query, head, records.events.get(range).unwrap_or_default().iter())
+                collect(&self.inner.bodies, query, head, records.events.get(range).unwrap_or_default().iter())
             }
         }
     }
 }
 
-fn collect<'a>(query: &Query, head: Position, events: impl DoubleEndedIterator<Item = &'a Arc<Event>>) -> Page {
+fn collect<'a>(
+    bodies: &Bodies,
+    query: &Query,
+    head: Position,
+    events: impl DoubleEndedIterator<Item = &'a Arc<Event>>,
+) -> Page {
     match query.direction {
-        Direction::Forwards => collect_from(query, head, events),
-        Direction::Backwards => collect_from(query, head, events.rev()),
+        Direction::Forwards => collect_from(bodies, query, head, events),
+        Direction::Backwards => collect_from(bodies, query, head, events.rev()),
     }
 }
 
-fn collect_from<'a>(query: &Query, head: Position, events: impl Iterator<Item = &'a Arc<Event>>) -> Page {
+fn collect_from<'a>(
+    bodies: &Bodies,
+    query: &Query,
+    head: Position,
+    events: impl Iterator<Item = &'a Arc<Event>>,
+) -> Page {
     let limit = query.limit.min(Query::MAX_LIMIT);
     let mut page = Page { events: Vec::new(), next: None, head };
     for (scanned, event) in events.enumerate() {
@@ -183,8 +203,11 @@ fn collect_from<'a>(query: &Query, head: Position, events: impl Iterator<Item = 
             page.next = Some(event.position);
             break;
         }
-        if query.filter.matches(event) {
-            page.events.push(Arc::clone(event));
+        if query.filter.matches_envelope(event) {
+            let event = bodies.whole(event);
+            if query.filter.matches_data(&event) {
+                page.events.push(event);
+            }
         }
     }
     page
@@ -196,8 +219,10 @@ fn done<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 
 impl EventLog for MemoryLog {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Appended>, AppendError>> {
-        let answer = check_state(&commit.state).and_then(|()| {
-            self.apply(|planner| match planner.plan_all(commit.requests) {
+        let checked = check_state(&commit.state).and_then(|()| check_size(&commit.requests));
+        let prepared = checked.and_then(|()| commit.requests.into_iter().map(|one| self.prepare(one)).collect());
+        let answer = prepared.and_then(|requests: Vec<_>| {
+            self.apply(|planner| match planner.plan_all(requests) {
                 Ok(appended) => (Ok(appended), commit.state),
                 Err(error) => (Err(error), Vec::new()),
             })?
@@ -215,16 +240,11 @@ impl EventLog for MemoryLog {
 
     fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
         let count = requests.len();
+        let prepared: Vec<_> = requests.into_iter().map(|request| self.prepare(request)).collect();
         let answer = self.apply(|planner| {
-            let one = |request| planner.plan_all(vec![request]).map(|all| first_of(&all));
-            (
-                requests
-                    .into_iter()
-                    .map(one)
-                    .map(|result| result.and_then(|one| one.ok_or(AppendError::Empty)))
-                    .collect(),
-                vec![],
-            )
+            let mut plan = |request| planner.plan_all(vec![request]).map(|all| first_of(&all));
+            let one = |request: Result<_, _>| request.and_then(&mut plan)?.ok_or(AppendError::Empty);
+            (prepared.into_iter().map(one).collect(), vec![])
         });
         done(answer.unwrap_or_else(|error| vec![Err(error); count]))
     }
@@ -234,11 +254,13 @@ impl EventLog for MemoryLog {
     }
 
     fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
-        done(Ok(self.inner.contents.read().records.at(position).cloned()))
+        let found = self.inner.contents.read().records.at(position).cloned();
+        done(Ok(found.map(|event| self.inner.bodies.whole(&event))))
     }
 
     fn event_by_id(&self, id: EventId) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
-        done(self.inner.contents.read().records.find(&id))
+        let found = self.inner.contents.read().records.find(&id);
+        done(found.map(|found| found.map(|event| self.inner.bodies.whole(&event))))
     }
 
     fn position_at_time(&self, time: i64) -> BoxFuture<'_, Result<Position, LogError>> {
@@ -299,6 +321,10 @@ impl EventLog for MemoryLog {
     fn health(&self) -> Health {
         let read_only = self.inner.contents.read().closed.then(|| "the log is closed".to_owned());
         Health { read_only, store: StoreHealth::Ready, notices: Vec::new(), head: self.head(), store_lag: 0 }
+    }
+
+    fn bodies(&self) -> Arc<Bodies> {
+        Arc::clone(&self.inner.bodies)
     }
 
     fn capabilities(&self) -> Capabilities {

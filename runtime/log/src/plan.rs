@@ -181,7 +181,8 @@ impl<'a, S: Stored> Planner<'a, S> {
     }
 }
 
-fn check_size(requests: &[AppendRequest]) -> Result<(), AppendError> {
+/// Refuses what is more than one call may append.
+pub(crate) fn check_size(requests: &[AppendRequest]) -> Result<(), AppendError> {
     let size = requests.iter().map(AppendRequest::size).sum();
     if size > MAX_BYTES { Err(AppendError::TooLarge { size, limit: MAX_BYTES }) } else { Ok(()) }
 }

@@ -12,12 +12,12 @@ use tidewire_model::event::{Event, EventId};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Page, Query, has_wildcard, wildcard_matches};
 
-use crate::LogError;
 use crate::block::{block_key, read_block};
 use crate::index::{Kind, SPAN, span_first, span_of, stored_ids, stored_offsets, stored_types};
 use crate::live::Live;
 use crate::shared::Shared;
 use crate::store::{Slice, Space, Store};
+use crate::{Bodies, LogError};
 
 /// Most stored events that one read looks at before it answers with what it has.
 const SCAN_MAX: usize = 100_000;
@@ -103,23 +103,30 @@ fn type_names(filter: &Filter, shared: &Shared, store: &Store) -> Result<Vec<Com
 /// A page under way.
 struct Reading<'a> {
     query: &'a Query,
+    bodies: &'a Bodies,
     limit: usize,
     page: Page,
 }
 
 impl Reading<'_> {
-    /// Looks at an event; answers whether the page is full before it.
+    /// Looks at an event; answers whether the page is full before it. May block on the disk.
     fn full_before(&mut self, event: &Arc<Event>) -> bool {
         if self.page.events.len() >= self.limit {
             self.page.next = Some(event.position);
             return true;
         }
-        if self.query.filter.matches(event) {
-            self.page.events.push(Arc::clone(event));
+        if self.query.filter.matches_envelope(event) {
+            let event = self.bodies.whole(event);
+            if self.query.filter.matches_data(&event) {
+                self.page.events.push(event);
+            }
         }
         false
     }
 }
+
+/// Events in memory are looked at in so many at a time, without keeping the writer from adding more.
+const CHUNK: usize = 1024;
 
 /// Answers a query that memory alone can answer; `None` when the store is needed.
 pub(crate) fn read_live(shared: &Shared, query: &Query) -> Option<Page> {
@@ -128,8 +135,11 @@ pub(crate) fn read_live(shared: &Shared, query: &Query) -> Option<Page> {
     if query.direction == Direction::Backwards || timed || query.from.get().max(1) < live.tail_first() {
         return None;
     }
-    let mut reading = reading(query, &live);
+    let mut reading = reading(query, &shared.bodies, &live);
     for event in live.tail_range(query.from.get(), u64::MAX) {
+        if query.filter.matches_envelope(event) && !shared.bodies.at_hand(event) {
+            return None;
+        }
         if reading.full_before(event) {
             break;
         }
@@ -137,14 +147,14 @@ pub(crate) fn read_live(shared: &Shared, query: &Query) -> Option<Page> {
     Some(reading.page)
 }
 
-fn reading<'a>(query: &'a Query, live: &Live) -> Reading<'a> {
+fn reading<'a>(query: &'a Query, bodies: &'a Bodies, live: &Live) -> Reading<'a> {
     let page = Page { head: Position::new(live.head), ..Page::default() };
-    Reading { query, limit: query.limit.min(Query::MAX_LIMIT), page }
+    Reading { query, bodies, limit: query.limit.min(Query::MAX_LIMIT), page }
 }
 
 /// Answers a query. Blocks on the disk.
 pub(crate) fn read(shared: &Shared, store: &Store, query: &Query) -> Result<Page, LogError> {
-    let mut reading = reading(query, &shared.live.read());
+    let mut reading = reading(query, &shared.bodies, &shared.live.read());
     let first = match query.filter.from_time {
         Some(time) => position_at_time(shared, store, time)?,
         None => 1,
@@ -177,12 +187,13 @@ fn forwards(
         let last_stored = last.min(live.tail_first() - 1);
         if cursor > last_stored {
             reading.page.head = Position::new(live.head);
-            for event in live.tail_range(cursor, last) {
-                if reading.full_before(event) {
-                    break;
-                }
+            let chunk: Vec<_> = live.tail_range(cursor, last).take(CHUNK).cloned().collect();
+            drop(live);
+            if chunk.is_empty() || chunk.iter().any(|event| reading.full_before(event)) {
+                return Ok(());
             }
-            return Ok(());
+            cursor += chunk.len() as u64;
+            continue;
         }
         drop(live);
         if scan(shared, store, plan, reading, (cursor, last_stored))? {
@@ -197,17 +208,19 @@ fn backwards(
     store: &Store,
     plan: &Plan,
     reading: &mut Reading<'_>,
-    (first, last): (u64, u64),
+    (first, mut last): (u64, u64),
 ) -> Result<(), LogError> {
-    let last_stored = {
+    let mut head = None;
+    let last_stored = loop {
         let live = shared.live.read();
-        reading.page.head = Position::new(live.head);
-        for event in live.tail_range(first, last).rev() {
-            if reading.full_before(event) {
-                return Ok(());
-            }
+        reading.page.head = *head.get_or_insert(Position::new(live.head));
+        let chunk: Vec<_> = live.tail_range(first, last).rev().take(CHUNK).cloned().collect();
+        let Some(lowest) = chunk.last() else { break last.min(live.tail_first() - 1) };
+        drop(live);
+        if chunk.iter().any(|event| reading.full_before(event)) {
+            return Ok(());
         }
-        last.min(live.tail_first() - 1)
+        last = lowest.position.get() - 1;
     };
     if first <= last_stored {
         scan(shared, store, plan, reading, (first, last_stored))?;

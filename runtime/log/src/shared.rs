@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::live::Live;
 use crate::store::Store;
-use crate::{Health, LogError, StoreHealth};
+use crate::{Bodies, Health, LogError, StoreHealth};
 
 /// How far the store is.
 #[derive(Clone)]
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     /// the memory that both work on must not change under either.
     pub(crate) quiet: Mutex<()>,
     closing: AtomicBool,
+    /// What is done to data on its way in and out.
+    pub(crate) bodies: Arc<Bodies>,
     folder: PathBuf,
     /// A file whose presence makes the next start rebuild the store.
     condemned: PathBuf,
@@ -45,7 +47,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// What is shared by a log in a folder.
-    pub(crate) fn new(folder: &Path, keep_events: usize) -> Self {
+    pub(crate) fn new(folder: &Path, keep_events: usize, bodies: Bodies) -> Self {
         Self {
             live: RwLock::new(Live::new(keep_events)),
             head: watch::channel(Position::ZERO).0,
@@ -57,6 +59,7 @@ impl Shared {
             store_dirty: AtomicBool::new(false),
             quiet: Mutex::new(()),
             closing: AtomicBool::new(false),
+            bodies: Arc::new(bodies),
             folder: folder.to_owned(),
             condemned: folder.join("rebuild-store"),
         }

@@ -3,6 +3,8 @@
 
 #[path = "conformance/append.rs"]
 mod append;
+#[path = "conformance/content.rs"]
+mod content;
 #[path = "conformance/projections.rs"]
 mod projections;
 #[path = "conformance/read.rs"]
@@ -90,6 +92,10 @@ on_every_engine!(
     append::recorded_time_never_runs_back,
     append::everything_in_an_event_survives,
     append::state_goes_with_events_or_not_at_all,
+    content::large_data_and_raw_payloads_survive_and_are_found,
+    content::a_repeated_large_event_is_recognised,
+    content::appends_of_one_task_keep_their_order_whatever_their_size,
+    content::what_is_too_large_is_refused_with_the_limit,
     read::filters_find_the_same_both_ways,
     read::pages_join_without_gap_or_duplicate,
     read::time_bounds_and_positions_at_a_time,

@@ -181,6 +181,20 @@ pub enum AppendError {
     /// No room on disk; works again by itself when there is.
     #[error("the disk that holds the event log is full; free some space, appends then work again by themselves")]
     DiskFull,
+    /// The data itself could not be put where it belongs.
+    #[error("the event's data cannot be stored: {reason}")]
+    Storage {
+        /// Why.
+        reason: String,
+    },
+    /// The data does not follow its schema.
+    #[error("the data does not follow the schema {schema}: {problems}; mend the data, or register another version")]
+    Schema {
+        /// Which schema, such as `reading-reported/2`.
+        schema: CompactString,
+        /// What is wrong, as `path: text`, separated by `; `.
+        problems: String,
+    },
     /// The log does not take events.
     #[error("the event log is read-only: {reason}")]
     ReadOnly {
@@ -196,7 +210,7 @@ impl AppendError {
     /// Whether the same append may work later without change.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::DiskFull | Self::ReadOnly { .. } | Self::Closed)
+        matches!(self, Self::DiskFull | Self::Storage { .. } | Self::ReadOnly { .. } | Self::Closed)
     }
 }
 

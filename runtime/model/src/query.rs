@@ -54,6 +54,12 @@ impl Filter {
     /// Whether an event is one of those meant.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
+        self.matches_envelope(event) && self.matches_data(event)
+    }
+
+    /// Whether the envelope of an event is that of one of those meant; its data need not be there.
+    #[must_use]
+    pub fn matches_envelope(&self, event: &Event) -> bool {
         self.stream.as_ref().is_none_or(|pattern| wildcard_matches(pattern, event.stream.as_str()))
             && self.category_name().is_none_or(|category| category_of(event.stream.as_str()) == category)
             && (self.event_types.is_empty()
@@ -61,7 +67,18 @@ impl Filter {
             && self.from_time.is_none_or(|from| event.recorded_time >= from)
             && self.to_time.is_none_or(|to| event.recorded_time < to)
             && self.correlation_id.as_ref().is_none_or(|id| event.correlation_id.as_ref() == Some(id))
-            && self.text.as_ref().is_none_or(|text| contains_text(event, text))
+    }
+
+    /// Whether it takes an event's data to say whether it is one of those meant.
+    #[must_use]
+    pub const fn needs_data(&self) -> bool {
+        self.text.is_some()
+    }
+
+    /// Whether an event whose envelope fits is one of those meant, judged by its data.
+    #[must_use]
+    pub fn matches_data(&self, event: &Event) -> bool {
+        self.text.as_ref().is_none_or(|text| contains_text(event, text))
     }
 }
 

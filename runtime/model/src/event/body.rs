@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use super::Event;
 
 /// What an event has in place of data that is not simply there.
@@ -43,6 +45,14 @@ pub struct ContentRef {
     pub hash: [u8; 32],
     /// How many bytes.
     pub len: u64,
+}
+
+impl ContentRef {
+    /// What refers to some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { hash: Sha256::digest(bytes).into(), len: bytes.len() as u64 }
+    }
 }
 
 impl fmt::Display for ContentRef {

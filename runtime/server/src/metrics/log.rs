@@ -6,7 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use compact_str::CompactString;
 use tidewire_log::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription, Ticket,
+    Bodies, BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription,
+    Ticket,
 };
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
@@ -109,6 +110,10 @@ impl EventLog for MeteredLog {
 
     fn capabilities(&self) -> Capabilities {
         self.log.capabilities()
+    }
+
+    fn bodies(&self) -> Arc<Bodies> {
+        self.log.bodies()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,0 +1,289 @@
+//! What is done to the data of events on their way in and out.
+//!
+//! In: it is checked, encrypted when its stream holds personal data, and put into a file of its own when it is large.
+//! Out: it is put together again, and brought into the form of the latest schema. In between, in the journal, in the
+//! store and in memory, events lie as [`Body::Stored`] says.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use parking_lot::RwLock;
+use tidewire_model::append::{AppendError, AppendRequest};
+use tidewire_model::event::{Body, ContentRef, Event, EventId, NewEvent, StoredBody, StreamName};
+use tidewire_model::query::wildcard_matches;
+
+use crate::content::{ContentStore, INLINE_MAX};
+use crate::journal::is_full;
+use crate::keys::{self, Found, Keys};
+use crate::plan::{MAX_BYTES, wall_clock};
+use crate::{LogError, Swept};
+
+/// Checks a proposal before it is appended, and may name the schema that it follows.
+pub type Check = Arc<dyn Fn(&StreamName, &mut NewEvent) -> Result<(), AppendError> + Send + Sync>;
+
+/// Brings an event into the form of the latest schema; `None` leaves it as it is.
+pub type Upcaster = Arc<dyn Fn(&Arc<Event>) -> Option<Arc<Event>> + Send + Sync>;
+
+/// What others have a say in.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    /// Before an event is appended.
+    pub check: Option<Check>,
+    /// Before an event is handed out.
+    pub upcast: Option<Upcaster>,
+}
+
+/// What is done to data on its way in and out. One for each log.
+pub struct Bodies {
+    content: Option<ContentStore>,
+    pub(crate) keys: Keys,
+    keys_folder: Option<PathBuf>,
+    personal: RwLock<Arc<[CompactString]>>,
+    /// Patterns that hold whatever is set.
+    always_personal: Vec<CompactString>,
+    /// Whether it is known which streams are personal.
+    settled: AtomicBool,
+    hooks: RwLock<Hooks>,
+    hooked: AtomicBool,
+}
+
+impl Bodies {
+    /// For a log in memory.
+    pub(crate) fn in_memory() -> Self {
+        let bodies = Self::new(None, None, Vec::new());
+        bodies.settled.store(true, Ordering::Release);
+        bodies
+    }
+
+    /// For a log in a folder. Which streams are personal has to be said with `settle`.
+    pub(crate) fn in_folders(log: &Path, keys: PathBuf, always_personal: Vec<CompactString>) -> Self {
+        Self::new(Some(ContentStore::new(log)), Some(keys), always_personal)
+    }
+
+    fn new(content: Option<ContentStore>, keys_folder: Option<PathBuf>, always_personal: Vec<CompactString>) -> Self {
+        Self {
+            content,
+            keys: Keys::new(keys_folder.clone()),
+            keys_folder,
+            personal: RwLock::new(Arc::from(always_personal.clone())),
+            always_personal,
+            settled: AtomicBool::new(false),
+            hooks: RwLock::default(),
+            hooked: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts hooks in place of those there are.
+    pub fn set_hooks(&self, hooks: Hooks) {
+        let hooked = hooks.check.is_some() || hooks.upcast.is_some();
+        *self.hooks.write() = hooks;
+        self.hooked.store(hooked, Ordering::Release);
+    }
+
+    /// Patterns of the streams that hold personal data.
+    pub fn personal(&self) -> Arc<[CompactString]> {
+        Arc::clone(&self.personal.read())
+    }
+
+    /// Where keys lie, unless they are in memory only.
+    pub fn keys_folder(&self) -> Option<&Path> {
+        self.keys_folder.as_deref()
+    }
+
+    /// Whether what is appended to a stream now is encrypted.
+    pub fn is_personal(&self, stream: &StreamName) -> bool {
+        self.personal.read().iter().any(|pattern| wildcard_matches(pattern, stream.as_str()))
+    }
+
+    /// Says which streams are personal from now on, beside those that always are.
+    pub(crate) fn settle(&self, patterns: Vec<CompactString>) {
+        let mut all = self.always_personal.clone();
+        all.extend(patterns);
+        all.sort_unstable();
+        all.dedup();
+        *self.personal.write() = Arc::from(all);
+        self.settled.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Lets the hook look at what is to be appended.
+    pub(crate) fn check(&self, request: &mut AppendRequest) -> Result<(), AppendError> {
+        if !self.hooked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let Some(check) = self.hooks.read().check.clone() else { return Ok(()) };
+        request.events.iter_mut().try_for_each(|event| check(&request.stream, event))
+    }
+
+    /// Whether requests need [`Bodies::prepare`].
+    pub(crate) fn concern(&self, requests: &[AppendRequest]) -> bool {
+        let large = |event: &NewEvent| {
+            event.data.len() > INLINE_MAX || event.raw.as_ref().is_some_and(|raw| raw.payload.len() > INLINE_MAX)
+        };
+        let personal = !self.personal.read().is_empty();
+        requests.iter().any(|request| {
+            self.content.is_some() && request.events.iter().any(large) || personal && self.is_personal(&request.stream)
+        })
+    }
+
+    /// Whether preparing a request takes the disk.
+    pub(crate) fn takes_disk(&self, requests: &[AppendRequest]) -> bool {
+        let large = |event: &NewEvent| {
+            let raw = event.raw.as_ref().map_or(0, |raw| raw.payload.len() + raw.topic.len());
+            // Encryption adds a little and puts both together.
+            event.data.len() + raw > INLINE_MAX - 128
+        };
+        self.content.is_some()
+            && requests.iter().any(|request| {
+                request.events.iter().any(large)
+                    || self.is_personal(&request.stream) && self.keys.at_hand(&request.stream).is_none()
+            })
+    }
+
+    /// Encrypts what is personal and stores what is large. Blocks on the disk. What is too large as a whole stays as
+    /// it is, to be refused.
+    pub(crate) fn prepare(&self, mut request: AppendRequest) -> Result<AppendRequest, AppendError> {
+        if request.size() > MAX_BYTES {
+            return Ok(request);
+        }
+        let personal = self.is_personal(&request.stream);
+        for event in &mut request.events {
+            if personal {
+                self.seal(&request.stream, event)?;
+            }
+            self.store_large(event)?;
+        }
+        Ok(request)
+    }
+
+    fn seal(&self, stream: &StreamName, event: &mut NewEvent) -> Result<(), AppendError> {
+        let failed = |reason: String| AppendError::Storage { reason };
+        let key = self.keys.current(stream, wall_clock()).map_err(failed)?;
+        // The id is part of what the encryption protects, so it has to be known now.
+        let id = event.id.get_or_insert_with(|| EventId::from(ulid::Ulid::new()));
+        event.data = keys::seal(&key, stream, id, &event.data, event.raw.as_ref()).map_err(failed)?;
+        event.raw = None;
+        event.key_id = Some(key.id.clone());
+        event.body = Body::Stored(Arc::default());
+        Ok(())
+    }
+
+    fn store_large(&self, event: &mut NewEvent) -> Result<(), AppendError> {
+        let Some(content) = &self.content else { return Ok(()) };
+        let mut stored = StoredBody::default();
+        let put = |bytes: &mut Bytes| match bytes.len() {
+            len if len <= INLINE_MAX => Ok(None),
+            _ => content.put(bytes).map(|reference| {
+                *bytes = Bytes::new();
+                Some(reference)
+            }),
+        };
+        let put_both = || -> std::io::Result<()> {
+            stored.data = put(&mut event.data)?;
+            if let Some(raw) = &mut event.raw {
+                stored.raw = put(&mut raw.payload)?;
+            }
+            Ok(())
+        };
+        match { put_both }() {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => return Err(AppendError::DiskFull),
+            Err(error) => return Err(AppendError::Storage { reason: format!("a content file: {error}") }),
+        }
+        if stored != StoredBody::default() {
+            event.body = Body::Stored(Arc::new(stored));
+        }
+        Ok(())
+    }
+
+    /// Whether an event can be handed out without the disk.
+    pub(crate) fn at_hand(&self, event: &Event) -> bool {
+        let Body::Stored(stored) = &event.body else { return true };
+        let mut content = stored.content();
+        content.all(|content| self.content.as_ref().is_some_and(|store| store.at_hand(content)))
+            && (event.key_id.is_none() || self.keys.at_hand(&event.stream).is_some())
+    }
+
+    /// An event as it is handed out: with its data, in the form of the latest schema. May block on the disk. What
+    /// cannot be read is told in the event itself.
+    pub(crate) fn whole(&self, event: &Arc<Event>) -> Arc<Event> {
+        let whole = match &event.body {
+            Body::Stored(stored) => Arc::new(self.put_together(event, stored)),
+            _ => Arc::clone(event),
+        };
+        if !self.hooked.load(Ordering::Acquire) || whole.body != Body::Whole {
+            return whole;
+        }
+        let upcast = self.hooks.read().upcast.clone();
+        upcast.and_then(|upcast| upcast(&whole)).unwrap_or(whole)
+    }
+
+    fn put_together(&self, event: &Event, stored: &StoredBody) -> Event {
+        let whole = match &event.key_id {
+            Some(id) => self.unseal(event, id, stored),
+            None => self.load(event, stored),
+        };
+        let without = |body: Body| Event { data: Bytes::new(), raw: None, body, ..event.clone() };
+        match whole {
+            Ok(Some(whole)) => whole,
+            Ok(None) => without(Body::Erased),
+            Err(reason) => {
+                let (position, id) = (event.position.get(), &event.id);
+                tracing::error!(position, %id, reason, "data of an event cannot be read");
+                without(Body::Unreadable(Arc::from(format!("event {id} at position {position}: {reason}"))))
+            }
+        }
+    }
+
+    fn content(&self, content: ContentRef) -> Result<Bytes, String> {
+        let store = self.content.as_ref().ok_or("it refers to a file, and this log has none")?;
+        store.get(content)
+    }
+
+    fn load(&self, event: &Event, stored: &StoredBody) -> Result<Option<Event>, String> {
+        let mut whole = Event { body: Body::Whole, ..event.clone() };
+        if let Some(content) = stored.data {
+            whole.data = self.content(content)?;
+        }
+        if let (Some(raw), Some(content)) = (&mut whole.raw, stored.raw) {
+            raw.payload = self.content(content)?;
+        }
+        Ok(Some(whole))
+    }
+
+    fn unseal(&self, event: &Event, key_id: &str, stored: &StoredBody) -> Result<Option<Event>, String> {
+        let key = match self.keys.find(&event.stream, key_id) {
+            Found::Key(key) => key,
+            Found::Erased => return Ok(None),
+            Found::Missing(reason) => return Err(reason),
+        };
+        let sealed = stored.data.map_or_else(|| Ok(event.data.clone()), |content| self.content(content))?;
+        let (data, raw) = keys::open(&key, &event.stream, &event.id, &sealed)?;
+        Ok(Some(Event { data, raw, body: Body::Whole, ..event.clone() }))
+    }
+
+    /// Begins a collection of content files; `None` when this log has none.
+    pub(crate) fn begin_sweep(&self) -> Option<()> {
+        self.content.as_ref().map(ContentStore::begin_sweep)
+    }
+
+    /// Ends a collection that removed nothing, or is done.
+    pub(crate) fn give_up_sweep(&self) {
+        if let Some(content) = &self.content {
+            content.give_up_sweep();
+        }
+    }
+
+    /// Removes content files that are neither referred to nor put since the collection began.
+    pub(crate) fn sweep(&self, referred: &HashSet<ContentRef>) -> Result<Swept, LogError> {
+        self.content.as_ref().map_or(Ok(Swept::default()), |content| content.sweep(referred))
+    }
+}

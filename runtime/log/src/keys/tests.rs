@@ -1,0 +1,89 @@
+//! Keys are made once, kept privately, and gone when they are erased.
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use bytes::Bytes;
+use tidewire_model::event::{EventId, Raw};
+
+use super::*;
+
+fn stream(name: &str) -> StreamName {
+    StreamName::new(name).unwrap()
+}
+
+fn raw() -> Raw {
+    Raw { topic: "home/anna".into(), retain: true, qos: 1, payload: Bytes::from_static(b"raw") }
+}
+
+#[test]
+fn what_was_sealed_opens_again_after_a_restart_and_only_where_it_belongs() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = || Keys::new(Some(folder.path().join("keys")));
+    let (anna, id, data) = (stream("person-anna"), EventId::from("e1"), Bytes::from_static(b"{\"at\":\"home\"}"));
+    let key = keys().current(&anna, 7).unwrap();
+    let sealed = seal(&key, &anna, &id, &data, Some(&raw())).unwrap();
+    assert_eq!(seal(&key, &anna, &id, &data, Some(&raw())).unwrap(), sealed, "a repeated event gives the same bytes");
+    assert!(!sealed.windows(4).any(|part| part == b"home"));
+    let Found::Key(again) = keys().find(&anna, &key.id) else { panic!("the key is on disk") };
+    assert_eq!(open(&again, &anna, &id, &sealed).unwrap(), (data, Some(raw())));
+    assert!(open(&again, &anna, &EventId::from("e2"), &sealed).is_err(), "bound to the event");
+    assert!(open(&again, &stream("person-ben"), &id, &sealed).is_err(), "and to the stream");
+    let file = key_file(&folder.path().join("keys"), &anna);
+    assert_eq!(std::fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(keys().current(&anna, 8).unwrap().id, key.id);
+}
+
+#[test]
+fn an_erased_key_is_gone_and_a_new_one_takes_its_place() {
+    for folder in [Some(tempfile::tempdir().unwrap()), None] {
+        let path = folder.as_ref().map(|folder| folder.path().join("keys"));
+        let keys = Keys::new(path.clone());
+        let anna = stream("person-anna");
+        let first = keys.current(&anna, 7).unwrap();
+        keys.erase(&first.id, &anna).unwrap();
+        assert!(matches!(keys.find(&anna, &first.id), Found::Erased));
+        if let Some(path) = &path {
+            assert!(!key_file(path, &anna).path().exists());
+        }
+        let second = keys.current(&anna, 8).unwrap();
+        assert_ne!(second.id, first.id);
+        keys.erase(&first.id, &anna).unwrap();
+        assert!(matches!(keys.find(&anna, &second.id), Found::Key(_)), "erasing once more spares the new key");
+    }
+}
+
+#[test]
+fn lost_keys_are_told_and_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    let anna = stream("person-anna");
+    let key = Keys::new(Some(keys.clone())).current(&anna, 7).unwrap();
+    std::fs::remove_file(keys.join("node.key")).unwrap();
+    let after = Keys::new(Some(keys));
+    let Found::Missing(reason) = after.find(&anna, &key.id) else { panic!("it is missing") };
+    assert!(reason.contains("node.key") && reason.contains("restore"), "{reason}");
+    assert!(after.current(&stream("person-ben"), 7).is_err());
+}
+
+#[test]
+fn a_backup_brings_keys_back_but_neither_erased_nor_after_it_expired() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keys, file) = (folder.path().join("keys"), folder.path().join("backup/keys.json"));
+    assert_eq!(KeyBackup::write(&keys, &file, 1_000).unwrap(), None);
+    let here = Keys::new(Some(keys.clone()));
+    let (anna, ben) = (stream("person-anna"), stream("person-ben"));
+    let (anna_key, ben_key) = (here.current(&anna, 7).unwrap(), here.current(&ben, 7).unwrap());
+    assert_eq!(KeyBackup::write(&keys, &file, 1_000).unwrap(), Some(2));
+    let backup = KeyBackup::read(&file).unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    let erased = HashSet::from([anna_key.id.clone()]);
+    let error = restore_keys(&backup, &elsewhere, &erased, (1_000 + 86_400_001, 86_400_000)).unwrap_err();
+    assert!(error.contains("expired"), "{error}");
+    let restored = restore_keys(&backup, &elsewhere, &erased, (2_000, 86_400_000)).unwrap();
+    assert_eq!(restored, KeysRestored { restored: 1, known: 0, erased: 1 });
+    let there = Keys::new(Some(elsewhere));
+    assert!(matches!(there.find(&anna, &anna_key.id), Found::Missing(_)));
+    let Found::Key(found) = there.find(&ben, &ben_key.id) else { panic!("ben's key is there again") };
+    assert_eq!(*found.secret, *ben_key.secret);
+}
