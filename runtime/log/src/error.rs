@@ -26,6 +26,18 @@ pub enum LogError {
         /// The folder.
         path: PathBuf,
     },
+    /// Files of an earlier or later version of the program.
+    #[error(
+        "{path} is in journal format {format}, but this version reads and writes format 2 only; start with another data \
+         folder, or with the version that wrote this one",
+        path = path.display()
+    )]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u8,
+    },
     /// Bytes on disk are not what was written.
     #[error("the event log is damaged: {0}")]
     Damaged(String),

@@ -3,6 +3,8 @@
 //! `append` writes one record and returns after `fdatasync`. A failed `fdatasync` is final: the journal takes
 //! nothing more until the next start, which verifies what is there. It knows neither sled nor readers.
 
+mod chain;
+pub(crate) mod merkle;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod segment;
@@ -11,6 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::LogError;
+use chain::Chain;
+use merkle::Tree;
 use record::Record;
 use segment::{Segment, SegmentHead};
 
@@ -21,6 +25,7 @@ pub(crate) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 pub(crate) struct Journal {
     folder: PathBuf,
     segment: Segment,
+    chain: Chain,
     segment_bytes: u64,
     /// The number of the last commit.
     pub(crate) commit: u64,
@@ -48,16 +53,23 @@ impl Journal {
         let heads = segment::list(folder)?;
         let Some(last) = heads.last() else {
             let head = SegmentHead::first(rand_id(), crate::plan::wall_clock());
-            let segment = Segment::create(folder, head)?;
-            let journal =
-                Self { folder: folder.to_owned(), segment, segment_bytes, commit: 0, position: 0, recorded_time: 0 };
+            let journal = Self {
+                folder: folder.to_owned(),
+                segment: Segment::create(folder, head)?,
+                chain: start_chain(folder, Tree::default())?,
+                segment_bytes,
+                commit: 0,
+                position: 0,
+                recorded_time: 0,
+            };
             return Ok((journal, Vec::new()));
         };
         let (end, notices) = recovery::recover_end(folder, last)?;
-        let segment = Segment::reopen(folder, last.clone(), end.offset, end.leaves)?;
+        let segment = Segment::reopen(folder, last.clone(), end.offset)?;
         let journal = Self {
             folder: folder.to_owned(),
             segment,
+            chain: start_chain(folder, end.tree)?,
             segment_bytes,
             commit: end.commit,
             position: end.position,
@@ -78,6 +90,7 @@ impl Journal {
             self.roll()?;
         }
         self.segment.append(&record.bytes)?;
+        self.chain.push(record.bytes.clone()).ok_or_else(chain_is_gone)?;
         self.commit = record.commit;
         self.position = record.last_position;
         self.recorded_time = self.recorded_time.max(record.recorded_time);
@@ -85,7 +98,8 @@ impl Journal {
     }
 
     fn roll(&mut self) -> Result<(), JournalError> {
-        let root = self.segment.seal()?;
+        self.segment.seal()?;
+        let root = self.chain.finish().ok_or_else(chain_is_gone)?;
         let head = SegmentHead {
             log_id: self.segment.head.log_id,
             number: self.segment.head.number + 1,
@@ -100,6 +114,16 @@ impl Journal {
         })?;
         Ok(())
     }
+}
+
+fn start_chain(folder: &Path, tree: Tree) -> Result<Chain, LogError> {
+    Chain::start(tree).map_err(LogError::io("start a thread for", folder))
+}
+
+fn chain_is_gone() -> JournalError {
+    JournalError::Broken(
+        "the thread that hashes the journal has stopped; restart, which verifies the journal".to_owned(),
+    )
 }
 
 pub(crate) fn is_full(error: &io::Error) -> bool {

@@ -103,6 +103,7 @@ impl JournalLog {
         let journal_folder = folder.join("journal");
         fs::create_dir_all(&journal_folder).map_err(LogError::io("create the folder", &journal_folder))?;
         let lock = lock(&folder)?;
+        segment::check_format(&journal_folder)?;
         let keys = options.keys.clone().unwrap_or_else(|| folder.join("keys"));
         let bodies = Bodies::in_folders(&folder, keys, options.personal.clone());
         let shared = Arc::new(Shared::new(&folder, options.keep_events, bodies));

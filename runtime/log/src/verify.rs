@@ -4,11 +4,10 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use crate::LogError;
+use crate::journal::merkle::Tree;
 use crate::journal::recovery::{SegmentReader, Step};
-use crate::journal::segment;
+use crate::journal::{record, segment};
 
 /// What a journal holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,11 +46,11 @@ pub fn verify(folder: &Path) -> Result<Verified, LogError> {
             ));
         }
         let mut reader = SegmentReader::open(&journal, head)?;
-        let mut leaves = Sha256::new();
+        let mut tree = Tree::default();
         loop {
             match reader.next() {
                 Step::Record(record) => {
-                    leaves.update(Sha256::digest(&record.bytes));
+                    tree.push(record::leaf(&record.bytes));
                     verified.commits = record.commit;
                     verified.events = record.last_position;
                     verified.bytes += record.bytes.len() as u64;
@@ -63,7 +62,7 @@ pub fn verify(folder: &Path) -> Result<Verified, LogError> {
                 }
             }
         }
-        root = leaves.finalize().into();
+        root = tree.root();
         verified.segments += 1;
     }
     Ok(verified)

@@ -58,6 +58,23 @@ async fn a_second_opener_is_refused() {
 }
 
 #[tokio::test]
+async fn a_folder_of_an_earlier_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path()).await;
+    append(&log, 0..10).await;
+    log.close().await;
+    let segment = &segments(folder.path())[0];
+    let mut bytes = fs::read(segment).unwrap();
+    bytes[6] = 1;
+    fs::write(segment, &bytes).unwrap();
+    let error = JournalLog::open(folder.path()).err().unwrap();
+    assert!(matches!(error, LogError::Format { format: 1, .. }), "{error}");
+    assert!(error.to_string().contains("another data folder"), "{error}");
+    assert!(verify(folder.path()).is_err());
+    assert_eq!(fs::read(segment).unwrap(), bytes);
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();

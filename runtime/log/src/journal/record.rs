@@ -14,13 +14,14 @@ use compact_str::CompactString;
 use tidewire_model::append::StateChange;
 use tidewire_model::event::Event;
 
+use super::merkle::{Hash, root_of};
 use crate::envelope::{read_frame, split_frame, write_frame};
 
 /// Bytes before the payload.
 pub(crate) const RECORD_HEAD: usize = 40;
 /// `TWRC`.
 pub(crate) const MAGIC: [u8; 4] = *b"TWRC";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// No record is longer: a group commit ends long before.
 pub(crate) const MAX_PAYLOAD: usize = 256 * 1024 * 1024;
 
@@ -94,7 +95,8 @@ impl Record {
         }
         let mut state = Vec::with_capacity(head.states.min(65_536));
         for _ in 0..head.states {
-            state.push(read_state(&mut rest).ok_or("a record ends within a state change")?);
+            let change = split_state(&mut rest).ok_or("a record ends within a state change")?;
+            state.push(read_state(&change).ok_or("a state change cannot be decoded")?);
         }
         let last_position = (head.first_position + events.len() as u64).saturating_sub(1);
         let recorded_time = events.last().map_or(i64::MIN, |event: &Arc<Event>| event.recorded_time);
@@ -105,6 +107,18 @@ impl Record {
     pub(crate) fn frame(&self, index: usize) -> Option<Bytes> {
         self.frames.get(index).map(|range| self.bytes.slice(range.clone()))
     }
+}
+
+/// What a record adds to its segment's hash tree: the root over its head fields, the frame of each event and each
+/// state change. Length and checksum are no part of it, so that a record keeps its hash when something is taken out.
+pub(crate) fn leaf(record: &Bytes) -> Hash {
+    let counts = RecordHead::parse(record).map_or((0, 0), |head| (head.events, head.states));
+    let mut rest = record.slice(RECORD_HEAD.min(record.len())..);
+    let mut items = Vec::with_capacity(1 + counts.0 + counts.1);
+    items.push(record.slice(12.min(record.len())..RECORD_HEAD.min(record.len())));
+    items.extend((0..counts.0).map_while(|_| split_frame(&mut rest)));
+    items.extend((0..counts.1).map_while(|_| split_state(&mut rest)));
+    root_of(items.iter().map(|item| &**item))
 }
 
 /// The fixed part of a record.
@@ -156,17 +170,20 @@ fn write_state(change: &StateChange, buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(value);
 }
 
-fn read_state(rest: &mut Bytes) -> Option<StateChange> {
+/// Splits the first state change off; `None` when there is no whole one.
+pub(crate) fn split_state(rest: &mut Bytes) -> Option<Bytes> {
     let key_len = usize::from(u16::from_le_bytes(*rest.first_chunk()?));
-    let has_value = *rest.get(2)? != 0;
     let value_len = usize::try_from(u32::from_le_bytes(*rest.get(3..)?.first_chunk()?)).ok()?;
     let whole = key_len.checked_add(value_len)?.checked_add(7)?;
-    if rest.len() < whole {
-        return None;
-    }
-    let change = rest.split_to(whole);
-    let key = CompactString::from_utf8(change.get(7..7 + key_len)?).ok()?;
+    (rest.len() >= whole).then(|| rest.split_to(whole))
+}
+
+/// Reads a state change.
+pub(crate) fn read_state(change: &[u8]) -> Option<StateChange> {
+    let key_len = usize::from(u16::from_le_bytes(*change.first_chunk()?));
+    let (key, value) = change.get(7..)?.split_at_checked(key_len)?;
+    let key = CompactString::from_utf8(key).ok()?;
     // Copied, so that a small value does not keep a whole record in memory.
-    let value = has_value.then(|| Bytes::copy_from_slice(change.get(7 + key_len..).unwrap_or_default()));
+    let value = (*change.get(2)? != 0).then(|| Bytes::copy_from_slice(value));
     Some(StateChange { key, value })
 }

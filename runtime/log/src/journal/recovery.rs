@@ -8,9 +8,9 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
-use super::record::{MAGIC, RECORD_HEAD, Record, RecordHead};
+use super::merkle::Tree;
+use super::record::{self, MAGIC, RECORD_HEAD, Record, RecordHead};
 use super::segment::{HEAD_BYTES, SegmentHead, sync_folder};
 use crate::LogError;
 
@@ -20,7 +20,7 @@ pub(crate) struct End {
     pub(crate) commit: u64,
     pub(crate) position: u64,
     pub(crate) recorded_time: i64,
-    pub(crate) leaves: Sha256,
+    pub(crate) tree: Tree,
 }
 
 /// What comes next in a segment.
@@ -108,7 +108,7 @@ pub(crate) fn recover_end(folder: &Path, head: &SegmentHead) -> Result<(End, Vec
         commit: head.first_commit - 1,
         position: head.first_position - 1,
         recorded_time: head.recorded_time,
-        leaves: Sha256::new(),
+        tree: Tree::default(),
     };
     let reason = loop {
         match reader.next() {
@@ -117,7 +117,7 @@ pub(crate) fn recover_end(folder: &Path, head: &SegmentHead) -> Result<(End, Vec
                 end.commit = record.commit;
                 end.position = record.last_position;
                 end.recorded_time = end.recorded_time.max(record.recorded_time);
-                end.leaves.update(Sha256::digest(&record.bytes));
+                end.tree.push(record::leaf(&record.bytes));
             }
             Step::End => break None,
             Step::Bad(reason) => break Some(reason),

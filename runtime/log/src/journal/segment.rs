@@ -1,20 +1,21 @@
 //! Segment files: names, heads, growth and the chain that ties them together.
 //!
 //! A segment grows by zeroed pieces ahead of its end, so that most commits sync data only and no file metadata.
-//! Each head holds the root hash of the segment before: SHA-256 over the SHA-256 of every record.
+//! Each head holds the root of the hash tree over the segment before.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
+use super::merkle::Hash;
 use super::{JournalError, is_full};
 use crate::LogError;
 
 /// Bytes before the first record.
 pub(crate) const HEAD_BYTES: u64 = 128;
-const MAGIC: [u8; 8] = *b"TWJRNL\x01\0";
+const MAGIC: [u8; 8] = *b"TWJRNL\x02\0";
+/// What every head begins with; a format number and a zero follow.
+const FAMILY: &[u8] = b"TWJRNL";
 /// The first growth of a segment; small, so that a young log stays small and starts fast.
 const GROW_MIN: u64 = 256 * 1024;
 const GROW_MAX: u64 = 4 * 1024 * 1024;
@@ -33,7 +34,7 @@ pub(crate) struct SegmentHead {
     /// The latest recorded time before it.
     pub(crate) recorded_time: i64,
     /// The root hash of the segment before; zero in the first.
-    pub(crate) previous_root: [u8; 32],
+    pub(crate) previous_root: Hash,
 }
 
 impl SegmentHead {
@@ -110,10 +111,31 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<SegmentHead>, LogError> {
     }
 }
 
+/// Refuses a folder whose first segment another version wrote.
+///
+/// # Errors
+/// When that is so. Other faults are left to [`list`].
+pub(crate) fn check_format(folder: &Path) -> Result<(), LogError> {
+    let entries = fs::read_dir(folder).map_err(LogError::io("list the journal folder", folder))?;
+    let segments = entries.flatten().map(|entry| entry.path());
+    let oldest = segments.filter(|path| path.extension().is_some_and(|extension| extension == "journal")).min();
+    match oldest.map(|path| read_head(&path)) {
+        Some(Err(error @ LogError::Format { .. })) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn read_head(path: &Path) -> Result<SegmentHead, LogError> {
     let file = File::open(path).map_err(LogError::io("open the journal segment", path))?;
     let mut bytes = [0; 128];
     let whole = file.read_exact_at(&mut bytes, 0).is_ok();
+    if let Some(format) = bytes.strip_prefix(FAMILY).and_then(|rest| rest.first())
+        && bytes.get(7) == Some(&0)
+        && (1..=9).contains(format)
+        && !bytes.starts_with(&MAGIC)
+    {
+        return Err(LogError::Format { path: path.to_owned(), format: *format });
+    }
     let head = SegmentHead::decode(&bytes).filter(|_| whole);
     let matches = |head: &SegmentHead| path.file_name().is_some_and(|name| name.to_str() == Some(&head.file_name()));
     head.filter(matches).ok_or_else(|| {
@@ -138,7 +160,6 @@ pub(crate) struct Segment {
     pub(crate) end: u64,
     /// Up to where the file is zeroed.
     zeroed: u64,
-    leaves: Sha256,
 }
 
 impl Segment {
@@ -151,17 +172,17 @@ impl Segment {
         file.sync_all().map_err(LogError::io("sync the journal segment", &temporary))?;
         fs::rename(&temporary, &path).map_err(LogError::io("name the journal segment", &path))?;
         sync_folder(folder)?;
-        Ok(Self { head, path, file, end: HEAD_BYTES, zeroed: HEAD_BYTES, leaves: Sha256::new() })
+        Ok(Self { head, path, file, end: HEAD_BYTES, zeroed: HEAD_BYTES })
     }
 
     /// Opens the last segment to go on after its last valid record.
-    pub(crate) fn reopen(folder: &Path, head: SegmentHead, end: u64, leaves: Sha256) -> Result<Self, LogError> {
+    pub(crate) fn reopen(folder: &Path, head: SegmentHead, end: u64) -> Result<Self, LogError> {
         let path = folder.join(head.file_name());
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(LogError::io("open the journal segment", &path))?;
         // What lies beyond the end is zero: recovery has seen it or cut it.
         let zeroed = file.metadata().map_err(LogError::io("measure the journal segment", &path))?.len().max(end);
-        Ok(Self { head, path, file, end, zeroed, leaves })
+        Ok(Self { head, path, file, end, zeroed })
     }
 
     /// Writes a record at the end and makes it durable.
@@ -182,7 +203,6 @@ impl Segment {
         self.file.sync_data().map_err(|error| self.broken("sync", &error))?;
         self.end = after;
         self.zeroed = self.zeroed.max(after);
-        self.leaves.update(Sha256::digest(record));
         Ok(())
     }
 
@@ -204,12 +224,12 @@ impl Segment {
         Ok(())
     }
 
-    /// Cuts the zeroed rest off and answers the root hash.
-    pub(crate) fn seal(&mut self) -> Result<[u8; 32], JournalError> {
+    /// Cuts the zeroed rest off.
+    pub(crate) fn seal(&mut self) -> Result<(), JournalError> {
         let cut = self.file.set_len(self.end).and_then(|()| self.file.sync_all());
         cut.map_err(|error| self.broken("close", &error))?;
         self.zeroed = self.end;
-        Ok(self.leaves.clone().finalize().into())
+        Ok(())
     }
 
     fn broken(&self, operation: &str, error: &std::io::Error) -> JournalError {
