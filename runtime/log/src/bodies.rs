@@ -50,6 +50,8 @@ pub struct Bodies {
     settled: AtomicBool,
     hooks: RwLock<Hooks>,
     hooked: AtomicBool,
+    /// One erasure or change of patterns at a time.
+    pub(crate) changing: tokio::sync::Mutex<()>,
 }
 
 impl Bodies {
@@ -75,6 +77,7 @@ impl Bodies {
             settled: AtomicBool::new(false),
             hooks: RwLock::default(),
             hooked: AtomicBool::new(false),
+            changing: tokio::sync::Mutex::default(),
         }
     }
 

@@ -77,15 +77,13 @@ impl Keys {
         Self { folder, state: Mutex::default() }
     }
 
-    /// Notes keys that were destroyed on purpose, and makes sure that they are.
-    pub(crate) fn set_erased(
-        &self,
-        erased: impl IntoIterator<Item = (CompactString, StreamName)>,
-    ) -> Result<(), String> {
-        for (id, stream) in erased {
-            self.erase(&id, &stream)?;
+    /// The id of a stream's key, if it has one.
+    pub(crate) fn id_of(&self, stream: &StreamName) -> Result<Option<CompactString>, String> {
+        if let Some(key) = self.state.lock().by_stream.get(stream) {
+            return Ok(Some(key.id.clone()));
         }
-        Ok(())
+        let Some(folder) = &self.folder else { return Ok(None) };
+        Ok(read_wrapped(&key_file(folder, stream))?.map(|wrapped| wrapped.id))
     }
 
     /// A stream's key, if it is in memory.
@@ -97,6 +95,7 @@ impl Keys {
     pub(crate) fn current(&self, stream: &StreamName, now: i64) -> Result<Arc<DataKey>, String> {
         let mut state = self.state.lock();
         if let Some(key) = state.by_stream.get(stream) {
+            // What is appended while its stream is being erased is erased with it.
             return Ok(Arc::clone(key));
         }
         let key = match &self.folder {
@@ -164,6 +163,16 @@ impl Keys {
             Ok(_) => Ok(()),
             Err(reason) => Err(reason),
         }
+    }
+
+    /// Takes back that a key is erased: the erasure did not happen.
+    pub(crate) fn spare(&self, id: &str) {
+        self.state.lock().erased.remove(id);
+    }
+
+    /// Refuses to use a key from now on.
+    pub(crate) fn withhold(&self, id: &str) {
+        self.state.lock().erased.insert(id.into());
     }
 }
 

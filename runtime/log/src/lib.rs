@@ -45,6 +45,7 @@ pub use log::{
     checkpoint_key,
 };
 pub use memory::MemoryLog;
+pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
 pub use subscription::{Delivery, Subscription};
 pub use verify::{Verified, verify};

@@ -13,7 +13,7 @@ use tidewire_model::position::Position;
 use crate::LogError;
 
 pub use memory::MemoryProjections;
-pub(crate) use stored::StoredProjections;
+pub(crate) use stored::{StoredProjections, belong_to};
 
 /// What is known of a stored projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,12 @@ pub trait ProjectionStore: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(CompactString, Bytes)>, LogError>;
+
+    /// Makes sure that what was replaced or dropped is not on the disk any more, by moving the rest.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    fn renew(&self) -> Result<(), LogError>;
 
     /// Forgets a projection and everything in it.
     ///

@@ -10,13 +10,19 @@ use std::ops::{Bound, Deref};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use parking_lot::RwLock;
+
 use crate::LogError;
+use crate::journal::segment::sync_folder;
 
 /// The longest value that a tree may hold.
 pub(crate) const VALUE_MAX: usize = 7 * 1024;
 /// The longest key that a tree may hold.
 pub(crate) const KEY_MAX: usize = 256;
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// sled's cache for blocks and indexes …
+const LOG_CACHE: u64 = 48 * 1024 * 1024;
+/// … and for projections.
+const PROJECTIONS_CACHE: u64 = 16 * 1024 * 1024;
 
 /// A part of the store with keys of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +35,19 @@ pub(crate) enum Space {
 
 /// The store. Every call may block on the disk.
 pub(crate) struct Store {
+    log: Database,
+    projections: RwLock<Database>,
+    /// Projections have a folder in here, with a number that grows each time it is renewed.
+    projections_folder: PathBuf,
+    /// What had to be mended to open it.
+    pub(crate) notice: Option<String>,
+}
+
+struct Database {
     db: sled::Db,
-    log: sled::Tree,
-    projections: sled::Tree,
+    tree: sled::Tree,
     file: File,
+    number: u64,
 }
 
 /// Bytes that belong to the store.
@@ -81,38 +96,137 @@ fn failed(error: sled::Error) -> LogError {
     LogError::Store(error.to_string())
 }
 
-impl Store {
-    /// Opens or creates the store in a folder.
-    ///
-    /// # Errors
-    /// A text that says why it does not open.
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+impl Database {
+    /// Opens or creates a database in a folder.
+    fn open(folder: &Path, number: u64, tree: &str, cache: u64) -> Result<Self, String> {
         remove_unfinished_snapshots(folder).map_err(|error| error.to_string())?;
         let open = || {
-            let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+            let config = sled::Config::new().path(folder).cache_capacity(cache).flush_every_ms(None);
             let db = config.open()?;
-            let (log, projections) = (db.open_tree("log")?, db.open_tree("projections")?);
-            Ok::<_, sled::Error>((db, log, projections))
+            let tree = db.open_tree(tree)?;
+            Ok::<_, sled::Error>((db, tree))
         };
         match catch_unwind(AssertUnwindSafe(open)) {
-            Ok(Ok((db, log, projections))) => {
+            Ok(Ok((db, tree))) => {
                 let file = File::open(folder.join("db")).map_err(|error| error.to_string())?;
-                Ok(Self { db, log, projections, file })
+                Ok(Self { db, tree, file, number })
             }
             Ok(Err(error)) => Err(error.to_string()),
             Err(panic) => Err(format!("it is damaged: {}", panic_text(&*panic))),
         }
     }
 
-    const fn tree(&self, space: Space) -> &sled::Tree {
+    /// Brings everything to the disk: sled's own `flush` leaves it in the drive's cache.
+    fn flush(&self) -> Result<(), LogError> {
+        self.db.flush().map_err(failed)?;
+        self.file.sync_data().map_err(|error| LogError::Store(format!("sync failed: {error}")))
+    }
+}
+
+/// Whether a database did not open because another one of this process is just letting go of it.
+pub(crate) fn is_held(reason: &str) -> bool {
+    reason.contains("could not acquire lock")
+}
+
+/// The number of the folder of projections that counts.
+fn current_number(folder: &Path) -> u64 {
+    let text = fs::read_to_string(folder.join("current")).unwrap_or_default();
+    text.trim().parse().unwrap_or(1)
+}
+
+/// Opens the projections. They can be made anew, so a damaged database is put aside alone.
+fn open_projections(folder: &Path) -> Result<(Database, Option<String>), String> {
+    fs::create_dir_all(folder).map_err(|error| format!("the folder {}: {error}", folder.display()))?;
+    let number = current_number(folder);
+    remove_other_numbers(folder, number).map_err(|error| error.to_string())?;
+    let path = folder.join(number.to_string());
+    match Database::open(&path, number, "projections", PROJECTIONS_CACHE) {
+        Ok(database) => Ok((database, None)),
+        Err(reason) if is_held(&reason) => Err(reason),
+        Err(reason) => {
+            let aside = quarantine(&path).map_err(|error| error.full_text())?;
+            tracing::warn!(reason, aside = %aside.display(), "projections put aside, they are built anew");
+            let notice = format!(
+                "projections did not open ({reason}); they were put aside as {} and are built anew",
+                aside.display()
+            );
+            Database::open(&path, number, "projections", PROJECTIONS_CACHE).map(|database| (database, Some(notice)))
+        }
+    }
+}
+
+/// Removes what an interrupted renewal left behind.
+fn remove_other_numbers(folder: &Path, number: u64) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let other = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u64>().ok());
+        if other.is_some_and(|other| other != number) {
+            fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Opens or creates the store in a folder; projections lie beside it.
+    ///
+    /// # Errors
+    /// A text that says why it does not open.
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        let log = Database::open(folder, 1, "log", LOG_CACHE)?;
+        let projections_folder = folder.with_file_name("projections");
+        let (projections, notice) = open_projections(&projections_folder)?;
+        Ok(Self { log, projections: RwLock::new(projections), projections_folder, notice })
+    }
+
+    fn with<T>(&self, space: Space, work: impl FnOnce(&sled::Tree) -> T) -> T {
         match space {
-            Space::Log => &self.log,
-            Space::Projections => &self.projections,
+            Space::Log => work(&self.log.tree),
+            Space::Projections => work(&self.projections.read().tree),
         }
     }
 
+    /// Moves the projections whose keys are to be kept to a new folder and removes the old one: what was removed or
+    /// replaced in them before is not on the disk any more.
+    pub(crate) fn renew_projections(&self, keep: impl Fn(&[u8]) -> bool) -> Result<(), LogError> {
+        let mut current = self.projections.write();
+        let folder = &self.projections_folder;
+        let (old, new) = (folder.join(current.number.to_string()), folder.join((current.number + 1).to_string()));
+        let io = |operation| LogError::io(operation, new.clone());
+        if new.exists() {
+            fs::remove_dir_all(&new).map_err(io("remove"))?;
+        }
+        let fresh =
+            Database::open(&new, current.number + 1, "projections", PROJECTIONS_CACHE).map_err(LogError::Store)?;
+        let mut batch = Batch::default();
+        for item in &current.tree {
+            let (key, value) = item.map_err(failed)?;
+            if keep(&key) {
+                batch.put(&key, &value);
+            }
+            if batch.len() >= 256 {
+                fresh.tree.apply_batch(std::mem::take(&mut batch).batch).map_err(failed)?;
+            }
+        }
+        fresh.tree.apply_batch(batch.batch).map_err(failed)?;
+        fresh.flush()?;
+        sync_folder(&new)?;
+        sync_folder(folder)?;
+        let (mark, written) = (folder.join("current"), folder.join("current.new"));
+        let write = || -> std::io::Result<()> {
+            fs::write(&written, fresh.number.to_string())?;
+            File::open(&written)?.sync_all()?;
+            fs::rename(&written, &mark)
+        };
+        write().map_err(LogError::io("write", &mark))?;
+        sync_folder(folder)?;
+        drop(std::mem::replace(&mut *current, fresh));
+        fs::remove_dir_all(&old).map_err(LogError::io("remove", &old))?;
+        sync_folder(folder)
+    }
+
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, LogError> {
-        self.tree(space).get(key).map(|value| value.map(Slice)).map_err(failed)
+        self.with(space, |tree| tree.get(key)).map(|value| value.map(Slice)).map_err(failed)
     }
 
     /// Keys and values within bounds, ascending; `rev` gives them descending.
@@ -123,7 +237,7 @@ impl Store {
         to: Bound<&[u8]>,
     ) -> impl DoubleEndedIterator<Item = Result<(Slice, Slice), LogError>> + use<> {
         let owned = |bound: Bound<&[u8]>| bound.map(sled::IVec::from);
-        let range = self.tree(space).range::<sled::IVec, _>((owned(from), owned(to)));
+        let range = self.with(space, |tree| tree.range::<sled::IVec, _>((owned(from), owned(to))));
         range.map(|item| item.map(|(key, value)| (Slice(key), Slice(value))).map_err(failed))
     }
 
@@ -133,7 +247,7 @@ impl Store {
         space: Space,
         prefix: &[u8],
     ) -> impl DoubleEndedIterator<Item = Result<(Slice, Slice), LogError>> + use<> {
-        let range = self.tree(space).scan_prefix(prefix);
+        let range = self.with(space, |tree| tree.scan_prefix(prefix));
         range.map(|item| item.map(|(key, value)| (Slice(key), Slice(value))).map_err(failed))
     }
 
@@ -142,18 +256,19 @@ impl Store {
         if batch.too_large {
             return Err(LogError::Store("a key or value exceeds what the store can keep safely".to_owned()));
         }
-        self.tree(space).apply_batch(batch.batch).map_err(failed)
+        self.with(space, |tree| tree.apply_batch(batch.batch)).map_err(failed)
     }
 
-    /// Brings everything to the disk: sled's own `flush` leaves it in the drive's cache.
+    /// Brings everything to the disk.
     pub(crate) fn flush(&self) -> Result<(), LogError> {
-        self.db.flush().map_err(failed)?;
-        self.file.sync_data().map_err(|error| LogError::Store(format!("sync failed: {error}")))
+        self.log.flush()?;
+        self.projections.read().flush()
     }
 
     /// Bytes that the store takes on disk.
     pub(crate) fn size_on_disk(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or_default()
+        let size = |db: &sled::Db| db.size_on_disk().unwrap_or_default();
+        size(&self.log.db) + size(&self.projections.read().db)
     }
 }
 

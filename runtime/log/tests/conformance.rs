@@ -5,6 +5,8 @@
 mod append;
 #[path = "conformance/content.rs"]
 mod content;
+#[path = "conformance/personal.rs"]
+mod personal;
 #[path = "conformance/projections.rs"]
 mod projections;
 #[path = "conformance/read.rs"]
@@ -96,6 +98,8 @@ on_every_engine!(
     content::a_repeated_large_event_is_recognised,
     content::appends_of_one_task_keep_their_order_whatever_their_size,
     content::what_is_too_large_is_refused_with_the_limit,
+    personal::erased_events_keep_their_envelope_and_nothing_else,
+    personal::only_what_is_encrypted_can_be_erased,
     read::filters_find_the_same_both_ways,
     read::pages_join_without_gap_or_duplicate,
     read::time_bounds_and_positions_at_a_time,

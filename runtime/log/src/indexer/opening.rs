@@ -12,9 +12,10 @@ use crate::LogError;
 use crate::index::stored_filter;
 use crate::journal::recovery::{SegmentReader, Step};
 use crate::journal::segment;
+use crate::projection;
 use crate::reader::Blocks;
 use crate::shared::{Phase, Shared};
-use crate::store::{Space, Store, quarantine};
+use crate::store::{Space, Store, is_held, quarantine};
 
 /// Repeated ids are looked for in so many newest finished spans (16.7 million events) and in the one under way.
 /// A filter takes 96 KiB.
@@ -38,6 +39,7 @@ pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Index
             tracing::warn!(reason, aside = %aside.display(), "indexed store put aside, rebuilding it from the journal");
             shared.notice(format!("{reason}; it was put aside as {}", aside.display()));
             let store = open_store(facts)?;
+            store.renew_projections(|_| false)?;
             shared.acquit();
             (store, Marks::default())
         }
@@ -45,6 +47,10 @@ pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Index
     };
     if existed && marks == Marks::default() && facts.commit > 0 && facts.intact {
         shared.notice("the indexed store had lost its contents and was rebuilt from the journal".to_owned());
+    }
+    store.notice.iter().for_each(|notice| shared.notice(notice.clone()));
+    if facts.intact && !projection::belong_to(&store, facts.log_id, Position::new(facts.position))? {
+        shared.notice("projections belonged to another log and are built anew".to_owned());
     }
     // A journal that could not be read does not know its own id.
     let marks = if facts.intact { Marks { log_id: facts.log_id, ..marks } } else { marks };
@@ -88,7 +94,7 @@ fn open_store(facts: &JournalFacts) -> Result<Store, LogError> {
     loop {
         match Store::open(&facts.store_folder) {
             Ok(store) => return Ok(store),
-            Err(reason) if reason.contains("could not acquire lock") && began.elapsed() < LOCK_PATIENCE => {
+            Err(reason) if is_held(&reason) && began.elapsed() < LOCK_PATIENCE => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(reason) => return Err(LogError::Store(reason)),

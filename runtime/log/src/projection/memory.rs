@@ -74,6 +74,10 @@ impl ProjectionStore for MemoryProjections {
         Ok(hits.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
+    fn renew(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     fn drop_projection(&self, name: &str) -> Result<(), LogError> {
         self.projections.lock().remove(name);
         Ok(())

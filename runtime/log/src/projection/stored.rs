@@ -27,6 +27,28 @@ impl StoredProjections {
     }
 }
 
+/// Which log the projections are of.
+const LOG_KEY: &[u8] = b"log";
+
+/// Whether the stored projections are of a log and have not got further than it; empties them if not.
+pub(crate) fn belong_to(store: &Store, log_id: u128, position: Position) -> Result<bool, LogError> {
+    let known = store.get(SPACE, LOG_KEY)?;
+    let mut fits = known.as_ref().is_none_or(|known| **known == log_id.to_le_bytes());
+    for item in store.prefix(SPACE, b"p") {
+        let (_, stored) = item?;
+        fits &= read_info("", &stored).is_none_or(|info| info.checkpoint <= position);
+    }
+    if !fits {
+        store.renew_projections(|_| false)?;
+    }
+    if !fits || known.is_none() {
+        let mut batch = Batch::default();
+        batch.put(LOG_KEY, &log_id.to_le_bytes());
+        store.apply(SPACE, batch)?;
+    }
+    Ok(fits)
+}
+
 fn info_key(name: &str) -> Vec<u8> {
     [b"p", name.as_bytes()].concat()
 }
@@ -107,6 +129,10 @@ impl ProjectionStore for StoredProjections {
         limit: usize,
     ) -> Result<Vec<(CompactString, Bytes)>, LogError> {
         self.shared.judge(Values::new(&*self.shared.wait_for_store()?, SPACE, name).scan(prefix, after, limit))
+    }
+
+    fn renew(&self) -> Result<(), LogError> {
+        self.shared.judge(self.shared.wait_for_store()?.renew_projections(|_| true))
     }
 
     fn drop_projection(&self, name: &str) -> Result<(), LogError> {
