@@ -52,7 +52,7 @@ impl Journal {
     pub(crate) fn open(folder: &Path, segment_bytes: u64) -> Result<(Self, Vec<String>), LogError> {
         let heads = segment::list(folder)?;
         let Some(last) = heads.last() else {
-            let head = SegmentHead::first(rand_id(), crate::plan::wall_clock());
+            let head = SegmentHead::first(rand_id(), 0);
             let journal = Self {
                 folder: folder.to_owned(),
                 segment: Segment::create(folder, head)?,

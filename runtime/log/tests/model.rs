@@ -1,0 +1,74 @@
+//! Random operations, crashes and restarts among them: both engines say the same as a model that fits on a page.
+//!
+//! A failing run prints its seed (`FAULT_SEED` repeats it) and the shortest list of steps that still fails.
+//! `FAULT_ROUNDS` says how often.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub)]
+
+#[path = "shared/dice.rs"]
+mod dice;
+#[path = "model/expected.rs"]
+mod expected;
+#[path = "shared/files.rs"]
+mod files;
+#[path = "model/op.rs"]
+mod op;
+#[path = "model/run.rs"]
+mod run;
+
+use std::time::{Duration, Instant};
+
+use op::{Op, Source};
+use run::{Engine, run};
+
+const ENGINES: &[Engine] = &[
+    Engine::Memory,
+    Engine::Journal { keep_events: 4096, segment_bytes: 64 << 20 },
+    Engine::Journal { keep_events: 0, segment_bytes: 16 * 1024 },
+    Engine::Journal { keep_events: 50, segment_bytes: 256 * 1024 },
+];
+/// Steps of one round.
+const STEPS: usize = 200;
+/// How long a list of steps is made shorter.
+const SHRINKING: Duration = Duration::from_secs(60);
+
+#[test]
+fn every_engine_does_as_the_model() {
+    let (rounds, first) = (dice::rounds(2), dice::seed());
+    for seed in first..first + rounds {
+        let ops = Source::new(seed).ops(STEPS);
+        for engine in ENGINES {
+            if let Err(error) = attempt(*engine, &ops) {
+                let (ops, error) = shrink(*engine, ops, error);
+                panic!("FAULT_SEED={seed}, {engine:?}, {} steps:\n{ops:#?}\n{error}", ops.len());
+            }
+        }
+    }
+    println!("{rounds} rounds of {STEPS} steps on {} engines, seed {first}", ENGINES.len());
+}
+
+fn attempt(engine: Engine, ops: &[Op]) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let ops = ops.to_vec();
+    let run = runtime.spawn(async move { run(engine, &ops).await });
+    let answer = runtime.block_on(run).unwrap_or_else(|panic| Err(panic.to_string()));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    answer
+}
+
+/// Leaves steps out, fewer and fewer at a time, as long as it still fails.
+fn shrink(engine: Engine, mut ops: Vec<Op>, mut error: String) -> (Vec<Op>, String) {
+    let began = Instant::now();
+    let mut piece = ops.len().div_ceil(2);
+    while piece > 0 {
+        let mut at = 0;
+        while at < ops.len() && began.elapsed() < SHRINKING {
+            let rest = [&ops[..at], &ops[(at + piece).min(ops.len())..]].concat();
+            match attempt(engine, &rest) {
+                Err(still) => (ops, error) = (rest, still),
+                Ok(()) => at += piece,
+            }
+        }
+        piece /= 2;
+    }
+    (ops, error)
+}
