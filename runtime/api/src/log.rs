@@ -23,6 +23,10 @@ pub struct EventsQuery {
     pub to: Option<String>,
     /// Before this position.
     pub before: Option<String>,
+    /// The correlation id: what a whole chain has in common.
+    pub correlation: Option<String>,
+    /// The causation id: the event or command that led to the events.
+    pub causation: Option<String>,
     /// Text within stream, type or data.
     pub q: Option<String>,
     /// `asc` (default) or `desc`.

@@ -1,23 +1,24 @@
 //! Where events are, by stream, category, type and id.
 //!
 //! The log is cut into *spans* of 65,536 positions. The span under way is indexed in memory; a finished one is
-//! written to the store once, in chunks, and never changed again. A span's ids are stored sorted by hash, with a
-//! filter in memory that tells nearly always when an id is not there.
+//! written to the store once, in chunks, and never changed again. All keys of a span and kind lie together, by name,
+//! so that they are written in one run and a pattern finds its names by a range. A span's ids are stored sorted by
+//! hash, with a filter in memory that tells nearly always when an id is not there.
 
 use std::collections::HashMap;
-use std::ops::Bound;
 
 use compact_str::CompactString;
-use tidewire_model::event::{Event, StreamName};
+use tidewire_model::event::{Event, EventId, StreamName};
+use tidewire_model::query::wildcard_matches;
 
 use crate::LogError;
-use crate::store::{Batch, Space, Store};
-use crate::values::short_key;
+use crate::hashed::{self, IdKind, id_hash};
+use crate::store::{Batch, Slice, Space, Store};
+use crate::values::{SHORTENED_START, is_shortened, short_key};
 
-/// How many positions a span covers.
-pub(crate) const SPAN: u64 = 1 << 16;
+/// How many positions a span covers; few in this crate's own tests, so that they have many spans.
+pub(crate) const SPAN: u64 = if cfg!(test) { 100 } else { 1 << 16 };
 const CHUNK: usize = 6 * 1024;
-const ID_ENTRY: usize = 10;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
@@ -62,6 +63,10 @@ pub(crate) struct Span {
     categories: Map<CompactString, Vec<u16>>,
     types: Map<CompactString, Vec<u16>>,
     ids: Map<u128, u16>,
+    /// Hashes of correlation ids.
+    correlations: Vec<(u64, u16)>,
+    /// Hashes of causation ids.
+    causations: Vec<(u64, u16)>,
 }
 
 fn note<K: Clone + Eq + std::hash::Hash + std::borrow::Borrow<str>>(map: &mut Map<K, Vec<u16>>, name: &K, offset: u16) {
@@ -87,6 +92,9 @@ impl Span {
             None => drop(self.categories.insert(CompactString::from(event.stream.category()), vec![offset])),
         }
         self.ids.insert(event.id.key(), offset);
+        let link = |id: &Option<EventId>| id.as_ref().map(|id| (id_hash(id.key()), offset));
+        self.correlations.extend(link(&event.correlation_id));
+        self.causations.extend(link(&event.causation_id));
     }
 
     /// The offsets of events under a name.
@@ -99,9 +107,28 @@ impl Span {
         offsets.map_or(&[], Vec::as_slice)
     }
 
-    /// The event types that occur.
-    pub(crate) fn type_names(&self) -> impl Iterator<Item = &CompactString> {
-        self.types.keys()
+    /// Hands out the offsets of events under every name that matches a pattern.
+    pub(crate) fn each_matching(&self, kind: Kind, pattern: &str, mut take: impl FnMut(&[u16])) {
+        let mut look = |name: &str, offsets: &Vec<u16>| {
+            if wildcard_matches(pattern, name) {
+                take(offsets);
+            }
+        };
+        match kind {
+            Kind::Stream => self.streams.iter().for_each(|(name, offsets)| look(name.as_str(), offsets)),
+            Kind::Category => self.categories.iter().for_each(|(name, offsets)| look(name, offsets)),
+            Kind::Type => self.types.iter().for_each(|(name, offsets)| look(name, offsets)),
+        }
+    }
+
+    /// The offsets of events whose correlation or causation id has a hash.
+    pub(crate) fn linked(&self, kind: IdKind, hash: u64) -> impl Iterator<Item = u16> {
+        let links = match kind {
+            IdKind::Own => &[][..],
+            IdKind::Correlation => &self.correlations,
+            IdKind::Causation => &self.causations,
+        };
+        links.iter().filter(move |(known, _)| *known == hash).map(|(_, offset)| *offset)
     }
 
     /// The position of the event with an id key.
@@ -117,35 +144,24 @@ impl Span {
     /// Writes the index to the store. May be repeated after a crash: it writes the same keys again.
     pub(crate) fn write(&self, store: &Store) -> Result<IdFilter, LogError> {
         let mut writer = Writer { store, batch: Batch::default() };
-        for (name, offsets) in &self.streams {
+        for (name, offsets) in by_name(&self.streams) {
             writer.put_offsets(Kind::Stream, name.as_str(), self.number, offsets)?;
         }
-        for (name, offsets) in &self.categories {
+        for (name, offsets) in by_name(&self.categories) {
             writer.put_offsets(Kind::Category, name, self.number, offsets)?;
         }
-        for (name, offsets) in &self.types {
+        for (name, offsets) in by_name(&self.types) {
             writer.put_offsets(Kind::Type, name, self.number, offsets)?;
-            writer.put(&[b"y", short_key(name).as_slice()].concat(), name.as_bytes())?;
         }
-        let mut ids: Vec<(u64, u16)> = self.ids.iter().map(|(key, offset)| (id_hash(*key), *offset)).collect();
-        ids.sort_unstable();
+        let ids: Vec<(u64, u16)> = self.ids.iter().map(|(key, offset)| (id_hash(*key), *offset)).collect();
         let mut filter = IdFilter::new(ids.len());
         ids.iter().for_each(|(hash, _)| filter.insert(*hash));
-        // Equal hashes stay within a chunk, so that one look finds them all.
-        let mut rest = ids.as_slice();
-        while let Some((hash, _)) = rest.first() {
-            let mut len = (CHUNK / ID_ENTRY).min(rest.len());
-            while len < rest.len() && rest.get(len).map(|entry| entry.0) == rest.get(len - 1).map(|entry| entry.0) {
-                len += 1;
-            }
-            let (chunk, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-            let mut value = Vec::with_capacity(chunk.len() * ID_ENTRY);
-            for (hash, offset) in chunk {
-                value.extend_from_slice(&hash.to_be_bytes());
-                value.extend_from_slice(&offset.to_le_bytes());
-            }
-            writer.put(&id_key(self.number, *hash), &value)?;
-            rest = after;
+        for (kind, entries) in [
+            (IdKind::Own, ids),
+            (IdKind::Correlation, self.correlations.clone()),
+            (IdKind::Causation, self.causations.clone()),
+        ] {
+            hashed::write(kind, self.number, entries, |key, value| writer.put(key, value))?;
         }
         for (index, words) in (0_u32..).zip(filter.words.chunks(CHUNK / 8)) {
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -154,6 +170,13 @@ impl Span {
         writer.finish()?;
         Ok(filter)
     }
+}
+
+/// In order of name, so that the store is written in one run.
+fn by_name<K: Ord>(map: &Map<K, Vec<u16>>) -> Vec<(&K, &Vec<u16>)> {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_unstable();
+    entries
 }
 
 /// Writes in batches that are small enough not to keep readers waiting.
@@ -185,46 +208,67 @@ fn span_bytes(span: u64) -> [u8; 4] {
     u32::try_from(span).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-fn offsets_key(kind: Kind, name: &str, span: u64) -> Vec<u8> {
-    [&[b'i', kind.byte()], short_key(name).as_slice(), &[0], &span_bytes(span)].concat()
+/// What the keys of a kind begin with in a span.
+fn kind_key(kind: Kind, span: u64) -> Vec<u8> {
+    [&[b'i', kind.byte()], &span_bytes(span)[..]].concat()
 }
 
-fn id_key(span: u64, hash: u64) -> Vec<u8> {
-    [b"d", &span_bytes(span)[..], &hash.to_be_bytes()].concat()
+fn offsets_key(kind: Kind, name: &str, span: u64) -> Vec<u8> {
+    [kind_key(kind, span).as_slice(), short_key(name).as_slice(), &[0]].concat()
 }
 
 fn filter_key(span: u64) -> Vec<u8> {
     [b"f", &span_bytes(span)[..]].concat()
 }
 
-/// The offsets of events under a name in a finished span.
-pub(crate) fn stored_offsets(store: &Store, kind: Kind, name: &str, span: u64) -> Result<Vec<u16>, LogError> {
-    let mut offsets = Vec::new();
-    for item in store.prefix(Space::Log, &offsets_key(kind, name, span)) {
-        let (_, chunk) = item?;
-        offsets.extend(chunk.chunks_exact(2).filter_map(|pair| pair.first_chunk().copied().map(u16::from_le_bytes)));
-    }
-    Ok(offsets)
+fn offsets_in(chunk: &Slice) -> impl Iterator<Item = u16> {
+    chunk.chunks_exact(2).filter_map(|pair| pair.first_chunk().copied().map(u16::from_le_bytes))
 }
 
-/// All event types that occur in finished spans.
-pub(crate) fn stored_types(store: &Store) -> Result<Vec<CompactString>, LogError> {
-    store.prefix(Space::Log, b"y").map(|item| Ok(CompactString::from_utf8_lossy(&item?.1))).collect()
+/// Hands out the offsets of events under a name in a finished span, ascending. Answers how many values it read.
+pub(crate) fn stored_offsets(
+    store: &Store,
+    kind: Kind,
+    name: &str,
+    span: u64,
+    mut take: impl FnMut(u16),
+) -> Result<usize, LogError> {
+    let mut read = 1;
+    for item in store.prefix(Space::Log, &offsets_key(kind, name, span)) {
+        offsets_in(&item?.1).for_each(&mut take);
+        read += 1;
+    }
+    Ok(read)
+}
+
+/// As [`stored_offsets`], for all names that match a pattern. Some that do not match may be among them.
+pub(crate) fn stored_matching(
+    store: &Store,
+    kind: Kind,
+    pattern: &str,
+    span: u64,
+    mut take: impl FnMut(u16),
+) -> Result<usize, LogError> {
+    let begin = kind_key(kind, span);
+    let fixed = pattern.split('*').next().unwrap_or_default().as_bytes();
+    let fixed = fixed.get(..fixed.len().min(SHORTENED_START)).unwrap_or(fixed);
+    let mut read = 1;
+    for item in store.prefix(Space::Log, &[begin.as_slice(), fixed].concat()) {
+        let (key, chunk) = item?;
+        read += 1;
+        // The name stands before a zero and two bytes that number the chunks.
+        let name = key.get(begin.len()..key.len().saturating_sub(3)).unwrap_or_default();
+        if is_shortened(name) || std::str::from_utf8(name).is_ok_and(|name| wildcard_matches(pattern, name)) {
+            offsets_in(&chunk).for_each(&mut take);
+        }
+    }
+    Ok(read)
 }
 
 /// The positions in a finished span that may hold an id.
 pub(crate) fn stored_ids(store: &Store, span: u64, key: u128) -> Result<Vec<u64>, LogError> {
-    let hash = id_hash(key);
-    let (low, high) = (id_key(span, 0), id_key(span, hash));
-    let chunk = store.range(Space::Log, Bound::Included(&low), Bound::Included(&high)).next_back();
-    let Some((_, chunk)) = chunk.transpose()? else { return Ok(Vec::new()) };
-    let wanted = hash.to_be_bytes();
-    let hits = chunk.chunks_exact(ID_ENTRY).filter_map(|entry| {
-        let (entry_hash, offset) = entry.split_first_chunk::<8>()?;
-        let offset = u16::from_le_bytes(*offset.first_chunk()?);
-        (*entry_hash == wanted).then(|| span_first(span) + u64::from(offset))
-    });
-    Ok(hits.collect())
+    let offsets = hashed::stored(store, IdKind::Own, span, id_hash(key))?;
+    Ok(offsets.into_iter().map(|offset| span_first(span) + u64::from(offset)).collect())
 }
 
 /// The filter of a finished span.
@@ -235,16 +279,6 @@ pub(crate) fn stored_filter(store: &Store, span: u64) -> Result<IdFilter, LogErr
         words.extend(chunk.chunks_exact(8).filter_map(|word| word.first_chunk().copied().map(u64::from_le_bytes)));
     }
     Ok(IdFilter { words })
-}
-
-/// Mixes an id key to a hash that is the same on every machine (the finisher of splitmix64).
-fn id_hash(key: u128) -> u64 {
-    let low = u64::try_from(key & u128::from(u64::MAX)).unwrap_or_default();
-    let high = u64::try_from(key >> 64).unwrap_or_default();
-    let mut hash = low ^ high.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ hash >> 31
 }
 
 /// A Bloom filter whose bits for one id lie in one cache line. Empty means "not known": everything may be there.

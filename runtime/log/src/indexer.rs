@@ -40,7 +40,8 @@ pub(crate) const STORE_RESERVE: u64 = 2 * 1024 * 1024;
 pub(crate) const JOURNAL_RESERVE: u64 = 8 * 1024 * 1024;
 /// The name of the map that holds state.
 pub(crate) const STATE: &str = "state";
-const META: &[u8] = b"meta";
+/// Another layout of the store gets another name: a store without marks is built anew.
+const META: &[u8] = b"meta/2";
 
 /// What the indexer has to know of the journal.
 #[derive(Debug, Clone)]

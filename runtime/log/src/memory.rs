@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Most events that one read looks at before it answers with what it has.
-const SCAN_MAX: usize = 100_000;
+const SCAN_MAX: usize = if cfg!(test) { 150 } else { 100_000 };
 
 /// A log in memory. A clone is the same log.
 #[derive(Clone)]

@@ -14,7 +14,9 @@ use crate::store::{Batch, Slice, Space, Store};
 
 /// The longest key that is stored as it is.
 const PLAIN_KEY_MAX: usize = 150;
-const HASHED_START: usize = 120;
+/// What is left of the beginning of a key that is shortened.
+pub(crate) const SHORTENED_START: usize = 120;
+const HASH: usize = 16;
 const PIECE: usize = 6 * 1024;
 const INLINE: u8 = 0;
 const PIECES: u8 = 1;
@@ -25,10 +27,15 @@ pub(crate) fn short_key(name: &str) -> Vec<u8> {
     if bytes.len() <= PLAIN_KEY_MAX {
         return bytes.to_vec();
     }
-    let mut key = bytes.get(..HASHED_START).unwrap_or(bytes).to_vec();
+    let mut key = bytes.get(..SHORTENED_START).unwrap_or(bytes).to_vec();
     key.push(1);
-    key.extend_from_slice(Sha256::digest(bytes).get(..16).unwrap_or_default());
+    key.extend_from_slice(Sha256::digest(bytes).get(..HASH).unwrap_or_default());
     key
+}
+
+/// Whether [`short_key`] made these bytes of a longer name.
+pub(crate) fn is_shortened(key: &[u8]) -> bool {
+    key.len() == SHORTENED_START + 1 + HASH && key.get(SHORTENED_START) == Some(&1)
 }
 
 /// A map from keys to values within a space, told apart from others by its name.
@@ -117,7 +124,7 @@ impl<'a> Values<'a> {
         limit: usize,
     ) -> Result<Vec<(CompactString, Bytes)>, LogError> {
         let start = prefix.as_bytes();
-        let start = self.head_key(start.get(..start.len().min(HASHED_START)).unwrap_or(start));
+        let start = self.head_key(start.get(..start.len().min(SHORTENED_START)).unwrap_or(start));
         let after = after.map(|after| self.head_key(&short_key(after))).filter(|after| *after >= start);
         let from = after.as_deref().map_or(Bound::Included(start.as_slice()), Bound::Excluded);
         let mut found = Vec::new();

@@ -1,17 +1,19 @@
 //! The vocabulary of reading: which events, from where, in which direction.
 
+use std::fmt;
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::event::stream::category_of;
 use crate::event::{Event, EventId};
 use crate::position::Position;
 
 /// Which events. Everything that is set has to hold; an empty filter takes every event.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+/// It can be written down, as part of a definition, but not read back: a condition has to be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Filter {
     /// The stream: exact, or with `*` for any run of characters, such as `thing-greenhouse-*`.
     pub stream: Option<CompactString>,
@@ -25,8 +27,53 @@ pub struct Filter {
     pub to_time: Option<i64>,
     /// The correlation id.
     pub correlation_id: Option<EventId>,
+    /// The event or command that led to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<EventId>,
     /// A text that occurs in the stream, the type or the data; letter case does not matter.
     pub text: Option<CompactString>,
+    /// A condition on the event and its data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Condition>,
+}
+
+/// A condition that is more than names and times. What it is written in is not this crate's business.
+pub trait EventPredicate: Send + Sync {
+    /// Its text: conditions of the same text are the same.
+    fn text(&self) -> &str;
+
+    /// Whether it holds. An event on which it fails does not match, and is counted.
+    fn holds(&self, event: &Event) -> bool;
+
+    /// On how many events it failed so far.
+    fn failures(&self) -> u64;
+
+    /// What went wrong with the last of them.
+    fn last_failure(&self) -> Option<String>;
+}
+
+/// A compiled condition.
+#[derive(Clone)]
+pub struct Condition(pub Arc<dyn EventPredicate>);
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Condition").field(&self.0.text()).finish()
+    }
+}
+
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text() == other.0.text()
+    }
+}
+
+impl Eq for Condition {}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.text())
+    }
 }
 
 impl Filter {
@@ -67,18 +114,20 @@ impl Filter {
             && self.from_time.is_none_or(|from| event.recorded_time >= from)
             && self.to_time.is_none_or(|to| event.recorded_time < to)
             && self.correlation_id.as_ref().is_none_or(|id| event.correlation_id.as_ref() == Some(id))
+            && self.causation_id.as_ref().is_none_or(|id| event.causation_id.as_ref() == Some(id))
     }
 
     /// Whether it takes an event's data to say whether it is one of those meant.
     #[must_use]
     pub const fn needs_data(&self) -> bool {
-        self.text.is_some()
+        self.text.is_some() || self.matching.is_some()
     }
 
     /// Whether an event whose envelope fits is one of those meant, judged by its data.
     #[must_use]
     pub fn matches_data(&self, event: &Event) -> bool {
         self.text.as_ref().is_none_or(|text| contains_text(event, text))
+            && self.matching.as_ref().is_none_or(|condition| condition.0.holds(event))
     }
 }
 

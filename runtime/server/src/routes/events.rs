@@ -1,6 +1,7 @@
 //! The event log over HTTP: append, read, follow.
 
 mod append;
+mod chain;
 mod query;
 
 use std::convert::Infallible;
@@ -16,7 +17,7 @@ use tidewire_api::log::{AppendAnswer, EventsQuery};
 use tidewire_log::{EventLog as _, Subscription};
 use tidewire_model::event::{Event, EventId};
 use tidewire_model::position::Position;
-use tidewire_model::query::{Filter, Query as LogQuery, Start};
+use tidewire_model::query::Start;
 
 use crate::app::{App, Core};
 use crate::auth::Permission;
@@ -26,8 +27,6 @@ use crate::web::route::{Route, Routes};
 
 /// Largest body of an append, in bytes.
 const APPEND_MAX: usize = 8 * 1024 * 1024;
-/// Events of a chain that are shown.
-const CHAIN_MAX: usize = 200;
 /// Events read at a time for a follower.
 const BATCH: usize = 256;
 
@@ -84,28 +83,7 @@ async fn one(core: Running, Path(id): Path<String>) -> ApiResult<axum::Json<Valu
 
 async fn why(core: Running, Path(id): Path<String>) -> ApiResult<axum::Json<List<Value>>> {
     let event = find(&core, &id).await?;
-    let mut chain = vec![event.clone()];
-    let mut cause = event.causation_id.clone();
-    while let Some(id) = cause.take().filter(|_| chain.len() < CHAIN_MAX) {
-        if let Some(found) = core.log.event_by_id(id).await? {
-            cause.clone_from(&found.causation_id);
-            chain.push(found);
-        }
-    }
-    let correlation = event.correlation_id.clone().unwrap_or_else(|| event.id.clone());
-    let filter = Filter { correlation_id: Some(correlation), ..Filter::default() };
-    // What follows cannot stand before its cause.
-    let from = chain.iter().map(|event| event.position).min().unwrap_or(Position::FIRST);
-    let mut next = Some(from);
-    let mut steps = 0;
-    while let Some(from) = next.filter(|_| chain.len() < CHAIN_MAX && steps < 20) {
-        let page = core.log.read(LogQuery::forwards(filter.clone(), from, CHAIN_MAX)).await?;
-        chain.extend(page.events);
-        next = page.next;
-        steps += 1;
-    }
-    chain.sort_by_key(|event| event.position);
-    chain.dedup_by_key(|event| event.position);
+    let chain = chain::of(&core, event).await?;
     Ok(axum::Json(List::whole(chain.iter().map(|event| to_json(event)).collect())))
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidewire_api::log::EventsQuery;
 use tidewire_log::EventLog as _;
-use tidewire_model::event::Event;
 use tidewire_model::event::time::parse_time;
+use tidewire_model::event::{Event, EventId};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Query};
 
@@ -51,7 +51,9 @@ impl Window {
             event_types: types.map(Into::into).collect(),
             from_time: time("from", query.from.as_ref())?,
             to_time: time("to", query.to.as_ref())?,
-            correlation_id: None,
+            correlation_id: query.correlation.as_deref().map(EventId::from),
+            causation_id: query.causation.as_deref().map(EventId::from),
+            matching: None,
             text: query.q.as_deref().filter(|text| !text.is_empty()).map(Into::into),
         };
         let direction = match query.order.as_deref() {
