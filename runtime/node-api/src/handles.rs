@@ -13,6 +13,8 @@ use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start};
 
+use crate::cell::{Cell, Take};
+
 /// A future as trait objects hand it out.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -90,13 +92,35 @@ pub trait Subscription: Send {
 /// How a read model folds events. Pure.
 pub trait Reducer: Send + Sync {
     /// The key an event belongs to; `None` when the event does not concern this read model.
-    fn key(&self, event: &Event) -> Option<String>;
+    fn key(&self, event: &Event) -> Option<String> {
+        let _ = event;
+        None
+    }
 
     /// The new value of the key; undefined removes the key.
     ///
     /// # Errors
     /// The event is parked with this reason and the read model goes on.
-    fn apply(&self, state: Option<&Value>, event: &Event) -> Result<Value, String>;
+    fn apply(&self, state: Option<&Value>, event: &Event) -> Result<Value, String> {
+        let _ = (state, event);
+        Err("this reducer changes its state in place".to_owned())
+    }
+
+    /// Hands every key that an event concerns to `take`, with what it brings to it. By default this is [`Reducer::key`] and
+    /// nothing more.
+    ///
+    /// # Errors
+    /// The event is parked with this reason; what was taken before stays.
+    fn each(&self, event: &Event, take: &mut Take<'_>) -> Result<(), String> {
+        self.key(event).map_or(Ok(()), |key| take(&key, Value::Undefined))
+    }
+
+    /// The state of a key, to be changed in place; undefined when there is none yet. `None`: [`Reducer::apply`] makes a
+    /// new state for each event.
+    fn open(&self, state: &Value) -> Option<Box<dyn Cell>> {
+        let _ = state;
+        None
+    }
 
     /// A filter that finds every event of one key, if there is a narrower one than that of the whole read model.
     /// It makes questions about the past cheap.

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod broker;
+pub mod cell;
 pub mod context;
 pub mod ctx;
 pub mod delivery;

@@ -1,41 +1,22 @@
-//! What a projector computes. Pure. Data is looked into only as far as the definition asks.
+//! From an event to the key it belongs to and what it brings. Data is looked into only as far as the definition asks.
 
-use parking_lot::Mutex;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
 use tidewire_model::event::Event;
-use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, has_wildcard};
 use tidewire_model::value::Path;
 use tidewire_model::{Problem, Value};
+use tidewire_node_api::cell::{Cell, STATE_MAX, Take};
 use tidewire_node_api::handles::Reducer;
 use tidewire_script::Script;
 
+use super::cells::{
+    Best, Buckets, Count, Derivative, Distinct, Duty, DutyPlan, Histogram, Integral, IntegralPlan, Keep, LastN,
+    LastNPlan, Late, Machine, MachinePlan, Mean, Total, Typed, Whole, WindowPlan, Windowed,
+};
+use super::plan::Plan;
 use crate::shared::event_value::{attribute, data, envelope, find};
 use crate::shared::template::Template;
-
-/// What is kept for each key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ReducerKind {
-    /// The latest value.
-    #[default]
-    Latest,
-    /// The first value.
-    First,
-    /// How many events there were.
-    Count,
-    /// The sum of the numbers.
-    Sum,
-    /// The smallest number.
-    Min,
-    /// The largest number.
-    Max,
-    /// The arithmetic mean of the numbers.
-    Average,
-    /// What the script makes of it.
-    Script,
-}
 
 /// The key of an event.
 pub(super) enum KeyTemplate {
@@ -56,76 +37,109 @@ impl KeyTemplate {
             None => KeyTemplate::Template(template),
         })
     }
-
-    fn of(&self, event: &Event) -> Option<String> {
-        match self {
-            KeyTemplate::Stream => Some(event.stream.as_str().to_owned()),
-            KeyTemplate::Fixed(key) => Some(key.clone()),
-            KeyTemplate::Template(template) => {
-                let key = template.render_with(&|name| attribute(event, name)).ok()?;
-                (!key.is_empty()).then_some(key)
-            }
-        }
-    }
 }
 
-/// What was found in an event: by `key` first, then used by `apply`.
-type Found = Result<Option<Value>, String>;
+/// What an event has to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    /// Only to be there.
+    Nothing,
+    Any,
+    Number,
+}
+
+/// How a key's state is opened.
+enum Opening {
+    Keep(Keep),
+    Count,
+    Sum,
+    Min,
+    Max,
+    Average,
+    Distinct,
+    Derivative(Arc<Late>),
+    Integral(Arc<IntegralPlan>),
+    Duty(Arc<DutyPlan>),
+    LastN(Arc<LastNPlan>),
+    Histogram(Arc<Buckets>),
+    Machine(Arc<MachinePlan>),
+    Window(Arc<WindowPlan>),
+    Script(Arc<Script>),
+}
 
 pub(super) struct Reduce {
     filter: Filter,
     key: KeyTemplate,
-    kind: ReducerKind,
     path: Option<Path>,
-    script: Option<Script>,
-    last: Mutex<Option<(Position, Found)>>,
+    wants: Wants,
+    opening: Opening,
+    /// The plan of reducers that need none.
+    plain: Arc<()>,
 }
 
 impl Reduce {
-    pub(super) fn new(filter: Filter, key: KeyTemplate, kind: ReducerKind, path: Option<Path>) -> Self {
-        Reduce { filter, key, kind, path, script: None, last: Mutex::new(None) }
+    /// `script` goes with a plan for one.
+    pub(super) fn new(
+        filter: Filter,
+        key: KeyTemplate,
+        plan: Plan,
+        path: Option<Path>,
+        script: Option<Script>,
+    ) -> Option<Self> {
+        use super::cells::Aggregate::{Count as Counting, Latest as LatestOf};
+        let wants = match &plan {
+            Plan::Count => Wants::Nothing,
+            Plan::Window(plan) if plan.aggregate == Counting => Wants::Nothing,
+            Plan::Machine(plan) if plan.by_type => Wants::Nothing,
+            Plan::Window(plan) if plan.aggregate == LatestOf => Wants::Any,
+            Plan::Script if path.is_none() => Wants::Nothing,
+            Plan::Latest
+            | Plan::First
+            | Plan::Distinct
+            | Plan::Duty(_)
+            | Plan::LastN(_)
+            | Plan::Machine(_)
+            | Plan::Script => Wants::Any,
+            _ => Wants::Number,
+        };
+        let opening = match plan {
+            Plan::Latest => Opening::Keep(Keep::Latest),
+            Plan::First => Opening::Keep(Keep::First),
+            Plan::Count => Opening::Count,
+            Plan::Sum => Opening::Sum,
+            Plan::Min => Opening::Min,
+            Plan::Max => Opening::Max,
+            Plan::Average => Opening::Average,
+            Plan::Distinct => Opening::Distinct,
+            Plan::Derivative(late) => Opening::Derivative(Arc::new(late)),
+            Plan::Integral(plan) => Opening::Integral(Arc::new(plan)),
+            Plan::Duty(plan) => Opening::Duty(Arc::new(plan)),
+            Plan::LastN(count) => Opening::LastN(Arc::new(LastNPlan { count })),
+            Plan::Histogram(buckets) => Opening::Histogram(Arc::new(buckets)),
+            Plan::Machine(plan) => Opening::Machine(Arc::new(plan)),
+            Plan::Window(plan) => Opening::Window(Arc::new(plan)),
+            Plan::Script => Opening::Script(Arc::new(script?)),
+        };
+        Some(Reduce { filter, key, path, wants, opening, plain: Arc::new(()) })
     }
 
-    pub(super) fn with_script(mut self, script: Option<Script>) -> Self {
-        self.script = script;
-        self
+    /// What the event brings; `None` when it lacks the property.
+    fn input(&self, event: &Event) -> Result<Option<Value>, String> {
+        let value = match &self.path {
+            Some(path) => match find(event, path)? {
+                Some(value) => value,
+                None => return Ok(None),
+            },
+            None if self.wants == Wants::Nothing => Value::Undefined,
+            None => data(event),
+        };
+        if self.wants == Wants::Number { self.number(value).map(Some) } else { Ok(Some(value)) }
     }
 
-    /// Calls the script with the state, `()` at first, and the event. `()` as its answer removes the key.
-    fn call(&self, state: Option<&Value>, event: &Event) -> Result<Value, String> {
-        let script = self.script.as_ref().ok_or("there is no script")?;
-        let mut facts = envelope(event);
-        facts.insert("time_ms", event.time);
-        facts.insert("data", data(event));
-        if self.path.is_some() {
-            facts.insert("value", self.value(event)?);
-        }
-        let arguments = [state.cloned().unwrap_or_default(), Value::object(facts)];
-        let answer = script.call(&arguments).map_err(|error| error.to_string())?;
-        Ok(if answer.is_nullish() { Value::Undefined } else { answer })
-    }
-
-    /// The value at the property, looked for once per event.
-    fn at(&self, path: &Path, event: &Event) -> Found {
-        let last = self.last.lock().take();
-        match last {
-            Some((position, found)) if position == event.position => found,
-            _ => find(event, path),
-        }
-    }
-
-    fn value(&self, event: &Event) -> Result<Value, String> {
-        match &self.path {
-            None => Ok(data(event)),
-            Some(path) => self.at(path, event)?.ok_or_else(|| format!("the data has no {path}")),
-        }
-    }
-
-    fn number(&self, event: &Event) -> Result<Value, String> {
-        let value = self.value(event)?;
+    fn number(&self, value: Value) -> Result<Value, String> {
         match value.resolved() {
-            Value::Int(_) => return Ok(value),
-            Value::Float(number) if number.is_finite() => return Ok(value),
+            Value::Int(number) => return Ok(Value::Int(*number)),
+            Value::Float(number) if number.is_finite() => return Ok(Value::Float(*number)),
             Value::String(text) => {
                 let number = value.to_number();
                 if number.is_finite() && !text.trim().is_empty() {
@@ -136,66 +150,44 @@ impl Reduce {
         }
         let what = self.path.as_ref().map_or_else(|| "the data".to_owned(), Path::to_string);
         let hint = if self.path.is_none() && value.as_object().is_some() { "; name one of its properties" } else { "" };
-        Err(format!("{what} is no number but {} {}{hint}", value.type_name(), shortened(&value)))
+        let text: String = value.to_json().chars().take(60).collect();
+        Err(format!("{what} is no number but {} {text}{hint}", value.type_name()))
     }
-}
-
-fn shortened(value: &Value) -> String {
-    value.to_json().chars().take(60).collect()
-}
-
-fn as_f64(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
-}
-
-/// Whole numbers stay whole as long as they fit.
-fn add(a: &Value, b: &Value) -> Value {
-    if let (Value::Int(a), Value::Int(b)) = (a, b)
-        && let Some(sum) = a.checked_add(*b)
-    {
-        return Value::Int(sum);
-    }
-    Value::Float(as_f64(a) + as_f64(b))
 }
 
 impl Reducer for Reduce {
-    fn key(&self, event: &Event) -> Option<String> {
-        if let Some(path) = &self.path {
-            let found = find(event, path);
-            if matches!(found, Ok(None)) {
-                return None;
-            }
-            *self.last.lock() = Some((event.position, found));
+    fn each(&self, event: &Event, take: &mut Take<'_>) -> Result<(), String> {
+        let Some(input) = self.input(event)? else { return Ok(()) };
+        match &self.key {
+            KeyTemplate::Stream => take(event.stream.as_str(), input),
+            KeyTemplate::Fixed(key) => take(key, input),
+            KeyTemplate::Template(template) => match template.render_with(&|name| attribute(event, name)) {
+                Ok(key) if !key.is_empty() => take(&key, input),
+                _ => Ok(()),
+            },
         }
-        self.key.of(event)
     }
 
-    fn apply(&self, state: Option<&Value>, event: &Event) -> Result<Value, String> {
-        Ok(match self.kind {
-            ReducerKind::Latest => self.value(event)?,
-            ReducerKind::First => state.cloned().map_or_else(|| self.value(event), Ok)?,
-            ReducerKind::Count => Value::Int(state.and_then(Value::as_i64).unwrap_or(0).saturating_add(1)),
-            ReducerKind::Sum => {
-                let number = self.number(event)?;
-                state.map_or(number.clone(), |sum| add(sum, &number))
+    fn open(&self, state: &Value) -> Option<Box<dyn Cell>> {
+        let plain = &self.plain;
+        Some(match &self.opening {
+            Opening::Keep(keep) => Whole::open(*keep, state),
+            Opening::Count => Typed::<Count>::open(plain, state),
+            Opening::Sum => Typed::<Total>::open(plain, state),
+            Opening::Min => Typed::<Best<false>>::open(plain, state),
+            Opening::Max => Typed::<Best<true>>::open(plain, state),
+            Opening::Average => Typed::<Mean>::open(plain, state),
+            Opening::Distinct => Typed::<Distinct>::open(plain, state),
+            Opening::Derivative(plan) => Typed::<Derivative>::open(plan, state),
+            Opening::Integral(plan) => Typed::<Integral>::open(plan, state),
+            Opening::Duty(plan) => Typed::<Duty>::open(plan, state),
+            Opening::LastN(plan) => Typed::<LastN>::open(plan, state),
+            Opening::Histogram(plan) => Typed::<Histogram>::open(plan, state),
+            Opening::Machine(plan) => Typed::<Machine>::open(plan, state),
+            Opening::Window(plan) => Typed::<Windowed>::open(plan, state),
+            Opening::Script(script) => {
+                Box::new(Scripted { script: Arc::clone(script), with_value: self.path.is_some(), state: state.clone() })
             }
-            ReducerKind::Min | ReducerKind::Max => {
-                let number = self.number(event)?;
-                let keep = state.is_some_and(|best| match self.kind {
-                    ReducerKind::Min => as_f64(best) <= as_f64(&number),
-                    _ => as_f64(best) >= as_f64(&number),
-                });
-                if keep { state.cloned().unwrap_or(number) } else { number }
-            }
-            ReducerKind::Average => {
-                let number = self.number(event)?;
-                let (sum, count) = match state.and_then(Value::as_array) {
-                    Some([sum, count]) => (add(sum, &number), count.as_i64().unwrap_or(0) + 1),
-                    _ => (number, 1),
-                };
-                Value::array(vec![sum, Value::Int(count)])
-            }
-            ReducerKind::Script => self.call(state, event)?,
         })
     }
 
@@ -203,11 +195,47 @@ impl Reducer for Reduce {
         let by_stream = matches!(self.key, KeyTemplate::Stream) && !has_wildcard(key);
         by_stream.then(|| Filter { stream: Some(key.into()), ..self.filter.clone() })
     }
+}
 
-    fn present(&self, state: &Value) -> Value {
-        match (self.kind, state.as_array()) {
-            (ReducerKind::Average, Some([sum, count])) => Value::Float(as_f64(sum) / as_f64(count)),
-            _ => state.clone(),
+/// What a script keeps.
+struct Scripted {
+    script: Arc<Script>,
+    with_value: bool,
+    state: Value,
+}
+
+impl Cell for Scripted {
+    /// Calls the script with the state, `()` at first, and the event. `()` as its answer removes the key.
+    fn apply(&mut self, input: Value, event: &Event) -> Result<(), String> {
+        let mut facts = envelope(event);
+        facts.insert("time_ms", event.time);
+        facts.insert("data", data(event));
+        if self.with_value {
+            facts.insert("value", input);
         }
+        let state = if self.state.is_undefined() { Value::Null } else { self.state.clone() };
+        let answer = self.script.call(&[state, Value::object(facts)]).map_err(|error| error.to_string())?;
+        let weight = answer.weight_of(1_000);
+        if weight > STATE_MAX {
+            return Err(format!("the state of this key would take {weight} bytes; {STATE_MAX} are allowed"));
+        }
+        self.state = if answer.is_nullish() { Value::Undefined } else { answer };
+        Ok(())
+    }
+
+    fn state(&self) -> Value {
+        self.state.clone()
+    }
+
+    fn shown(&self) -> Value {
+        self.state.clone()
+    }
+
+    fn exists(&self) -> bool {
+        !self.state.is_undefined()
+    }
+
+    fn weight(&self) -> usize {
+        self.state.weight_of(64)
     }
 }

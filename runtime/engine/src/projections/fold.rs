@@ -8,6 +8,7 @@ use tidewire_log::LogError;
 use tidewire_model::Value;
 use tidewire_model::event::Event;
 use tidewire_model::position::Position;
+use tidewire_node_api::cell::{Cell, Whole};
 use tidewire_node_api::handles::{Entry, Reducer};
 
 use super::Parked;
@@ -26,8 +27,7 @@ const PARKED_MAX: u64 = 1_000;
 type Hot = HashMap<String, Slot, foldhash::fast::RandomState>;
 
 struct Slot {
-    /// Undefined: there is no such entry.
-    state: Value,
+    cell: Box<dyn Cell>,
     position: Position,
     time: i64,
     /// Whether the store has such an entry.
@@ -50,6 +50,8 @@ pub(super) struct Fold {
     totals: Totals,
     parked: Vec<Parked>,
     told: Vec<Entry>,
+    /// Nothing is in the store but what is at hand.
+    fresh: bool,
 }
 
 /// Runs a function that came from outside, taking a panic as its refusal.
@@ -64,6 +66,7 @@ pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
 impl Fold {
     pub(super) fn open(shelf: Shelf, place: String, reducer: Arc<dyn Reducer>) -> Result<Self, LogError> {
         let totals = shelf.totals(&place)?;
+        let fresh = shelf.checkpoint(&place)? == Position::ZERO && totals == Totals::default();
         Ok(Fold {
             reducer,
             shelf,
@@ -76,6 +79,7 @@ impl Fold {
             totals,
             parked: Vec::new(),
             told: Vec::new(),
+            fresh,
         })
     }
 
@@ -103,69 +107,81 @@ impl Fold {
     /// When the store cannot be read; an event that the reducer refuses is parked instead.
     pub(super) fn event(&mut self, event: &Event, tell: bool) -> Result<(), LogError> {
         self.events += 1;
-        let key = match guarded(|| self.reducer.key(event)) {
-            Ok(Some(key)) if key.len() <= KEY_MAX => key,
-            Ok(Some(key)) => {
-                self.park(event, format!("the key has {} bytes; {KEY_MAX} are allowed", key.len()));
-                return Ok(());
-            }
-            Ok(None) => return Ok(()),
+        match self.try_event(event, tell)? {
+            Ok(()) => Ok(()),
             Err(reason) => {
                 self.park(event, reason);
-                return Ok(());
+                Ok(())
             }
-        };
-        if !self.hot.contains_key(&key) {
-            self.load(&key)?;
         }
-        let Some(slot) = self.hot.get_mut(&key) else { return Ok(()) };
-        let before = (!slot.state.is_undefined()).then_some(&slot.state);
-        let state = match guarded(|| self.reducer.apply(before, event)).and_then(|result| result) {
-            Ok(state) => state,
-            Err(reason) => {
-                self.park(event, reason);
-                return Ok(());
+    }
+
+    /// As [`Fold::event`], but an event that the reducer refuses answers its reason.
+    pub(super) fn try_event(&mut self, event: &Event, tell: bool) -> Result<Result<(), String>, LogError> {
+        let reducer = Arc::clone(&self.reducer);
+        let mut failed = None;
+        let result = guarded(|| {
+            reducer.each(event, &mut |key, input| match self.take(key, input, event, tell) {
+                Ok(result) => result,
+                Err(error) => {
+                    failed = Some(error);
+                    Err(String::new())
+                }
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(result.and_then(|result| result)),
+        }
+    }
+
+    fn take(&mut self, key: &str, input: Value, event: &Event, tell: bool) -> Result<Result<(), String>, LogError> {
+        if !self.hot.contains_key(key) {
+            if key.len() > KEY_MAX {
+                return Ok(Err(format!("the key has {} bytes; {KEY_MAX} are allowed", key.len())));
             }
-        };
-        let entry = if tell { told(&*self.reducer, &key, &slot.state, &state, event) } else { None };
-        self.told.extend(entry);
-        match (slot.state.is_undefined(), state.is_undefined()) {
-            (true, true) => return Ok(()),
-            (true, false) => self.totals.keys += 1,
-            (false, true) => self.totals.keys = self.totals.keys.saturating_sub(1),
-            (false, false) => {}
+            self.load(key)?;
         }
-        slot.state = state;
+        let Some(slot) = self.hot.get_mut(key) else { return Ok(Ok(())) };
+        let existed = slot.cell.exists();
+        let before = tell.then(|| shown(&*slot.cell));
+        if let Err(reason) = slot.cell.apply(input, event) {
+            return Ok(Err(reason));
+        }
+        let exists = slot.cell.exists();
+        match (existed, exists) {
+            (false, false) => return Ok(Ok(())),
+            (false, true) => self.totals.keys += 1,
+            (true, false) => self.totals.keys = self.totals.keys.saturating_sub(1),
+            (true, true) => {}
+        }
+        if let Some(before) = before {
+            let value = shown(&*slot.cell);
+            if !same(&before, &value) {
+                self.told.push(Entry { key: key.to_owned(), value, position: event.position, time: event.time });
+            }
+        }
         slot.position = event.position;
         slot.time = event.time;
         if !slot.dirty {
             slot.dirty = true;
-            self.dirty.push(key);
+            self.dirty.push(key.to_owned());
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn load(&mut self, key: &str) -> Result<(), LogError> {
         let slot = match self.older.remove(key) {
             Some(slot) => slot,
-            None => match self.shelf.entry(&self.place, key)? {
-                Some(stored) => Slot {
-                    weight: weight(key, &stored.state),
-                    state: stored.state,
-                    position: stored.position,
-                    time: stored.time,
-                    stored: true,
-                    dirty: false,
-                },
-                None => Slot {
-                    state: Value::Undefined,
-                    position: Position::ZERO,
-                    time: 0,
-                    stored: false,
-                    dirty: false,
-                    weight: weight(key, &Value::Undefined),
-                },
-            },
+            None => {
+                let stored = if self.fresh { None } else { self.shelf.entry(&self.place, key)? };
+                let known = stored.as_ref().map(|stored| (stored.position, stored.time));
+                let (position, time) = known.unwrap_or((Position::ZERO, 0));
+                let state = stored.map_or(Value::Undefined, |stored| stored.state);
+                let cell = open(&self.reducer, state);
+                let weight = weight(key, &*cell);
+                Slot { cell, position, time, stored: known.is_some(), dirty: false, weight }
+            }
         };
         self.hot_bytes += slot.weight;
         self.hot.insert(key.to_owned(), slot);
@@ -188,23 +204,25 @@ impl Fold {
         for key in self.dirty.drain(..) {
             let Some(slot) = self.hot.get_mut(&key) else { continue };
             slot.dirty = false;
-            let new_weight = weight(&key, &slot.state);
+            let new_weight = weight(&key, &*slot.cell);
             self.hot_bytes = (self.hot_bytes + new_weight).saturating_sub(slot.weight);
             slot.weight = new_weight;
-            if slot.state.is_undefined() {
+            if !slot.cell.exists() {
                 if std::mem::replace(&mut slot.stored, false) {
                     entries.push((key, None));
                 }
                 continue;
             }
             slot.stored = true;
-            let shown = guarded(|| self.reducer.present(&slot.state)).unwrap_or_else(Value::from);
-            let shown = (!same(&shown, &slot.state)).then_some(shown);
-            entries.push((key, Some(encode(&slot.state, shown.as_ref(), slot.position, slot.time))));
+            let (state, shown) = (slot.cell.state(), shown(&*slot.cell));
+            let shown = (!same(&shown, &state)).then_some(shown);
+            entries.push((key, Some(encode(&state, shown.as_ref(), slot.position, slot.time))));
         }
         if self.hot_bytes > HOT_BYTES_MAX / 2 {
             self.older = std::mem::take(&mut self.hot);
             self.hot_bytes = 0;
+            // From here on a key may be in the store only.
+            self.fresh = false;
         }
         Step { entries, parked: std::mem::take(&mut self.parked), totals: self.totals }
     }
@@ -215,17 +233,19 @@ impl Fold {
     }
 }
 
-fn weight(key: &str, state: &Value) -> usize {
-    key.len() + state.weight() + 96
+fn weight(key: &str, cell: &dyn Cell) -> usize {
+    key.len() + cell.weight() + 128
 }
 
-/// The change of an entry as readers see it, if they see one.
-fn told(reducer: &dyn Reducer, key: &str, before: &Value, after: &Value, event: &Event) -> Option<Entry> {
-    let show = |state: &Value| match state {
-        Value::Undefined => Value::Undefined,
-        state => guarded(|| reducer.present(state)).unwrap_or_else(Value::from),
-    };
-    let (before, value) = (show(before), show(after));
-    let changed = !same(&before, &value);
-    changed.then(|| Entry { key: key.to_owned(), value, position: event.position, time: event.time })
+/// The state of a key as its reducer wants it.
+pub(super) fn open(reducer: &Arc<dyn Reducer>, state: Value) -> Box<dyn Cell> {
+    match guarded(|| reducer.open(&state)) {
+        Ok(Some(cell)) => cell,
+        _ => Box::new(Whole::new(Arc::clone(reducer), state)),
+    }
+}
+
+/// What readers see of a key.
+pub(super) fn shown(cell: &dyn Cell) -> Value {
+    guarded(|| cell.shown()).unwrap_or_else(Value::from)
 }

@@ -8,7 +8,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::Query;
 use tidewire_node_api::handles::{At, Entry, ProjectionSpec};
 
-use super::fold::guarded;
+use super::fold::{guarded, open, shown};
 
 /// Events read at a time: bounds the memory that a question takes, however long the history is.
 const PAGE: usize = 1_000;
@@ -29,32 +29,34 @@ pub(super) async fn entry_at(
     until: Position,
 ) -> Result<Option<Entry>, LogError> {
     let filter = spec.reducer.narrow(key).unwrap_or_else(|| spec.filter.clone());
-    let mut state = Value::Undefined;
+    let mut cell = open(&spec.reducer, Value::Undefined);
     let (mut position, mut time) = (Position::ZERO, 0);
     let mut from = Position::FIRST;
     while from <= until {
         let page = log.read(Query::forwards(filter.clone(), from, PAGE)).await?;
         for event in page.events.iter().take_while(|event| event.position <= until) {
-            if !spec.filter.matches(event) || guarded(|| spec.reducer.key(event)).ok().flatten().as_deref() != Some(key)
-            {
+            if !spec.filter.matches(event) {
                 continue;
             }
-            let before = (!state.is_undefined()).then_some(&state);
+            let mut apply = |found: &str, input: Value| {
+                if found == key {
+                    let existed = cell.exists();
+                    cell.apply(input, event)?;
+                    if existed || cell.exists() {
+                        (position, time) = (event.position, event.time);
+                    }
+                }
+                Ok(())
+            };
             // What is parked when it happens has no effect in the past either.
-            let Ok(Ok(after)) = guarded(|| spec.reducer.apply(before, event)) else { continue };
-            if after.is_undefined() && state.is_undefined() {
-                continue;
-            }
-            state = after;
-            (position, time) = (event.position, event.time);
+            let _ = guarded(|| spec.reducer.each(event, &mut apply));
         }
         let Some(next) = page.next else { break };
         from = next;
         tokio::task::yield_now().await;
     }
-    if state.is_undefined() {
+    if !cell.exists() {
         return Ok(None);
     }
-    let value = guarded(|| spec.reducer.present(&state)).unwrap_or_else(Value::from);
-    Ok(Some(Entry { key: key.to_owned(), value, position, time }))
+    Ok(Some(Entry { key: key.to_owned(), value: shown(&*cell), position, time }))
 }
