@@ -9,7 +9,9 @@ mod projector;
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 pub(crate) mod test_log;
 
+use tidewire_model::Problem;
 use tidewire_node_api::NodeDef;
+use tidewire_node_api::handles::ProjectionSpec;
 
 /// In the order of the palette.
 pub(crate) const NODES: &[NodeDef] = &[
@@ -18,6 +20,16 @@ pub(crate) const NODES: &[NodeDef] = &[
     NodeDef::of::<projector::Projector>(),
     NodeDef::of::<projection_query::ProjectionQuery>(),
 ];
+
+/// The read model that the configuration of a `projector` describes, under this name.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub(crate) fn read_model(name: &str, config: serde_json::Value) -> Result<ProjectionSpec, String> {
+    let config: projector::ProjectorConfig = serde_json::from_value(config).map_err(|error| error.to_string())?;
+    let said = |problem: &Problem| format!("{}: {}", problem.path, problem.text);
+    projector::spec(&config, name).map_err(|problems| problems.iter().map(said).collect::<Vec<_>>().join("; "))
+}
 
 #[cfg(test)]
 mod tests {

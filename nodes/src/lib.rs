@@ -16,10 +16,19 @@ mod isolation_tests;
 mod testing;
 
 use tidewire_node_api::NodeDef;
+use tidewire_node_api::handles::ProjectionSpec;
 
 /// All node types, in the order of the palette.
 pub fn all() -> Vec<NodeDef> {
     [common::NODES, function::NODES, sequence::NODES, network::NODES, events::NODES, actions::NODES].concat()
+}
+
+/// The read model that the configuration of a `projector` describes, under this name.
+///
+/// # Errors
+/// What is wrong with the configuration, in words.
+pub fn read_model(name: &str, config: serde_json::Value) -> Result<ProjectionSpec, String> {
+    events::read_model(name, config)
 }
 
 #[cfg(test)]

@@ -71,33 +71,35 @@ impl NodeType for Projector {
     };
 
     fn build(config: ProjectorConfig, env: &BuildEnv) -> Result<Self, BuildError> {
-        let mut problems: Vec<Problem> = Vec::new();
-        let key = KeyTemplate::parse(&config.key).map_err(|problem| problems.push(problem)).ok();
-        let property = config.property.trim();
-        let path = match property {
-            "" | "data" => None,
-            text => data_path(text, "/property").map_err(|problem| problems.push(problem)).ok(),
-        };
-        let script = match config.reducer {
-            ReducerKind::Script => compile(&config.script).map_err(|problem| problems.push(problem)).ok(),
-            _ => None,
-        };
-        let plan = config.plan().map_err(|problem| problems.push(problem)).ok();
-        let (Some(key), Some(plan), true) = (key, plan, problems.is_empty()) else { return Err(BuildError(problems)) };
-        let name = match config.projection.trim() {
-            "" => env.id.as_str().to_owned(),
-            name => name.to_owned(),
-        };
-        let filter = filter(&config.stream, &config.category, &config.event_types);
-        let source = script.as_ref().map(|_| config.script.as_str());
-        let definition = serde_json::json!([2, filter, config.key, plan, property, source]).to_string();
-        let Some(reduce) = Reduce::new(filter.clone(), key, plan, path, script) else {
-            return Err(BuildError(problems));
-        };
-        let reducer = Arc::new(reduce);
-        let spec = ProjectionSpec { name: name.clone(), filter, definition, reducer };
-        Ok(Projector { name, spec, keeping: None })
+        let spec = spec(&config, env.id.as_str()).map_err(BuildError)?;
+        Ok(Projector { name: spec.name.clone(), spec, keeping: None })
     }
+}
+
+/// The read model that a configuration asks for; `id` names it when it has no name.
+pub(crate) fn spec(config: &ProjectorConfig, id: &str) -> Result<ProjectionSpec, Vec<Problem>> {
+    let mut problems: Vec<Problem> = Vec::new();
+    let key = KeyTemplate::parse(&config.key).map_err(|problem| problems.push(problem)).ok();
+    let property = config.property.trim();
+    let path = match property {
+        "" | "data" => None,
+        text => data_path(text, "/property").map_err(|problem| problems.push(problem)).ok(),
+    };
+    let script = match config.reducer {
+        ReducerKind::Script => compile(&config.script).map_err(|problem| problems.push(problem)).ok(),
+        _ => None,
+    };
+    let plan = config.plan().map_err(|problem| problems.push(problem)).ok();
+    let (Some(key), Some(plan), true) = (key, plan, problems.is_empty()) else { return Err(problems) };
+    let name = match config.projection.trim() {
+        "" => id.to_owned(),
+        name => name.to_owned(),
+    };
+    let filter = filter(&config.stream, &config.category, &config.event_types);
+    let source = script.as_ref().map(|_| config.script.as_str());
+    let definition = serde_json::json!([2, filter, config.key, plan, property, source]).to_string();
+    let Some(reduce) = Reduce::new(filter.clone(), key, plan, path, script) else { return Err(problems) };
+    Ok(ProjectionSpec { name, filter, definition, reducer: Arc::new(reduce) })
 }
 
 fn compile(text: &str) -> Result<Script, Problem> {

@@ -1,5 +1,7 @@
 //! `tidewire bench`: in-process figures, each beside its limit measured in the same run.
 
+mod projection;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -65,6 +67,11 @@ fn measure(folder: &std::path::Path, names: &[String]) -> Result<Vec<Value>, Fai
         for row in runtime.block_on(tidewire_log::bench::run(folder))? {
             figures.push(serde_json::to_value(row)?);
         }
+    }
+    if wanted(names, &["projection"]) {
+        // One thread, so that the figure is one of a single core.
+        let one = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        figures.extend(one.block_on(projection::figures(folder))?);
     }
     Ok(figures)
 }
