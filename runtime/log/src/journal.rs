@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::LogError;
 use chain::Chain;
-use merkle::Tree;
+use merkle::{Hash, Tree};
 use record::Record;
 use segment::{Segment, SegmentHead};
 
@@ -26,6 +26,8 @@ pub(crate) struct Journal {
     folder: PathBuf,
     segment: Segment,
     chain: Chain,
+    /// The root of the segment, once that is closed: making the next one may have to be tried again.
+    closed_root: Option<Hash>,
     segment_bytes: u64,
     /// The number of the last commit.
     pub(crate) commit: u64,
@@ -57,6 +59,7 @@ impl Journal {
                 folder: folder.to_owned(),
                 segment: Segment::create(folder, head)?,
                 chain: start_chain(folder, Tree::default())?,
+                closed_root: None,
                 segment_bytes,
                 commit: 0,
                 position: 0,
@@ -70,6 +73,7 @@ impl Journal {
             folder: folder.to_owned(),
             segment,
             chain: start_chain(folder, end.tree)?,
+            closed_root: None,
             segment_bytes,
             commit: end.commit,
             position: end.position,
@@ -86,7 +90,8 @@ impl Journal {
     /// Makes a record durable.
     pub(crate) fn append(&mut self, record: &Record) -> Result<(), JournalError> {
         let len = record.bytes.len() as u64;
-        if self.segment.end + len > self.segment_bytes && self.segment.end > segment::HEAD_BYTES {
+        let full = self.segment.end + len > self.segment_bytes && self.segment.end > segment::HEAD_BYTES;
+        if full || self.closed_root.is_some() {
             self.roll()?;
         }
         self.segment.append(&record.bytes)?;
@@ -98,8 +103,14 @@ impl Journal {
     }
 
     fn roll(&mut self) -> Result<(), JournalError> {
-        self.segment.seal()?;
-        let root = self.chain.finish().ok_or_else(chain_is_gone)?;
+        let root = match self.closed_root {
+            Some(root) => root,
+            None => {
+                self.segment.seal()?;
+                self.chain.finish().ok_or_else(chain_is_gone)?
+            }
+        };
+        self.closed_root = Some(root);
         let head = SegmentHead {
             log_id: self.segment.head.log_id,
             number: self.segment.head.number + 1,
@@ -112,6 +123,7 @@ impl Journal {
             LogError::Io { source, .. } if is_full(&source) => JournalError::Full,
             other => JournalError::Broken(other.full_text()),
         })?;
+        self.closed_root = None;
         Ok(())
     }
 }

@@ -232,7 +232,7 @@ fn run(
 fn let_go(mut store: Arc<Store>) {
     for _ in 0..500 {
         match Arc::try_unwrap(store) {
-            Ok(store) => return drop(store),
+            Ok(store) => return store.close(),
             Err(held) => store = held,
         }
         std::thread::sleep(std::time::Duration::from_millis(5));

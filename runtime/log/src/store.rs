@@ -265,6 +265,13 @@ impl Store {
         self.projections.read().flush()
     }
 
+    /// Lets go of the store. sled panics when the disk fails it meanwhile.
+    pub(crate) fn close(self) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
+            tracing::warn!(error = panic_text(&*panic), "indexed store failed while it was closed");
+        }
+    }
+
     /// Bytes that the store takes on disk.
     pub(crate) fn size_on_disk(&self) -> u64 {
         let size = |db: &sled::Db| db.size_on_disk().unwrap_or_default();

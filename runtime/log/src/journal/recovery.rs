@@ -40,6 +40,8 @@ pub(crate) struct SegmentReader {
     pub(crate) offset: u64,
     commit: u64,
     position: u64,
+    /// Why the file could not be read, if that is so: what cannot be read may be whole.
+    error: Option<std::io::Error>,
 }
 
 impl SegmentReader {
@@ -49,7 +51,7 @@ impl SegmentReader {
         let mut file = File::open(&path).map_err(LogError::io("open the journal segment", &path))?;
         file.seek(SeekFrom::Start(HEAD_BYTES)).map_err(LogError::io("read the journal segment", &path))?;
         let file = BufReader::with_capacity(256 * 1024, file);
-        Ok(Self { file, offset: HEAD_BYTES, commit: head.first_commit, position: head.first_position })
+        Ok(Self { file, offset: HEAD_BYTES, commit: head.first_commit, position: head.first_position, error: None })
     }
 
     /// The next record. Not to be called again after anything else.
@@ -59,14 +61,14 @@ impl SegmentReader {
             Ok(read) if bytes.get(..read).is_none_or(|bytes| bytes.iter().all(|byte| *byte == 0)) => return Step::End,
             Ok(RECORD_HEAD) => {}
             Ok(_) => return Step::Bad("a record is cut short".to_owned()),
-            Err(error) => return Step::Bad(error.to_string()),
+            Err(error) => return self.unreadable(error),
         }
         let Some(head) = RecordHead::parse(&bytes) else { return Step::Bad("a record has no valid head".to_owned()) };
         let mut payload = Vec::new();
         match (&mut self.file).take(head.payload as u64).read_to_end(&mut payload) {
             Ok(read) if read == head.payload => bytes.append(&mut payload),
             Ok(_) => return Step::Bad("a record is cut short".to_owned()),
-            Err(error) => return Step::Bad(error.to_string()),
+            Err(error) => return self.unreadable(error),
         }
         let len = bytes.len() as u64;
         match Record::decode(Bytes::from(bytes)) {
@@ -81,6 +83,12 @@ impl SegmentReader {
             }
             Err(reason) => Step::Bad(reason),
         }
+    }
+
+    fn unreadable(&mut self, error: std::io::Error) -> Step {
+        let reason = error.to_string();
+        self.error = Some(error);
+        Step::Bad(reason)
     }
 }
 
@@ -124,6 +132,9 @@ pub(crate) fn recover_end(folder: &Path, head: &SegmentHead) -> Result<(End, Vec
         }
     };
     let path = folder.join(head.file_name());
+    if let Some(error) = reader.error {
+        return Err(LogError::io("read the journal segment", &path)(error));
+    }
     let rest = read_rest(&path, end.offset)?;
     if rest.iter().all(|byte| *byte == 0) {
         return Ok((end, Vec::new()));

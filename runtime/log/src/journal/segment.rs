@@ -180,6 +180,9 @@ impl Segment {
         let path = folder.join(head.file_name());
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(LogError::io("open the journal segment", &path))?;
+        // A process that was killed may have written the last record and not synced it. Nobody may see it before.
+        file.sync_all().map_err(LogError::io("sync the journal segment", &path))?;
+        sync_folder(folder)?;
         // What lies beyond the end is zero: recovery has seen it or cut it.
         let zeroed = file.metadata().map_err(LogError::io("measure the journal segment", &path))?.len().max(end);
         Ok(Self { head, path, file, end, zeroed })

@@ -1,4 +1,5 @@
 //! Numbers that look random and can be repeated.
+#![allow(dead_code, reason = "every test uses a part of it")]
 
 /// How often something is to happen: `FAULT_ROUNDS` instead of the few rounds of a quick run.
 pub fn rounds(quick: u64) -> u64 {

@@ -1,0 +1,107 @@
+//! What the log survives when the power, the process or the disk fails, tried on a process of its own.
+//!
+//! The disk is a shim before libc (`disk/disk.c`) that knows what was synced and fails where it is told to. A process
+//! writes and says what was acknowledged; what is left afterwards has to hold all of it. `FAULT_ROUNDS` says how often,
+//! `FAULT_SEED` repeats a run.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub)]
+
+#[path = "disk/calls.rs"]
+mod calls;
+#[path = "disk/check.rs"]
+mod check;
+#[path = "shared/dice.rs"]
+mod dice;
+#[path = "shared/files.rs"]
+mod files;
+#[path = "disk/life.rs"]
+mod life;
+#[path = "disk/shim.rs"]
+mod shim;
+#[path = "disk/space.rs"]
+mod space;
+#[path = "disk/writer.rs"]
+mod writer;
+
+use std::time::Duration;
+
+use dice::Dice;
+use life::{Ending, History, Life};
+use shim::{Disk, Left};
+
+/// Not a test of its own: the process that the tests start.
+#[test]
+fn writer_process() {
+    if let Ok(folder) = std::env::var("WRITER_FOLDER") {
+        writer::main(folder.as_ref());
+    }
+}
+
+/// A new log begins after so many lives, so that beginnings are cut as well.
+const LIVES: u64 = 12;
+
+/// How the lives of one test end.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// In so many of a hundred cases the power fails, not only the process.
+    cuts: u64,
+    /// The disk says that it has synced, and has not.
+    lies: bool,
+}
+
+/// Lets processes write, ends each at a random moment, and looks at what is left.
+///
+/// # Errors
+/// The first thing that is missing or wrong.
+fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
+    let mut dice = Dice::new(seed);
+    let (mut history, mut disk) = (History::default(), Disk::new());
+    let (mut acknowledged, mut events, mut rebuilt) = (0, 0, 0);
+    for round in 0..rounds {
+        if round % LIVES == 0 {
+            acknowledged += history.acknowledged();
+            (history, disk) = (History::default(), Disk::new());
+        }
+        let ending = match dice.below(10) {
+            // At any call, mostly one of the first: creation, recovery.
+            0..3 => Ending::AtCall(1 + dice.below(60)),
+            3..5 => Ending::AtCall(1 + dice.below(600)),
+            // Before it is open, or soon after.
+            5 => Ending::AfterStart(Duration::from_micros(dice.below(60_000))),
+            _ => Ending::AfterOpen(Duration::from_micros(dice.below(150_000))),
+        };
+        let rebuild = round % LIVES > 0 && dice.percent(15);
+        rebuilt += u64::from(rebuild);
+        let life = Life { ending, rebuild, lies: plan.lies, ..Life::default() };
+        life.live(&disk, &mut history);
+        if dice.percent(plan.cuts) {
+            let left = if dice.percent(50) { Left::Synced } else { Left::SyncedAndSome };
+            disk.cut(left, &mut dice);
+        }
+        let found = check::check(disk.folder(), &history);
+        events += found.map_err(|error| format!("FAULT_SEED={seed}, round {round}, {ending:?}: {error}"))?;
+    }
+    acknowledged += history.acknowledged();
+    Ok(format!(
+        "{rounds} rounds, {acknowledged} commits acknowledged, {events} events read, {rebuilt} rebuilds, seed {seed}"
+    ))
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_in_power_cuts() {
+    let report = lives(Plan { cuts: 75, lies: false }, dice::rounds(16), dice::seed());
+    println!("power cut: {}, 0 lost", report.unwrap());
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_9() {
+    let report = lives(Plan { cuts: 0, lies: false }, dice::rounds(12), dice::seed());
+    println!("kill -9: {}, 0 lost", report.unwrap());
+}
+
+/// The same on a disk that does not sync: if nothing were lost there, the tests above would measure nothing.
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let missing = lives(Plan { cuts: 100, lies: true }, 40, 7).expect_err("a disk that lies lost nothing");
+    assert!(missing.contains("missing") || missing.contains("damaged"), "{missing}");
+    println!("control, a disk that does not sync: {missing}");
+}

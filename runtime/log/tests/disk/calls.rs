@@ -1,0 +1,110 @@
+//! A call to the disk fails, one after the other.
+
+use std::os::unix::process::ExitStatusExt;
+
+use crate::check::check;
+use crate::dice::{self, Dice};
+use crate::life::{Ending, Failure, History, Life};
+use crate::shim::{Disk, Left};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+/// Commits of one process.
+const COMMITS: u64 = 12;
+
+/// Lets every call of a kind fail in turn, each in a process of its own, until there is none left to fail. Answers how
+/// many failed; looks at every one in `FAULT_ROUNDS` runs, else at every `step`th.
+fn every_call(kinds: &'static str, error: i32, step: u64) -> u64 {
+    let step = if std::env::var("FAULT_ROUNDS").is_ok() { 1 } else { step };
+    let begun = begun();
+    let mut failed = 0;
+    for (start, name) in [(None, "a new log"), (Some(&begun), "a log that was killed")] {
+        // Not always the same ones.
+        let mut at = 1 + dice::seed() % step;
+        loop {
+            let (mut disk, mut history) = match start {
+                None => (Disk::new(), History::default()),
+                Some((disk, history)) => (Disk::copy_of(Some(&disk.folder())), history.again()),
+            };
+            let failure = Failure { kinds, at, error };
+            let life =
+                Life { ending: Ending::AfterCommits(COMMITS), writers: 1, failure: Some(failure), ..Life::default() };
+            let before = history.acknowledged();
+            let status = life.live(&disk, &mut history);
+            if !disk.hit().exists() {
+                break;
+            }
+            failed += 1;
+            let what =
+                format!("{name}, {failure:?}, {} acknowledged, {:?}", history.acknowledged() - before, history.errors);
+            assert!(status.success(), "{what}: the process ended with {:?} {:?}", status.code(), status.signal());
+            stays_refused(&history, error, &what);
+            disk.cut(Left::Synced, &mut Dice::new(at));
+            check(disk.folder(), &history).unwrap_or_else(|error| panic!("{what}: {error}"));
+            at += step;
+        }
+        assert!(at > 1, "no call was made to fail");
+    }
+    failed
+}
+
+/// A log that was killed in mid-write, to be recovered.
+fn begun() -> (Disk, History) {
+    let (disk, mut history) = (Disk::new(), History::default());
+    Life { ending: Ending::AtCall(90), ..Life::default() }.live(&disk, &mut history);
+    assert!(history.acknowledged() > 0);
+    (disk, history)
+}
+
+/// After an error that says that nothing can be known any more, nothing is acknowledged.
+fn stays_refused(history: &History, error: i32, what: &str) {
+    let read_only = history.errors.iter().find(|(_, text)| text.contains("read-only"));
+    if let Some((acknowledged, text)) = read_only {
+        assert_eq!(*acknowledged, history.acknowledged(), "acknowledged after {text}: {what}");
+        assert!(["restart", "check", "restore", "free"].iter().any(|word| text.contains(word)), "no advice: {text}");
+    }
+    if let Some(reason) = &history.refused {
+        assert!(reason.len() > 20, "{reason}");
+    }
+    assert!(error == ENOSPC || history.errors.iter().all(|(_, text)| !text.contains("full")), "{what}");
+}
+
+impl History {
+    fn again(&self) -> Self {
+        Self { begun: self.begun.clone(), acks: self.acks.clone(), seen: self.seen, ..Self::default() }
+    }
+}
+
+#[test]
+fn a_failed_sync_is_final() {
+    println!("sync fails: at each of {} calls, nothing acknowledged after it, 0 lost", every_call("s", EIO, 5));
+}
+
+#[test]
+fn any_failed_call_is_an_error_and_not_a_loss() {
+    let failed = every_call("wtn", EIO, 13) + every_call("r", EIO, 29);
+    println!("I/O error: at each of {failed} calls, 0 lost");
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_call_loses_nothing() {
+    println!("disk full: at each of {} calls, 0 lost", every_call("wtn", ENOSPC, 17));
+}
+
+/// A process that is killed may leave a commit that is written and not synced. The next one finds it; it may neither
+/// show it nor take a repetition for done before it is synced.
+#[test]
+fn what_a_killed_process_left_is_synced_before_it_counts() {
+    let mut repeated = 0;
+    for at in 1..40 {
+        let (mut disk, mut history) = (Disk::new(), History::default());
+        let killed = Failure { kinds: "s", at, error: 0 };
+        Life { failure: Some(killed), small: true, ..Life::default() }.live(&disk, &mut history);
+        let before = history.acknowledged();
+        Life { ending: Ending::AfterCommits(0), small: true, ..Life::default() }.live(&disk, &mut history);
+        repeated += history.acknowledged() - before;
+        disk.cut(Left::Synced, &mut Dice::new(at));
+        check(disk.folder(), &history).unwrap_or_else(|error| panic!("killed at sync {at}: {error}"));
+    }
+    assert!(repeated > 0);
+}
