@@ -160,16 +160,35 @@ pub(crate) fn split_frame(frames: &mut Bytes) -> Option<Bytes> {
     (frames.len() >= len).then(|| frames.split_to(len))
 }
 
+/// Whether the checksum of a frame matches.
+pub(crate) fn frame_is_whole(frame: &[u8]) -> bool {
+    let crc = frame.get(4..FRAME_HEAD).and_then(|bytes| bytes.first_chunk()).copied().map(u32::from_le_bytes);
+    crc == Some(crc32c::crc32c(frame.get(FRAME_HEAD..).unwrap_or_default()))
+}
+
+/// The stream and the id in a frame that may be damaged, as far as they can be read.
+pub(crate) fn peek_frame(frame: &[u8]) -> Option<(StreamName, EventId)> {
+    #[derive(Deserialize)]
+    struct Start<'a> {
+        #[serde(borrow)]
+        id: Id<'a>,
+        _source: &'a str,
+        _event_type: &'a str,
+        stream: &'a str,
+    }
+    let (start, _): (Start<'_>, _) = postcard::take_from_bytes(frame.get(FRAME_HEAD..)?).ok()?;
+    Some((StreamName::reserved(start.stream).ok()?, start.id.into()))
+}
+
 /// Reads the event in a frame. Its payload shares the frame's memory.
 ///
 /// # Errors
 /// A text that says what is wrong with the frame.
 pub(crate) fn read_frame(frame: &Bytes) -> Result<Arc<Event>, String> {
-    let crc = frame.get(4..FRAME_HEAD).and_then(|bytes| bytes.first_chunk()).copied().map(u32::from_le_bytes);
-    let body = frame.get(FRAME_HEAD..).unwrap_or_default();
-    if crc != Some(crc32c::crc32c(body)) {
+    if !frame_is_whole(frame) {
         return Err("the checksum of an event does not match".to_owned());
     }
+    let body = frame.get(FRAME_HEAD..).unwrap_or_default();
     let envelope: Envelope<'_> =
         postcard::from_bytes(body).map_err(|error| format!("an event cannot be decoded: {error}"))?;
     let stream = StreamName::reserved(envelope.stream).map_err(|error| error.to_string())?;

@@ -88,6 +88,13 @@ impl Marks {
     }
 }
 
+/// Brings the store to the disk. Answers up to which commit it has everything.
+pub(crate) fn flush(store: &Store) -> Result<u64, LogError> {
+    let marks = Marks::read(store)?.unwrap_or_default();
+    store.flush()?;
+    Ok(marks.commit)
+}
+
 /// Runs until the channel closes; the store is left flushed.
 pub(crate) fn run(shared: &Shared, facts: &JournalFacts, commits: &Receiver<Record>) {
     let mut facts = facts.clone();
@@ -194,7 +201,7 @@ impl Indexer<'_> {
             self.write_step(Batch::default(), self.marks.position)?;
         }
         if self.shared.has_room(STORE_RESERVE) && self.shared.take_store_changed() {
-            return self.store.flush();
+            self.shared.set_store_durable(flush(&self.store)?);
         }
         Ok(())
     }

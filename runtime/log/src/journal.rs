@@ -3,8 +3,13 @@
 //! `append` writes one record and returns after `fdatasync`. A failed `fdatasync` is final: the journal takes
 //! nothing more until the next start, which verifies what is there. It knows neither sled nor readers.
 
+pub(crate) mod archive;
+pub(crate) mod archiving;
 mod chain;
+pub(crate) mod damage;
+pub(crate) mod entry;
 pub(crate) mod merkle;
+pub(crate) mod reading;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod segment;
@@ -67,6 +72,9 @@ impl Journal {
             };
             return Ok((journal, Vec::new()));
         };
+        if archiving::is_archived(folder, last) {
+            return Self::after_archive(folder, last, segment_bytes).map(|journal| (journal, Vec::new()));
+        }
         let (end, notices) = recovery::recover_end(folder, last)?;
         let segment = Segment::reopen(folder, last.clone(), end.offset)?;
         let journal = Self {
@@ -80,6 +88,29 @@ impl Journal {
             recorded_time: end.recorded_time,
         };
         Ok((journal, notices))
+    }
+
+    /// Begins the segment after the last one, which is an archive already.
+    fn after_archive(folder: &Path, last: &SegmentHead, segment_bytes: u64) -> Result<Self, LogError> {
+        let archive = archive::read_archive_head(&folder.join(archive::archive_name(last.number)))?;
+        let head = SegmentHead {
+            log_id: last.log_id,
+            number: last.number + 1,
+            first_commit: archive.last_commit + 1,
+            first_position: archive.last_position + 1,
+            recorded_time: archive.recorded_time,
+            previous_root: archive.root,
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            segment: Segment::create(folder, head)?,
+            chain: start_chain(folder, Tree::default())?,
+            segment_bytes,
+            closed_root: None,
+            commit: archive.last_commit,
+            position: archive.last_position,
+            recorded_time: archive.recorded_time,
+        })
     }
 
     /// Which log this is.

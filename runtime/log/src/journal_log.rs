@@ -17,6 +17,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::archivist;
 use crate::door::Door;
 use crate::indexer::{self, JournalFacts, STATE};
 use crate::journal::{Journal, SEGMENT_BYTES, segment};
@@ -32,6 +33,7 @@ use crate::{
 };
 
 mod appending;
+mod archiving;
 mod collecting;
 
 /// How many appends may queue; more wait at the door.
@@ -46,6 +48,8 @@ const STORE_QUEUE: usize = 256;
 pub struct JournalOptions {
     /// A segment is closed when the next record would take it beyond this.
     pub segment_bytes: u64,
+    /// Whether closed segments are compressed once the store has them.
+    pub archive: bool,
     /// So many newest events stay in memory even when the store has them, for subscribers that are close behind.
     pub keep_events: usize,
     /// The clock, in milliseconds since 1970.
@@ -61,6 +65,7 @@ impl Default for JournalOptions {
     fn default() -> Self {
         Self {
             segment_bytes: SEGMENT_BYTES,
+            archive: true,
             keep_events: 4096,
             clock: Arc::new(wall_clock),
             keys: None,
@@ -76,6 +81,7 @@ pub struct JournalLog {
 }
 
 struct Inner {
+    journal_folder: PathBuf,
     shared: Arc<Shared>,
     door: Door,
     sweeping: tokio::sync::Mutex<()>,
@@ -108,6 +114,7 @@ impl JournalLog {
         let bodies = Bodies::in_folders(&folder, keys, options.personal.clone());
         let shared = Arc::new(Shared::new(&folder, options.keep_events, bodies));
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let beside = journal_folder.clone();
         let thread = {
             let shared = Arc::clone(&shared);
             let work = move || {
@@ -118,6 +125,7 @@ impl JournalLog {
         };
         let thread = thread.map_err(LogError::io("start a thread for", PathBuf::from("the event log")))?;
         let inner = Inner {
+            journal_folder: beside,
             shared,
             door: Door::default(),
             sweeping: tokio::sync::Mutex::default(),
@@ -211,6 +219,7 @@ fn run(
         let work = move || indexer::run(&shared, &facts, &queue);
         std::thread::Builder::new().name("log-store".to_owned()).spawn(work)
     };
+    let archivist = (options.archive && journal.is_some()).then(|| archivist::start(shared, journal_folder));
     let clock: Clock = Arc::clone(&options.clock);
     match journal {
         Some(journal) => {
@@ -219,6 +228,9 @@ fn run(
         None => crate::writer::refuse_all(shared, jobs, commits),
     }
     shared.set_closing();
+    if let Some(Ok(thread)) = archivist {
+        drop(thread.join());
+    }
     match indexer {
         Ok(thread) => drop(thread.join()),
         Err(error) => shared.make_read_only(format!("could not start the store's thread: {error}")),

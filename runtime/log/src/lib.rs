@@ -6,6 +6,7 @@
 //! Invariant: an append that was acknowledged by an engine whose [`Capabilities::durable`] is set survives a
 //! power loss of the machine.
 
+mod archivist;
 pub mod bench;
 mod block;
 mod bodies;
@@ -50,4 +51,4 @@ pub use memory::MemoryLog;
 pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
 pub use subscription::{Delivery, Subscription};
-pub use verify::{Verified, verify};
+pub use verify::{Verified, verify, verify_with};

@@ -45,11 +45,15 @@ pub(crate) struct Live {
     pub(crate) commit: u64,
     /// The last durable position.
     pub(crate) head: u64,
-    /// The newest events without gap, up to `head`.
+    /// All events after `released`, up to `head`; positions that retention dropped are missing.
     pub(crate) tail: VecDeque<Arc<Event>>,
+    /// Events up to here are in the store only.
+    released: u64,
     tail_bytes: usize,
     /// So many newest events stay in memory even when the store has them.
     pub(crate) keep_events: usize,
+    /// Positions up to here may be missing because retention dropped them.
+    pub(crate) compacted: u64,
     /// The last position in the store.
     pub(crate) stored: u64,
     /// The last event of every stream.
@@ -70,9 +74,22 @@ impl Live {
         Self { keep_events, ..Self::default() }
     }
 
-    /// The first position that is in memory; one after the head when none is.
-    pub(crate) fn tail_first(&self) -> u64 {
-        self.head + 1 - self.tail.len() as u64
+    /// From this position on, all events are in memory.
+    pub(crate) const fn tail_first(&self) -> u64 {
+        self.released + 1
+    }
+
+    /// Begins where the store ends, with nothing in memory.
+    pub(crate) const fn begin_after(&mut self, commit: u64, position: u64) {
+        self.commit = commit;
+        self.head = position;
+        self.stored = position;
+        self.released = position;
+    }
+
+    /// Moves the head over positions that retention dropped.
+    pub(crate) fn reach(&mut self, position: u64) {
+        self.head = self.head.max(position);
     }
 
     /// Takes over what has become durable. What is known already is skipped.
@@ -105,6 +122,7 @@ impl Live {
         self.span.add(event);
         let head = Head { version: event.version, position, recorded_time: event.recorded_time };
         match self.heads.get_mut(&event.stream) {
+            Some(place) if place.position > position => {}
             Some(place) => *place = head,
             None => drop(self.heads.insert(event.stream.clone(), head)),
         }
@@ -118,6 +136,7 @@ impl Live {
             && (self.tail.len() > self.keep_events || self.tail_bytes > KEEP_BYTES)
         {
             self.tail_bytes = self.tail_bytes.saturating_sub(first.size());
+            self.released = first.position.get();
             self.tail.pop_front();
         }
     }
@@ -142,9 +161,7 @@ impl Live {
 
     /// The events in memory between two positions, both inclusive.
     pub(crate) fn tail_range(&self, first: u64, last: u64) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
-        let index = |position: u64| {
-            usize::try_from(position.saturating_sub(self.tail_first())).unwrap_or(usize::MAX).min(self.tail.len())
-        };
+        let index = |position: u64| self.tail.partition_point(|event| event.position.get() < position);
         let (low, high) = (index(first), index(last.saturating_add(1)));
         self.tail.range(low.min(high)..high)
     }

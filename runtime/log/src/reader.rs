@@ -41,15 +41,53 @@ impl<'a> Blocks<'a> {
         }
         let (low, high) = (block_key(0), block_key(position));
         let found = self.store.range(Space::Log, Bound::Included(&low), Bound::Included(&high)).next_back();
-        let Some((key, value)) = found.transpose()? else { return Ok(None) };
-        self.first = first_of(&key);
-        self.events = read_block(self.store, self.first, &value)?;
+        self.load(found.transpose()?)?;
         Ok(self.at_hand(position))
     }
 
     fn at_hand(&self, position: u64) -> Option<Arc<Event>> {
         let index = usize::try_from(position.checked_sub(self.first)?).ok()?;
-        self.events.get(index).filter(|event| event.position.get() == position).cloned()
+        let is_it = |event: &&Arc<Event>| event.position.get() == position;
+        if let Some(event) = self.events.get(index).filter(is_it) {
+            return Some(Arc::clone(event));
+        }
+        // Retention may have left a block with gaps.
+        let index = self.events.binary_search_by_key(&position, |event| event.position.get()).ok()?;
+        self.events.get(index).cloned()
+    }
+
+    /// The first event at or after a position.
+    pub(crate) fn at_or_after(&mut self, position: u64) -> Result<Option<Arc<Event>>, LogError> {
+        if let Some(event) = self.get(position)? {
+            return Ok(Some(event));
+        }
+        if let Some(event) = self.events.iter().find(|event| event.position.get() > position) {
+            return Ok(Some(Arc::clone(event)));
+        }
+        let (low, high) = (block_key(position), block_key(u64::MAX));
+        let found = self.store.range(Space::Log, Bound::Excluded(&low), Bound::Included(&high)).next();
+        self.load(found.transpose()?)?;
+        Ok(self.events.first().cloned())
+    }
+
+    /// The last event before a position.
+    pub(crate) fn before(&mut self, position: u64) -> Result<Option<Arc<Event>>, LogError> {
+        self.get(position)?;
+        if let Some(event) = self.events.iter().rfind(|event| event.position.get() < position) {
+            return Ok(Some(Arc::clone(event)));
+        }
+        let (low, high) = (block_key(0), block_key(self.first.min(position)));
+        let found = self.store.range(Space::Log, Bound::Included(&low), Bound::Excluded(&high)).next_back();
+        self.load(found.transpose()?)?;
+        Ok(self.events.last().cloned())
+    }
+
+    fn load(&mut self, found: Option<(Slice, Slice)>) -> Result<(), LogError> {
+        (self.first, self.events) = match found {
+            Some((key, value)) => (first_of(&key), read_block(self.store, first_of(&key), &value)?),
+            None => (0, Vec::new()),
+        };
+        Ok(())
     }
 }
 
@@ -149,7 +187,7 @@ fn forwards(
             if chunk.is_empty() || chunk.iter().any(|event| reading.full_before(event)) {
                 return Ok(());
             }
-            cursor += chunk.len() as u64;
+            cursor = chunk.last().map_or(cursor, |event| event.position.get()) + 1;
             continue;
         }
         let last_meant = last_stored.min(leads.end(&live));
@@ -211,7 +249,8 @@ fn scan(
         budget = budget.saturating_sub(cost).max(1);
         let listed = listed.map(|offsets| offsets.within(within.0 - begin, within.1 - begin));
         let count = listed.as_ref().map_or(within.1 - within.0 + 1, |listed| listed.len() as u64);
-        for step in 0..count {
+        let mut step = 0;
+        while step < count {
             let index = if backwards { count - 1 - step } else { step };
             let position = match &listed {
                 None => within.0 + index,
@@ -224,8 +263,11 @@ fn scan(
                 return Ok(true);
             }
             budget -= 1;
-            let missing = || LogError::Store(format!("the event at position {position} is missing"));
-            let event = blocks.get(position)?.ok_or_else(missing)?;
+            let Some(event) = stored_event(shared, &mut blocks, position)? else {
+                step += if listed.is_some() { 1 } else { steps_to_next(&mut blocks, position, backwards)? };
+                continue;
+            };
+            step += 1;
             if reading.full_before(&event) || backwards && leads.begin_at(&event) {
                 return Ok(true);
             }
@@ -237,13 +279,28 @@ fn scan(
     Ok(false)
 }
 
+/// A stored event; `None` when retention dropped it.
+fn stored_event(shared: &Shared, blocks: &mut Blocks<'_>, position: u64) -> Result<Option<Arc<Event>>, LogError> {
+    let event = blocks.get(position)?;
+    if event.is_none() && position > shared.live.read().compacted {
+        return Err(LogError::Store(format!("the event at position {position} is missing")));
+    }
+    Ok(event)
+}
+
+/// How far the next event is from a position that has none.
+fn steps_to_next(blocks: &mut Blocks<'_>, position: u64, backwards: bool) -> Result<u64, LogError> {
+    let next = if backwards { blocks.before(position)? } else { blocks.at_or_after(position)? };
+    Ok(next.map_or(u64::from(u32::MAX), |event| event.position.get().abs_diff(position)))
+}
+
 /// The first position recorded at or after a time.
 pub(crate) fn position_at_time(shared: &Shared, store: &Store, time: i64) -> Result<u64, LogError> {
     let stored = {
         let live = shared.live.read();
-        let before = live.tail.partition_point(|event| event.recorded_time < time) as u64;
+        let before = live.tail.partition_point(|event| event.recorded_time < time);
         if before > 0 || live.tail_first() == 1 {
-            return Ok(live.tail_first() + before);
+            return Ok(live.tail.get(before).map_or(live.head + 1, |event| event.position.get()));
         }
         live.tail_first() - 1
     };
@@ -251,14 +308,20 @@ pub(crate) fn position_at_time(shared: &Shared, store: &Store, time: i64) -> Res
     let (mut low, mut high) = (1, stored + 1);
     while low < high {
         let middle = low + (high - low) / 2;
-        let missing = || LogError::Store(format!("the event at position {middle} is missing"));
-        if blocks.get(middle)?.ok_or_else(missing)?.recorded_time < time {
+        let event = blocks.at_or_after(middle)?.filter(|event| event.position.get() <= stored);
+        if event.is_some_and(|event| event.recorded_time < time) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    Ok(low)
+    if low <= stored
+        && let Some(event) = blocks.at_or_after(low)?.filter(|event| event.position.get() <= stored)
+    {
+        return Ok(event.position.get());
+    }
+    let live = shared.live.read();
+    Ok(live.tail_range(low, u64::MAX).next().map_or(live.head + 1, |event| event.position.get()))
 }
 
 /// The event at a position.

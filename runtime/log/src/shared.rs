@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use tidewire_model::append::AppendError;
@@ -38,6 +38,13 @@ pub(crate) struct Shared {
     /// the memory that both work on must not change under either.
     pub(crate) quiet: Mutex<()>,
     closing: AtomicBool,
+    /// For those who wait for the end, or for a while.
+    waiting: Mutex<()>,
+    woken: Condvar,
+    /// The store has every commit up to here on disk.
+    store_durable: AtomicU64,
+    /// Held by whoever turns segments into archives, or rewrites those.
+    pub(crate) archives: Mutex<()>,
     /// What is done to data on its way in and out.
     pub(crate) bodies: Arc<Bodies>,
     folder: PathBuf,
@@ -59,6 +66,10 @@ impl Shared {
             store_dirty: AtomicBool::new(false),
             quiet: Mutex::new(()),
             closing: AtomicBool::new(false),
+            waiting: Mutex::new(()),
+            woken: Condvar::new(),
+            store_durable: AtomicU64::new(0),
+            archives: Mutex::new(()),
             bodies: Arc::new(bodies),
             folder: folder.to_owned(),
             condemned: folder.join("rebuild-store"),
@@ -115,9 +126,22 @@ impl Shared {
 
     /// Notes that nothing more will be written.
     pub(crate) fn set_closing(&self) {
-        self.closing.store(true, Ordering::Release);
+        {
+            let _waiting = self.waiting.lock();
+            self.closing.store(true, Ordering::Release);
+        }
+        self.woken.notify_all();
         // Wakes those who wait for more.
         self.head.send_modify(|_| ());
+    }
+
+    /// Waits at most so long; true when the log is closing.
+    pub(crate) fn wait_for_closing(&self, most: std::time::Duration) -> bool {
+        let mut waiting = self.waiting.lock();
+        if !self.is_closing() {
+            self.woken.wait_for(&mut waiting, most);
+        }
+        self.is_closing()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -174,6 +198,16 @@ impl Shared {
     /// Notes that the store has something that is not on disk yet.
     pub(crate) fn store_changed(&self) {
         self.store_dirty.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes up to which commit the store is on disk.
+    pub(crate) fn set_store_durable(&self, commit: u64) {
+        self.store_durable.fetch_max(commit, Ordering::AcqRel);
+    }
+
+    /// Up to which commit the store is on disk.
+    pub(crate) fn store_durable(&self) -> u64 {
+        self.store_durable.load(Ordering::Acquire)
     }
 
     pub(crate) fn take_store_changed(&self) -> bool {

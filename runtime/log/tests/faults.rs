@@ -1,6 +1,8 @@
 //! What the log on disk survives: restarts, torn ends, damage, a lost or damaged store, a second opener.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub)]
 
+#[path = "faults/archives.rs"]
+mod archives;
 #[path = "faults/support.rs"]
 mod support;
 

@@ -10,7 +10,7 @@ use tidewire_model::position::Position;
 use super::{Indexer, JournalFacts, Marks, read_head};
 use crate::LogError;
 use crate::index::stored_filter;
-use crate::journal::recovery::{SegmentReader, Step};
+use crate::journal::reading::{SegmentReader, Step};
 use crate::journal::segment;
 use crate::projection;
 use crate::reader::Blocks;
@@ -64,7 +64,8 @@ pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Index
         state: BTreeMap::new(),
         last_flush: Instant::now(),
     };
-    recover_memory(&indexer)?;
+    let compacted = crate::journal::archiving::compacted_through(&facts.journal_folder);
+    recover_memory(&indexer, compacted)?;
     let unusable = if facts.intact { beyond_journal(&indexer.marks, facts) } else { Some(String::new()) };
     let damage = match unusable {
         None => replay(&mut indexer, facts)?,
@@ -118,7 +119,7 @@ fn check(store: &Store, facts: &JournalFacts) -> Result<Marks, LogError> {
 }
 
 /// Loads heads and filters, and indexes in memory what the store has only as blocks.
-fn recover_memory(indexer: &Indexer<'_>) -> Result<(), LogError> {
+fn recover_memory(indexer: &Indexer<'_>, compacted: u64) -> Result<(), LogError> {
     let (store, marks) = (&indexer.store, indexer.marks);
     let mut heads = Vec::new();
     for item in store.prefix(Space::Log, b"h") {
@@ -134,15 +135,19 @@ fn recover_memory(indexer: &Indexer<'_>) -> Result<(), LogError> {
         let mut live = indexer.shared.live.write();
         live.heads.extend(heads);
         live.filters = filters;
-        live.head = marks.position;
-        live.commit = marks.commit;
-        live.stored = marks.position;
+        live.begin_after(marks.commit, marks.position);
+        live.compacted = compacted;
         live.span = crate::index::Span::new(marks.spans);
     }
     let mut blocks = Blocks::new(store);
-    for position in indexer.first_open()..=marks.position {
-        let event = blocks.get(position)?.ok_or_else(|| LogError::Store(format!("position {position} is missing")))?;
+    let mut next = indexer.first_open();
+    while let Some(event) = blocks.at_or_after(next)?.filter(|event| event.position.get() <= marks.position) {
+        let position = event.position.get();
+        if position > next && position - 1 > indexer.shared.live.read().compacted {
+            return Err(LogError::Store(format!("position {} is missing", position - 1)));
+        }
         indexer.shared.live.write().note(&event);
+        next = position + 1;
     }
     Ok(())
 }
@@ -159,7 +164,11 @@ fn replay(indexer: &mut Indexer<'_>, facts: &JournalFacts) -> Result<Option<Stri
             match reader.next() {
                 Step::Record(record) if record.commit < from => {}
                 Step::Record(record) => {
-                    indexer.shared.live.write().publish(record.commit, &record.events, &record.state);
+                    {
+                        let mut live = indexer.shared.live.write();
+                        live.publish(record.commit, &record.events, &record.state);
+                        live.reach(record.last_position);
+                    }
                     indexer.take(&record)?;
                     if told.elapsed() > Duration::from_millis(200) {
                         told = Instant::now();
@@ -179,8 +188,7 @@ fn replay(indexer: &mut Indexer<'_>, facts: &JournalFacts) -> Result<Option<Stri
                 Step::Bad(reason) => {
                     return Ok(Some(format!(
                         "{reason} in journal segment {} at byte {}; restore the segment from a backup",
-                        head.file_name(),
-                        reader.offset
+                        reader.name, reader.offset
                     )));
                 }
             }

@@ -32,6 +32,8 @@ pub(crate) struct Record {
     pub(crate) bytes: Bytes,
     /// Its number, from 1 without gaps.
     pub(crate) commit: u64,
+    /// The position of its first event, or of the next when it has none.
+    pub(crate) first_position: u64,
     /// The last position after it.
     pub(crate) last_position: u64,
     /// The latest recorded time in it, or `i64::MIN`.
@@ -74,7 +76,16 @@ impl Record {
         }
         let last_position = head + events.len() as u64;
         let recorded_time = events.last().map_or(i64::MIN, |event| event.recorded_time);
-        Self { bytes: Bytes::from(buffer), commit, last_position, recorded_time, events, frames, state }
+        Self {
+            bytes: Bytes::from(buffer),
+            commit,
+            first_position: head + 1,
+            last_position,
+            recorded_time,
+            events,
+            frames,
+            state,
+        }
     }
 
     /// Decodes a commit.
@@ -100,7 +111,8 @@ impl Record {
         }
         let last_position = (head.first_position + events.len() as u64).saturating_sub(1);
         let recorded_time = events.last().map_or(i64::MIN, |event: &Arc<Event>| event.recorded_time);
-        Ok(Self { bytes, commit: head.commit, last_position, recorded_time, events, frames, state })
+        let first_position = head.first_position;
+        Ok(Self { bytes, commit: head.commit, first_position, last_position, recorded_time, events, frames, state })
     }
 
     /// The frame of the event at an index.

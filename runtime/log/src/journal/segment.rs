@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::archive::archive_name;
 use super::merkle::Hash;
 use super::{JournalError, is_full};
 use crate::LogError;
@@ -48,7 +49,8 @@ impl SegmentHead {
         format!("{:010}.journal", self.number)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// Its bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(128);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&self.log_id.to_le_bytes());
@@ -88,11 +90,18 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<SegmentHead>, LogError> {
     let entries = fs::read_dir(folder).map_err(LogError::io("list the journal folder", folder))?;
     for entry in entries {
         let path = entry.map_err(LogError::io("list the journal folder", folder))?.path();
-        if path.extension().is_some_and(|extension| extension == "journal") {
-            heads.push(read_head(&path)?);
+        if is_segment(&path) {
+            match read_head(&path) {
+                Ok(head) => heads.push(head),
+                // It became an archive just now.
+                Err(_) if !path.exists() => heads.push(read_head(&path.with_extension("archive"))?),
+                Err(error) => return Err(error),
+            }
         }
     }
     heads.sort_by_key(|head| head.number);
+    // A segment and its archive, after a crash between making the one and removing the other.
+    heads.dedup_by_key(|head| head.number);
     for pair in heads.windows(2) {
         let [before, after] = pair else { continue };
         if after.number != before.number + 1 || after.log_id != before.log_id {
@@ -118,11 +127,42 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<SegmentHead>, LogError> {
 pub(crate) fn check_format(folder: &Path) -> Result<(), LogError> {
     let entries = fs::read_dir(folder).map_err(LogError::io("list the journal folder", folder))?;
     let segments = entries.flatten().map(|entry| entry.path());
-    let oldest = segments.filter(|path| path.extension().is_some_and(|extension| extension == "journal")).min();
+    let oldest = segments.filter(|path| is_segment(path)).min();
     match oldest.map(|path| read_head(&path)) {
         Some(Err(error @ LogError::Format { .. })) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The numbers of the segments that are plain files, in order.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(crate) fn plain_numbers(folder: &Path) -> Result<Vec<u64>, LogError> {
+    let entries = fs::read_dir(folder).map_err(LogError::io("list the journal folder", folder))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let number = |path: PathBuf| path.file_name()?.to_str()?.strip_suffix(".journal")?.parse().ok();
+    let mut numbers: Vec<u64> = paths.filter_map(number).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The head of a plain segment.
+///
+/// # Errors
+/// When it cannot be read or is damaged.
+pub(crate) fn head_of(folder: &Path, number: u64) -> Result<SegmentHead, LogError> {
+    read_head(&folder.join(format!("{number:010}.journal")))
+}
+
+/// How long the file of a segment, or its archive, is.
+pub(crate) fn file_len(folder: &Path, head: &SegmentHead) -> u64 {
+    let len = |name: String| fs::metadata(folder.join(name)).map(|metadata| metadata.len());
+    len(head.file_name()).or_else(|_| len(archive_name(head.number))).unwrap_or_default()
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "journal" || extension == "archive")
 }
 
 fn read_head(path: &Path) -> Result<SegmentHead, LogError> {
@@ -137,7 +177,10 @@ fn read_head(path: &Path) -> Result<SegmentHead, LogError> {
         return Err(LogError::Format { path: path.to_owned(), format: *format });
     }
     let head = SegmentHead::decode(&bytes).filter(|_| whole);
-    let matches = |head: &SegmentHead| path.file_name().is_some_and(|name| name.to_str() == Some(&head.file_name()));
+    let matches = |head: &SegmentHead| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name == Some(&head.file_name()) || name == Some(&archive_name(head.number))
+    };
     head.filter(matches).ok_or_else(|| {
         LogError::Damaged(format!(
             "the head of journal segment {} is damaged; restore it from a backup",

@@ -27,7 +27,16 @@ pub async fn open_with(folder: &Path, options: JournalOptions) -> JournalLog {
 }
 
 pub fn small() -> JournalOptions {
-    JournalOptions { segment_bytes: 64 * 1024, keep_events: 0, ..JournalOptions::default() }
+    JournalOptions { segment_bytes: 64 * 1024, keep_events: 0, archive: false, ..JournalOptions::default() }
+}
+
+/// Small segments that become archives.
+pub fn archiving() -> JournalOptions {
+    JournalOptions { segment_bytes: 16 * 1024, archive: true, ..small() }
+}
+
+pub fn archived(folder: &Path) -> Vec<PathBuf> {
+    with_extension(folder, "archive")
 }
 
 pub async fn append(log: &JournalLog, range: std::ops::Range<u64>) {
@@ -69,8 +78,12 @@ pub fn copy(from: &Path, to: &Path) {
 }
 
 pub fn segments(folder: &Path) -> Vec<PathBuf> {
+    with_extension(folder, "journal")
+}
+
+fn with_extension(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder.join("journal")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "journal")).collect();
+    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == extension)).collect();
     paths.sort();
     paths
 }

@@ -1,0 +1,97 @@
+//! The thread that turns closed segments into archives, behind everything else.
+//!
+//! A segment is left alone until the store has all of it on disk. A failure is told once and tried again later: the
+//! segment stays as it is.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::LogError;
+use crate::indexer;
+use crate::journal::archiving::{archive, tidy};
+use crate::journal::segment::{self, SegmentHead};
+use crate::shared::Shared;
+use crate::store::Store;
+
+/// How often it looks for something to do.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long it waits after a failure.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// Room that has to be left beside a new archive.
+const RESERVE: u64 = 64 * 1024 * 1024;
+
+/// Starts the thread. It ends when the log is closing.
+pub(crate) fn start(shared: &Arc<Shared>, folder: &Path) -> std::io::Result<JoinHandle<()>> {
+    let (shared, folder) = (Arc::clone(shared), folder.to_owned());
+    std::thread::Builder::new().name("log-archive".to_owned()).spawn(move || run(&shared, &folder))
+}
+
+fn run(shared: &Shared, folder: &Path) {
+    let mut tidied = false;
+    loop {
+        let worked = {
+            let _alone = shared.archives.lock();
+            tidy_once(shared, folder, &mut tidied).and_then(|()| archive_closed(shared, folder))
+        };
+        let pause = match worked {
+            Ok(()) => EVERY,
+            Err(error) => {
+                tracing::warn!(error = error.full_text(), "closed journal segment not archived yet");
+                AFTER_FAILURE
+            }
+        };
+        if shared.wait_for_closing(pause) {
+            return;
+        }
+    }
+}
+
+fn tidy_once(shared: &Shared, folder: &Path, tidied: &mut bool) -> Result<(), LogError> {
+    if !std::mem::replace(tidied, true) {
+        for notice in tidy(folder, &segment::list(folder)?)? {
+            tracing::warn!(notice, "damaged archive removed, its segment is still there");
+            shared.notice(notice);
+        }
+    }
+    Ok(())
+}
+
+/// Archives every closed segment that the store has, after bringing the store to the disk.
+pub(crate) fn archive_now(shared: &Shared, store: &Store, folder: &Path) -> Result<(), LogError> {
+    let _alone = shared.archives.lock();
+    shared.set_store_durable(indexer::flush(store)?);
+    archive_closed(shared, folder)
+}
+
+/// Archives every closed segment that the store has on disk.
+fn archive_closed(shared: &Shared, folder: &Path) -> Result<(), LogError> {
+    for (segment, next) in waiting(shared, folder)? {
+        let bytes = std::fs::metadata(folder.join(segment.file_name())).map_or(0, |metadata| metadata.len());
+        if shared.is_closing() || !shared.has_room(RESERVE.min(bytes)) {
+            return Ok(());
+        }
+        if let Some(head) = archive(folder, &segment, next.previous_root, &mut |_| !shared.is_closing())? {
+            tracing::info!(segment = segment.number, bytes, archived = head.end, "journal segment archived");
+        }
+    }
+    Ok(())
+}
+
+/// Closed segments that may be archived, each with the one after it.
+fn waiting(shared: &Shared, folder: &Path) -> Result<Vec<(SegmentHead, SegmentHead)>, LogError> {
+    if shared.store_durable() == 0 {
+        return Ok(Vec::new());
+    }
+    let numbers = segment::plain_numbers(folder)?;
+    let mut heads = numbers.iter().map(|number| segment::head_of(folder, *number)).collect::<Result<Vec<_>, _>>()?;
+    heads.retain(|head| head.first_commit <= shared.store_durable() + 1);
+    let pairs = heads.windows(2).filter_map(|pair| match pair {
+        [segment, next] if next.number == segment.number + 1 && next.first_commit <= shared.store_durable() + 1 => {
+            Some((segment.clone(), next.clone()))
+        }
+        _ => None,
+    });
+    Ok(pairs.collect())
+}
