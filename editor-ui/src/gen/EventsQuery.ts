@@ -33,6 +33,19 @@ to?: (string | null)
  */
 before?: (string | null)
 /**
+ * The correlation id: what a whole chain has in common.
+ */
+correlation?: (string | null)
+/**
+ * The causation id: the event or command that led to the events.
+ */
+causation?: (string | null)
+/**
+ * A condition on each event, such as `data.temperature > 25 && subject.starts_with("thing-")`: a rhai expression
+ * over the attributes of the event and its data.
+ */
+filter?: (string | null)
+/**
  * Text within stream, type or data.
  */
 q?: (string | null)
@@ -40,6 +53,29 @@ q?: (string | null)
  * `asc` (default) or `desc`.
  */
 order?: (string | null)
+/**
+ * How many at most. An export has no limit unless one is named.
+ */
 limit?: (number | null)
 cursor?: (string | null)
+/**
+ * `json` (pages, the default), `ndjson` or `csv` (everything, streamed).
+ */
+format?: (string | null)
+/**
+ * Columns of CSV, separated by commas: attributes of the event, `data`, or a path such as `data.temperature`.
+ */
+columns?: (string | null)
+/**
+ * Where following begins: `now` (default), `beginning`, `checkpoint:NAME`, a position, or a time.
+ */
+start?: (string | null)
+/**
+ * Socket only: the name under which what was acknowledged is kept, and from where it goes on.
+ */
+durable?: (string | null)
+/**
+ * Socket only: how many events may be under way before the client acknowledges with `{"ack":POSITION}`.
+ */
+window?: (number | null)
 }

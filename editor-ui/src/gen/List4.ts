@@ -4,7 +4,21 @@
  * One page of a list.
  */
 export interface List4 {
-items: unknown[]
+items: {
+name: string
+/**
+ * Number of events in it.
+ */
+version: number
+/**
+ * Position of the last event.
+ */
+position: number
+/**
+ * When that was recorded, milliseconds since 1970.
+ */
+time: number
+}[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.
  */

@@ -5,19 +5,40 @@
  */
 export interface List5 {
 items: {
+/**
+ * `sse`, `socket`, `checkpoint` or `group`.
+ */
+kind: string
+/**
+ * Number of the connection, or name of the checkpoint or group.
+ */
 name: string
 /**
- * Number of events in it.
+ * Who it is, where that is known.
  */
-version: number
+actor?: (string | null)
 /**
- * Position of the last event.
+ * Which events.
+ */
+filter?: {
+[k: string]: unknown
+}
+/**
+ * Everything up to here is dealt with.
  */
 position: number
 /**
- * When that was recorded, milliseconds since 1970.
+ * How many positions it is behind the head of the log.
  */
-time: number
+lag: number
+/**
+ * Events that were sent and are not acknowledged.
+ */
+under_way?: (number | null)
+/**
+ * Since when, milliseconds since 1970.
+ */
+since?: (number | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -7,21 +7,13 @@ export interface List6 {
 items: {
 name: string
 /**
- * Events up to here have taken effect.
+ * Everything up to here is dealt with.
  */
 position: number
 /**
- * How many events it is behind.
+ * How many positions that is behind the head of the log.
  */
 lag: number
-/**
- * Events that could not be applied.
- */
-parked: number
-/**
- * Progress from 0 to 1 while it is built anew.
- */
-building?: (number | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -19,7 +19,7 @@ use tidewire_node_api::{
 use tokio::sync::Notify;
 
 use super::background::Background;
-use crate::shared::event_filter::{Begin, filter, list, list_schema};
+use crate::shared::event_filter::{Begin, condition, filter, list, list_schema};
 use pump::{News, Pump};
 
 /// Pause before a failed subscription or event is tried again, in milliseconds.
@@ -48,6 +48,11 @@ pub(crate) struct EventStoreInConfig {
     #[serde(deserialize_with = "list")]
     #[schemars(schema_with = "list_schema")]
     event_types: Vec<String>,
+    /// Only events on which this is true: a condition in rhai over the event, such as `data.temperature > 25` or
+    /// `subject.starts_with("thing-")`. It may use `id source type subject stream category thing time time_ms recordedtime
+    /// position version actor causationid correlationid` and `data`. An event on which it fails is left out. Empty: all.
+    #[schemars(extend("x-widget" = "code", "x-language" = "rhai"))]
+    filter: String,
     /// `now`, `beginning`, `checkpoint` (where the durable name stands, else the beginning), a position, or a time.
     #[serde(deserialize_with = "lenient::text")]
     #[schemars(schema_with = "lenient::text_schema")]
@@ -63,6 +68,7 @@ impl Default for EventStoreInConfig {
             stream: String::new(),
             category: String::new(),
             event_types: Vec::new(),
+            filter: String::new(),
             start: "now".to_owned(),
             durable: String::new(),
         }
@@ -99,8 +105,9 @@ impl NodeType for EventStoreIn {
 
     fn build(config: EventStoreInConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
         let begin = Begin::parse(&config.start).map_err(|problem| BuildError(vec![problem]))?;
+        let matching = condition(&config.filter).map_err(|problem| BuildError(vec![problem]))?;
         Ok(EventStoreIn {
-            filter: filter(&config.stream, &config.category, &config.event_types),
+            filter: Filter { matching, ..filter(&config.stream, &config.category, &config.event_types) },
             begin,
             durable: Some(config.durable.trim()).filter(|name| !name.is_empty()).map(str::to_owned),
             fed: Arc::default(),

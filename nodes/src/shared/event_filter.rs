@@ -7,8 +7,9 @@ use serde_json::Value as Json;
 use tidewire_model::Problem;
 use tidewire_model::event::time::{parse_rfc3339, parse_time};
 use tidewire_model::position::Position;
-use tidewire_model::query::Filter;
+use tidewire_model::query::{Condition, Filter};
 use tidewire_node_api::handles::At;
+use tidewire_script::compile_condition;
 
 /// Whole numbers from here on are milliseconds since 1970 (1973), smaller ones are positions.
 const FIRST_TIME: i64 = 100_000_000_000;
@@ -46,6 +47,17 @@ pub(crate) fn filter(stream: &str, category: &str, event_types: &[String]) -> Fi
         event_types: event_types.iter().map(CompactString::from).collect(),
         ..Filter::default()
     }
+}
+
+/// The condition of the property `filter`; an empty text is none.
+///
+/// # Errors
+/// A problem at `/filter`.
+pub(crate) fn condition(text: &str) -> Result<Option<Condition>, Problem> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    compile_condition(text).map(Some).map_err(|error| Problem::error("/filter", error.to_string()))
 }
 
 /// Where a subscription begins.
@@ -120,5 +132,14 @@ mod tests {
         assert_eq!(read(serde_json::json!(["a", "b,c"])), ["a", "b", "c"]);
         assert!(list(serde_json::json!([1])).is_err());
         assert_eq!(filter("", " ", &[]), Filter::default());
+    }
+
+    #[test]
+    fn a_condition_that_does_not_compile_is_a_problem_with_its_place() {
+        assert_eq!(condition("  ").unwrap(), None);
+        assert!(condition("data.celsius > 20").unwrap().is_some());
+        let problem = condition("data.celsius >").unwrap_err();
+        assert_eq!(problem.path, "/filter");
+        assert!(problem.text.contains("line 1"), "{}", problem.text);
     }
 }

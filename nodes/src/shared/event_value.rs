@@ -6,26 +6,10 @@ use bytes::Bytes;
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tidewire_model::event::time::format_rfc3339;
-use tidewire_model::event::{BINARY, Body, Event, EventId, JSON};
-use tidewire_model::value::{ByteString, Path, Segment, write_json};
+pub(crate) use tidewire_model::event::value::{attribute, data};
+use tidewire_model::event::{BINARY, Body, Event, JSON};
+use tidewire_model::value::{Path, Segment, write_json};
 use tidewire_model::{Map, Problem, Value};
-
-/// The data of an event: JSON that is parsed when somebody looks into it, text, or bytes; null when it is gone.
-pub(crate) fn data(event: &Event) -> Value {
-    if event.body != Body::Whole {
-        return Value::Null;
-    }
-    if event.is_json() {
-        if let Ok(value) = Value::lazy_json(event.data.clone()) {
-            return value;
-        }
-    } else if event.data_content_type.starts_with("text/")
-        && let Ok(text) = ByteString::try_from(event.data.clone())
-    {
-        return Value::String(text);
-    }
-    Value::Bytes(event.data.clone())
-}
 
 /// A value as the data of an event, with its content type; `None` for undefined.
 pub(crate) fn encode(value: &Value) -> Option<(Bytes, &'static str)> {
@@ -44,7 +28,7 @@ pub(crate) fn encode(value: &Value) -> Option<(Bytes, &'static str)> {
 /// The envelope as the property `event` of a message: CloudEvents names, positions and versions as numbers.
 pub(crate) fn envelope(event: &Event) -> Map {
     let mut map = Map::with_capacity(12);
-    map.insert("id", id(&event.id));
+    map.insert("id", Value::string(event.id.to_compact()));
     map.insert("source", event.source.as_str());
     map.insert("type", event.event_type.as_str());
     map.insert("subject", event.stream.as_str());
@@ -55,7 +39,7 @@ pub(crate) fn envelope(event: &Event) -> Map {
     map.insert("recordedtime", format_rfc3339(event.recorded_time));
     for (name, cause) in [("causationid", &event.causation_id), ("correlationid", &event.correlation_id)] {
         if let Some(cause) = cause {
-            map.insert(name, id(cause));
+            map.insert(name, Value::string(cause.to_compact()));
         }
     }
     for (name, text) in [
@@ -75,37 +59,6 @@ pub(crate) fn envelope(event: &Event) -> Map {
         Body::Whole | Body::Stored(_) => {}
     }
     map
-}
-
-fn id(id: &EventId) -> Value {
-    Value::string(id.to_compact())
-}
-
-/// What a template over an event finds under a name: an attribute of the envelope, `data`, `category`, or `thing` (what
-/// follows the category in the stream).
-pub(crate) fn attribute(event: &Event, name: &str) -> Option<Value> {
-    let stream = event.stream.as_str();
-    Some(match name {
-        "subject" | "stream" => Value::string(stream),
-        "type" => Value::string(&event.event_type),
-        "data" => data(event),
-        "category" => Value::string(event.stream.category()),
-        "thing" => Value::string(stream.split_once('-').map_or(stream, |(_, thing)| thing)),
-        "id" => id(&event.id),
-        "source" => Value::string(&event.source),
-        "time" => Value::from(format_rfc3339(event.time)),
-        "recordedtime" => Value::from(format_rfc3339(event.recorded_time)),
-        "position" => Value::from(event.position.get()),
-        "version" => Value::from(event.version),
-        "correlationid" => id(event.correlation_id.as_ref()?),
-        "causationid" => id(event.causation_id.as_ref()?),
-        "actor" => Value::string(event.actor.as_ref()?),
-        "flowrev" => Value::string(event.flow_rev.as_ref()?),
-        "nodeid" => Value::string(event.node_id.as_ref()?),
-        "keyid" => Value::string(event.key_id.as_ref()?),
-        "dataschema" => Value::string(event.data_schema.as_ref()?),
-        _ => return None,
-    })
 }
 
 /// A path into the data of events.
@@ -273,7 +226,7 @@ pub(crate) fn device_time(value: &Value, now_ms: i64) -> Option<i64> {
 /// An event for tests of nodes.
 #[cfg(test)]
 pub(crate) fn test_event(position: u64, stream: &str, content_type: &str, data: &str) -> Event {
-    use tidewire_model::event::{NewEvent, Place, StreamName};
+    use tidewire_model::event::{EventId, NewEvent, Place, StreamName};
     use tidewire_model::position::Position;
     let stream = StreamName::new(stream).unwrap_or_else(|error| panic!("{error}"));
     let place = Place { stream, position: Position::new(position), version: position, recorded_time: 2_000 };

@@ -27,12 +27,46 @@ pub struct EventsQuery {
     pub correlation: Option<String>,
     /// The causation id: the event or command that led to the events.
     pub causation: Option<String>,
+    /// A condition on each event, such as `data.temperature > 25 && subject.starts_with("thing-")`: a rhai expression
+    /// over the attributes of the event and its data.
+    pub filter: Option<String>,
     /// Text within stream, type or data.
     pub q: Option<String>,
     /// `asc` (default) or `desc`.
     pub order: Option<String>,
+    /// How many at most. An export has no limit unless one is named.
     pub limit: Option<usize>,
     pub cursor: Option<String>,
+    /// `json` (pages, the default), `ndjson` or `csv` (everything, streamed).
+    pub format: Option<String>,
+    /// Columns of CSV, separated by commas: attributes of the event, `data`, or a path such as `data.temperature`.
+    pub columns: Option<String>,
+    /// Where following begins: `now` (default), `beginning`, `checkpoint:NAME`, a position, or a time.
+    pub start: Option<String>,
+    /// Socket only: the name under which what was acknowledged is kept, and from where it goes on.
+    pub durable: Option<String>,
+    /// Socket only: how many events may be under way before the client acknowledges with `{"ack":POSITION}`.
+    pub window: Option<usize>,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct EventsPage {
+    pub items: Vec<Value>,
+    /// Give it back as `cursor` to get the next page; null at the end.
+    pub next: Option<String>,
+    /// Events on which the condition failed; they count as no match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter_failures: Option<FilterFailures>,
+}
+
+/// What went wrong with a condition on events.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct FilterFailures {
+    /// On how many events it failed.
+    pub count: u64,
+    /// The last reason.
+    pub last: String,
 }
 
 /// Where events were stored.
@@ -66,6 +100,49 @@ pub struct Stream {
     pub position: u64,
     /// When that was recorded, milliseconds since 1970.
     pub time: i64,
+}
+
+/// Somebody who follows the log, or a place that is kept for somebody who will.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct FollowerInfo {
+    /// `sse`, `socket`, `checkpoint` or `group`.
+    pub kind: String,
+    /// Number of the connection, or name of the checkpoint or group.
+    pub name: String,
+    /// Who it is, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Which events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Value>,
+    /// Everything up to here is dealt with.
+    pub position: u64,
+    /// How many positions it is behind the head of the log.
+    pub lag: u64,
+    /// Events that were sent and are not acknowledged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<u64>,
+    /// Since when, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+}
+
+/// A place in the log that is kept under a name.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Checkpoint {
+    pub name: String,
+    /// Everything up to here is dealt with.
+    pub position: u64,
+    /// How many positions that is behind the head of the log.
+    pub lag: u64,
+}
+
+/// Where a checkpoint is to stand.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointAt {
+    /// Who goes on there begins with the event after it; 0 is the beginning.
+    pub position: u64,
 }
 
 /// Which streams.

@@ -235,6 +235,8 @@ fn scan(
     let backwards = reading.query.direction == Direction::Backwards;
     let mut blocks = Blocks::new(store);
     let mut budget = SCAN_MAX;
+    // A condition takes longer to ask than an event to read.
+    let each = if reading.query.filter.matching.is_some() { 8 } else { 1 };
     let (low, high) = (span_of(first), span_of(last));
     for step in 0..=high - low {
         let span = if backwards { high - step } else { low + step };
@@ -262,7 +264,7 @@ fn scan(
                 reading.page.next = Some(Position::new(position));
                 return Ok(true);
             }
-            budget -= 1;
+            budget = budget.saturating_sub(each);
             let Some(event) = stored_event(shared, &mut blocks, position)? else {
                 step += if listed.is_some() { 1 } else { steps_to_next(&mut blocks, position, backwards)? };
                 continue;

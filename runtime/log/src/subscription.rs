@@ -13,11 +13,16 @@ use tokio::sync::watch;
 
 use crate::{EventLog, LogError};
 
+/// A reader is told how far it is at the latest after so many positions without an event for it.
+const MARK_EVERY: u64 = 1_024;
+
 /// A reader that follows the log.
 pub struct Subscription {
     log: Arc<dyn EventLog>,
     filter: Filter,
     next: Position,
+    /// How far the reader knows that it is.
+    told: Position,
     head: watch::Receiver<Position>,
     told_caught_up: bool,
 }
@@ -51,7 +56,7 @@ impl Subscription {
             }
             Start::Checkpoint(name) => log.checkpoint(name).await?.unwrap_or_default().next(),
         };
-        Ok(Self { log, filter, next, head, told_caught_up: false })
+        Ok(Self { log, filter, next, told: next.previous(), head, told_caught_up: false })
     }
 
     /// The position that comes next.
@@ -74,7 +79,9 @@ impl Subscription {
                 self.next = through.next();
                 let first_time = caught_up && !self.told_caught_up;
                 self.told_caught_up |= caught_up;
-                if !page.events.is_empty() || first_time || !caught_up {
+                let much_skipped = through.get() - self.told.get() >= MARK_EVERY;
+                if !page.events.is_empty() || first_time || !caught_up || much_skipped {
+                    self.told = through;
                     return Ok(Delivery { events: page.events, through, caught_up });
                 }
             } else if self.log.is_closed() || self.head.changed().await.is_err() {

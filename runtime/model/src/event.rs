@@ -8,6 +8,7 @@ pub mod id;
 pub mod json;
 pub mod stream;
 pub mod time;
+pub mod value;
 
 use bytes::Bytes;
 use compact_str::CompactString;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reaches the world: no files, no network, no clock, no randomness.
 
+pub mod condition;
 mod convert;
 mod engine;
 pub mod script;
@@ -9,5 +10,6 @@ pub mod template;
 mod text;
 mod tree;
 
+pub use condition::compile_condition;
 pub use script::{Script, ScriptError};
 pub use template::{Escape, Template};

@@ -12,6 +12,7 @@ mod nodes;
 mod operate;
 mod projections;
 mod streams;
+mod subscriptions;
 mod testing;
 mod things;
 mod users;
@@ -40,6 +41,7 @@ pub fn all() -> Routes {
     testing::register(&mut routes);
     events::register(&mut routes);
     streams::register(&mut routes);
+    subscriptions::register(&mut routes);
     projections::register(&mut routes);
     things::register(&mut routes);
     deploys::register(&mut routes);

@@ -18,6 +18,7 @@ use tidewire_node_api::{Registry, Services};
 
 use super::Environment;
 use crate::files::DataDir;
+use crate::followers::Followers;
 use crate::live::Live;
 use crate::metrics::MeteredLog;
 use crate::outgoing::{Outgoing, Policy};
@@ -34,6 +35,8 @@ pub struct Core {
     pub live: Live,
     pub things: Things,
     pub environment: Arc<Environment>,
+    /// Who follows the log over HTTP.
+    pub followers: Arc<Followers>,
     secrets: Arc<Secrets>,
     broker: Mutex<Option<Broker>>,
     /// Held while flows and their secrets are changed together.
@@ -148,6 +151,7 @@ impl Core {
             live: Live::new(engine.clone(), log.clone()),
             things: Things::keep(&projections),
             environment,
+            followers: Arc::default(),
             log,
             projections,
             engine,

@@ -48,6 +48,9 @@ pub(super) struct Filter {
     /// Only these event types
     #[arg(long = "type")]
     event_type: Option<String>,
+    /// A condition on each event, such as 'data.temperature > 25 && subject.starts_with("thing-")'
+    #[arg(long)]
+    filter: Option<String>,
     /// How many events at most
     #[arg(long, default_value_t = 20)]
     limit: usize,
@@ -55,19 +58,27 @@ pub(super) struct Filter {
 
 impl Filter {
     fn query(&self) -> String {
-        let pairs = [("stream", &self.stream), ("category", &self.category), ("type", &self.event_type)];
+        let pairs = [
+            ("stream", &self.stream),
+            ("category", &self.category),
+            ("type", &self.event_type),
+            ("filter", &self.filter),
+        ];
         let given = pairs.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
         given.map(|(name, value)| format!("&{name}={}", encode(value))).collect()
     }
 
-    fn to_log(&self) -> tidewire_model::query::Filter {
+    fn to_log(&self) -> Result<tidewire_model::query::Filter, Failure> {
         let types = self.event_type.as_deref().unwrap_or("").split(',').filter(|name| !name.is_empty());
-        tidewire_model::query::Filter {
+        let condition = self.filter.as_deref().filter(|text| !text.trim().is_empty());
+        let condition = condition.map(tidewire_script::compile_condition).transpose();
+        Ok(tidewire_model::query::Filter {
             stream: self.stream.as_deref().map(Into::into),
             category: self.category.as_deref().map(Into::into),
             event_types: types.map(Into::into).collect(),
+            matching: condition.map_err(|error| Failure::usage(format!("the filter does not compile: {error}")))?,
             ..Default::default()
-        }
+        })
     }
 }
 
@@ -113,8 +124,8 @@ fn read(settings: &Settings, filter: &Filter, after: Option<u64>) -> Result<Vec<
             use tidewire_model::query::Query;
             let mut events = Vec::new();
             let mut query = match after {
-                Some(after) => Query::forwards(filter.to_log(), Position::new(after).next(), limit),
-                None => Query::backwards(filter.to_log(), limit),
+                Some(after) => Query::forwards(filter.to_log()?, Position::new(after).next(), limit),
+                None => Query::backwards(filter.to_log()?, limit),
             };
             loop {
                 query.limit = limit.saturating_sub(events.len()).clamp(1, Query::MAX_LIMIT);

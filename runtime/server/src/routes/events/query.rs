@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use tidewire_api::log::EventsQuery;
+use tidewire_api::log::{EventsQuery, FilterFailures};
 use tidewire_log::EventLog as _;
 use tidewire_model::event::time::parse_time;
 use tidewire_model::event::{Event, EventId};
 use tidewire_model::position::Position;
-use tidewire_model::query::{Direction, Filter, Query};
+use tidewire_model::query::{Condition, Direction, Filter, Query};
+use tidewire_script::compile_condition;
 
 use crate::app::Core;
 use crate::error::{ApiError, ApiResult};
@@ -16,6 +17,9 @@ const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 /// Steps of the log that one request may take while it skips what does not match.
 const STEPS_MAX: usize = 50;
+
+/// Numbers from here on are milliseconds since 1970 (1973) where both a position and a time may stand.
+pub(super) const FIRST_TIME: u64 = 100_000_000_000;
 
 /// Which events, and how many.
 pub struct Window {
@@ -27,8 +31,24 @@ pub struct Window {
     limit: usize,
 }
 
-fn bad(name: &str, text: &str, mend: &str) -> ApiError {
+pub(super) fn bad(name: &str, text: &str, mend: &str) -> ApiError {
     ApiError::bad_request("invalid_query", format!("{name} is '{text}'; {mend}"))
+}
+
+/// Compiles a condition; an empty one is none.
+///
+/// # Errors
+/// It does not compile: what is wrong, and where.
+pub fn condition(text: &str) -> ApiResult<Option<Condition>> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    compile_condition(text).map(Some).map_err(|error| {
+        let api = ApiError::bad_request("invalid_filter", format!("the filter does not compile: {error}"));
+        [("line", error.line), ("column", error.column)]
+            .into_iter()
+            .fold(api, |api, (name, place)| if let Some(place) = place { api.with(name, place) } else { api })
+    })
 }
 
 fn time(name: &str, text: Option<&String>) -> ApiResult<Option<i64>> {
@@ -53,7 +73,7 @@ impl Window {
             to_time: time("to", query.to.as_ref())?,
             correlation_id: query.correlation.as_deref().map(EventId::from),
             causation_id: query.causation.as_deref().map(EventId::from),
-            matching: None,
+            matching: query.filter.as_deref().map(condition).transpose()?.flatten(),
             text: query.q.as_deref().filter(|text| !text.is_empty()).map(Into::into),
         };
         let direction = match query.order.as_deref() {
@@ -82,16 +102,33 @@ impl Window {
         })
     }
 
+    /// The same without a limit, unless the query names one.
+    ///
+    /// # Errors
+    /// As [`Window::of`].
+    pub fn whole(query: &EventsQuery) -> ApiResult<Window> {
+        Ok(Window { limit: query.limit.unwrap_or(usize::MAX), ..Window::of(query)? })
+    }
+
     /// Reads a page: events, and where the next page begins.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub async fn read(&self, core: &Core) -> ApiResult<(Vec<Arc<Event>>, Option<Position>)> {
+        self.read_up_to(core, self.limit).await
+    }
+
+    /// As [`Window::read`], at most `max` events.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn read_up_to(&self, core: &Core, max: usize) -> ApiResult<(Vec<Arc<Event>>, Option<Position>)> {
+        let wanted = self.limit.min(max);
         let mut events = Vec::new();
         let mut next = Some(self.from);
         for _ in 0..STEPS_MAX {
             let Some(from) = next else { break };
-            let limit = self.limit - events.len();
+            let limit = wanted - events.len();
             let query = Query { filter: self.filter.clone(), from, direction: self.direction, limit };
             let page = core.log.read(query).await?;
             next = page.next.filter(|next| !self.is_over(*next));
@@ -102,10 +139,24 @@ impl Window {
                 }
                 events.push(event);
             }
-            if events.len() >= self.limit {
+            if events.len() >= wanted {
                 break;
             }
         }
         Ok((events, next))
+    }
+
+    /// Moves on behind what was read. Answers whether there is more to read.
+    pub fn go_on(&mut self, count: usize, next: Option<Position>) -> bool {
+        self.limit = self.limit.saturating_sub(count);
+        self.from = next.unwrap_or(self.from);
+        next.is_some() && self.limit > 0
+    }
+
+    /// On which events the condition failed, if it did.
+    pub fn failures(&self) -> Option<FilterFailures> {
+        let condition = self.filter.matching.as_ref()?;
+        let last = condition.0.last_failure()?;
+        Some(FilterFailures { count: condition.0.failures(), last })
     }
 }

@@ -1,0 +1,41 @@
+/* Made by npm run gen: do not edit. */
+
+/**
+ * Somebody who follows the log, or a place that is kept for somebody who will.
+ */
+export interface FollowerInfo {
+/**
+ * `sse`, `socket`, `checkpoint` or `group`.
+ */
+kind: string
+/**
+ * Number of the connection, or name of the checkpoint or group.
+ */
+name: string
+/**
+ * Who it is, where that is known.
+ */
+actor?: (string | null)
+/**
+ * Which events.
+ */
+filter?: {
+[k: string]: unknown
+}
+/**
+ * Everything up to here is dealt with.
+ */
+position: number
+/**
+ * How many positions it is behind the head of the log.
+ */
+lag: number
+/**
+ * Events that were sent and are not acknowledged.
+ */
+under_way?: (number | null)
+/**
+ * Since when, milliseconds since 1970.
+ */
+since?: (number | null)
+}
