@@ -33,7 +33,7 @@ fn run(shared: &Shared, folder: &Path) {
     loop {
         let worked = {
             let _alone = shared.archives.lock();
-            tidy_once(shared, folder, &mut tidied).and_then(|()| archive_closed(shared, folder))
+            tidy_once(shared, folder, &mut tidied).and_then(|()| archive_closed(shared, folder, shared.store_durable()))
         };
         let pause = match worked {
             Ok(()) => EVERY,
@@ -61,13 +61,20 @@ fn tidy_once(shared: &Shared, folder: &Path, tidied: &mut bool) -> Result<(), Lo
 /// Archives every closed segment that the store has, after bringing the store to the disk.
 pub(crate) fn archive_now(shared: &Shared, store: &Store, folder: &Path) -> Result<(), LogError> {
     let _alone = shared.archives.lock();
-    shared.set_store_durable(indexer::flush(store)?);
-    archive_closed(shared, folder)
+    shared.set_store_durable(indexer::flush(store)?.0);
+    archive_closed(shared, folder, shared.store_durable())
 }
 
-/// Archives every closed segment that the store has on disk.
-fn archive_closed(shared: &Shared, folder: &Path) -> Result<(), LogError> {
-    for (segment, next) in waiting(shared, folder)? {
+/// Archives every closed segment, whether the store has all of it or not: it could take the rest from the archive.
+pub(crate) fn archive_all(shared: &Shared, store: &Store, folder: &Path) -> Result<(), LogError> {
+    let _alone = shared.archives.lock();
+    shared.set_store_durable(indexer::flush(store)?.0);
+    archive_closed(shared, folder, u64::MAX - 1)
+}
+
+/// Archives every closed segment up to a commit.
+fn archive_closed(shared: &Shared, folder: &Path, through: u64) -> Result<(), LogError> {
+    for (segment, next) in waiting(folder, through)? {
         let bytes = std::fs::metadata(folder.join(segment.file_name())).map_or(0, |metadata| metadata.len());
         if shared.is_closing() || !shared.has_room(RESERVE.min(bytes)) {
             return Ok(());
@@ -80,15 +87,15 @@ fn archive_closed(shared: &Shared, folder: &Path) -> Result<(), LogError> {
 }
 
 /// Closed segments that may be archived, each with the one after it.
-fn waiting(shared: &Shared, folder: &Path) -> Result<Vec<(SegmentHead, SegmentHead)>, LogError> {
-    if shared.store_durable() == 0 {
+fn waiting(folder: &Path, through: u64) -> Result<Vec<(SegmentHead, SegmentHead)>, LogError> {
+    if through == 0 {
         return Ok(Vec::new());
     }
     let numbers = segment::plain_numbers(folder)?;
     let mut heads = numbers.iter().map(|number| segment::head_of(folder, *number)).collect::<Result<Vec<_>, _>>()?;
-    heads.retain(|head| head.first_commit <= shared.store_durable() + 1);
+    heads.retain(|head| head.first_commit <= through + 1);
     let pairs = heads.windows(2).filter_map(|pair| match pair {
-        [segment, next] if next.number == segment.number + 1 && next.first_commit <= shared.store_durable() + 1 => {
+        [segment, next] if next.number == segment.number + 1 && next.first_commit <= through + 1 => {
             Some((segment.clone(), next.clone()))
         }
         _ => None,

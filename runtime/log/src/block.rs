@@ -88,12 +88,43 @@ pub(crate) fn put_block(batch: &mut Batch, events: &[Waiting]) {
     batch.put(&block_key(first.position), &value);
 }
 
+/// Removes a block and its pieces in a batch.
+pub(crate) fn remove_block(batch: &mut Batch, first: u64, value: &[u8]) {
+    let pieces = value.get(12..).and_then(|rest| rest.first_chunk().copied()).map_or(0, u32::from_le_bytes);
+    (0..pieces).for_each(|index| batch.remove(&piece_key(first, index)));
+    batch.remove(&block_key(first));
+}
+
+/// The frames of a block as they are, with the positions of their events.
+pub(crate) fn read_frames(store: &Store, first: u64, value: &[u8]) -> Result<Vec<Waiting>, LogError> {
+    let events = read_block(store, first, value)?;
+    let mut raw = unpack(store, first, value)?;
+    let frames = std::iter::from_fn(|| split_frame(&mut raw));
+    Ok(events.iter().zip(frames).map(|(event, frame)| Waiting { position: event.position.get(), frame }).collect())
+}
+
+fn damage(first: u64, what: &str) -> LogError {
+    LogError::Store(format!("the block at position {first} is damaged: {what}"))
+}
+
 /// Reads the events of a block.
 pub(crate) fn read_block(store: &Store, first: u64, value: &[u8]) -> Result<Vec<Arc<Event>>, LogError> {
-    let damaged = |what: &str| LogError::Store(format!("the block at position {first} is damaged: {what}"));
+    let count = value.get(8..).and_then(|rest| rest.first_chunk().copied()).map_or(0, u32::from_le_bytes);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut raw = unpack(store, first, value)?;
+    let mut events = Vec::with_capacity(count.min(EVENTS_MAX));
+    while let Some(frame) = split_frame(&mut raw) {
+        events.push(read_frame(&frame).map_err(|reason| damage(first, &reason))?);
+    }
+    if events.len() == count { Ok(events) } else { Err(damage(first, "events are missing")) }
+}
+
+/// The frames of a block in one piece.
+fn unpack(store: &Store, first: u64, value: &[u8]) -> Result<Bytes, LogError> {
+    let damaged = |what: &str| damage(first, what);
     let number = |at: usize| value.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
-    let head = (number(0), number(4), number(8), number(12));
-    let (Some(raw_len), Some(crc), Some(count), Some(pieces)) = head else { return Err(damaged("no head")) };
+    let head = (number(0), number(4), number(12));
+    let (Some(raw_len), Some(crc), Some(pieces)) = head else { return Err(damaged("no head")) };
     let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let mut chain = Vec::new();
     for index in 0..pieces {
@@ -105,10 +136,5 @@ pub(crate) fn read_block(store: &Store, first: u64, value: &[u8]) -> Result<Vec<
         return Err(damaged("the checksum does not match"));
     }
     let raw = lz4_flex::block::decompress(body, size(raw_len)).map_err(|error| damaged(&error.to_string()))?;
-    let mut raw = Bytes::from(raw);
-    let mut events = Vec::with_capacity(size(count).min(EVENTS_MAX));
-    while let Some(frame) = split_frame(&mut raw) {
-        events.push(read_frame(&frame).map_err(|reason| damaged(&reason))?);
-    }
-    if events.len() == size(count) { Ok(events) } else { Err(damaged("events are missing")) }
+    Ok(Bytes::from(raw))
 }

@@ -60,6 +60,9 @@ pub enum LogError {
     /// A name or key that the store cannot keep.
     #[error("{0}")]
     Name(String),
+    /// Events cannot be dropped now.
+    #[error("nothing was dropped: {0}")]
+    Retention(String),
     /// The log was closed.
     #[error("the event log is closed")]
     Closed,

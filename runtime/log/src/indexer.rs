@@ -88,11 +88,11 @@ impl Marks {
     }
 }
 
-/// Brings the store to the disk. Answers up to which commit it has everything.
-pub(crate) fn flush(store: &Store) -> Result<u64, LogError> {
+/// Brings the store to the disk. Answers up to which commit it has everything, and the position of its last block.
+pub(crate) fn flush(store: &Store) -> Result<(u64, u64), LogError> {
     let marks = Marks::read(store)?.unwrap_or_default();
     store.flush()?;
-    Ok(marks.commit)
+    Ok((marks.commit, marks.position))
 }
 
 /// Runs until the channel closes; the store is left flushed.
@@ -201,7 +201,7 @@ impl Indexer<'_> {
             self.write_step(Batch::default(), self.marks.position)?;
         }
         if self.shared.has_room(STORE_RESERVE) && self.shared.take_store_changed() {
-            self.shared.set_store_durable(flush(&self.store)?);
+            self.shared.set_store_durable(flush(&self.store)?.0);
         }
         Ok(())
     }
@@ -336,7 +336,7 @@ impl Indexer<'_> {
     }
 }
 
-fn put_head(batch: &mut Batch, stream: &str, head: Head) {
+pub(crate) fn put_head(batch: &mut Batch, stream: &str, head: Head) {
     let mut value = Vec::with_capacity(24 + stream.len());
     value.extend_from_slice(&head.version.to_le_bytes());
     value.extend_from_slice(&head.position.to_le_bytes());

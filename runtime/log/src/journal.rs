@@ -13,6 +13,7 @@ pub(crate) mod reading;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod segment;
+pub(crate) mod summary;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,6 +132,11 @@ impl Journal {
         self.position = record.last_position;
         self.recorded_time = self.recorded_time.max(record.recorded_time);
         Ok(())
+    }
+
+    /// Closes the segment under way, unless it is empty.
+    pub(crate) fn close_segment(&mut self) -> Result<(), JournalError> {
+        if self.segment.end > segment::HEAD_BYTES { self.roll() } else { Ok(()) }
     }
 
     fn roll(&mut self) -> Result<(), JournalError> {

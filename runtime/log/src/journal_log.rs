@@ -28,13 +28,14 @@ use crate::store::{Space, Store};
 use crate::values::Values;
 use crate::writer::{Clock, Job, Writer};
 use crate::{
-    Bodies, BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription,
-    Ticket, lists, reader,
+    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, ProjectionStore,
+    StreamList, Subscription, Ticket, lists, reader,
 };
 
 mod appending;
 mod archiving;
 mod collecting;
+mod compacting;
 
 /// How many appends may queue; more wait at the door.
 const QUEUE: usize = 4096;
@@ -85,6 +86,8 @@ struct Inner {
     shared: Arc<Shared>,
     door: Door,
     sweeping: tokio::sync::Mutex<()>,
+    compacting: tokio::sync::Mutex<()>,
+    clock: Clock,
     jobs: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -115,6 +118,7 @@ impl JournalLog {
         let shared = Arc::new(Shared::new(&folder, options.keep_events, bodies));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let beside = journal_folder.clone();
+        let ticking: Clock = Arc::clone(&options.clock);
         let thread = {
             let shared = Arc::clone(&shared);
             let work = move || {
@@ -129,6 +133,8 @@ impl JournalLog {
             shared,
             door: Door::default(),
             sweeping: tokio::sync::Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
+            clock: ticking,
             jobs,
             room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
             writer: Mutex::new(Some(thread)),
@@ -337,6 +343,10 @@ impl EventLog for JournalLog {
 
     fn ready(&self) -> BoxFuture<'_, Result<(), LogError>> {
         Box::pin(async move { self.inner.shared.store().await.map(drop) })
+    }
+
+    fn compact(&self, order: CompactOrder) -> BoxFuture<'_, Result<Compacted, LogError>> {
+        Box::pin(self.compact_archives(order))
     }
 
     fn health(&self) -> Health {

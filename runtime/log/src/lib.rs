@@ -31,6 +31,7 @@ mod plan;
 pub mod private_file;
 mod projection;
 mod reader;
+mod retention;
 mod shared;
 mod store;
 mod subscription;
@@ -50,5 +51,8 @@ pub use log::{
 pub use memory::MemoryLog;
 pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
+pub use retention::{
+    BeforeDrop, COMPACTED, CompactOrder, Compacted, DEDUPLICATION_MS, Hold, Holds, PolicyDrop, policies, set_policies,
+};
 pub use subscription::{Delivery, Subscription};
 pub use verify::{Verified, verify, verify_with};

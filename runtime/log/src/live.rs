@@ -141,6 +141,12 @@ impl Live {
         }
     }
 
+    /// Lets go of events that retention dropped.
+    pub(crate) fn forget(&mut self, dropped: impl Fn(u64) -> bool) {
+        self.tail.retain(|event| !dropped(event.position.get()));
+        self.tail_bytes = self.tail.iter().map(|event| event.size()).sum();
+    }
+
     /// Notes that the store has the state of all commits up to this one.
     pub(crate) fn state_stored(&mut self, commit: u64) {
         self.state.retain(|_, (known, _)| *known > commit);

@@ -21,7 +21,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::watch;
 
-use crate::{Bodies, LogError, ProjectionStore, Subscription};
+use crate::{Bodies, CompactOrder, Compacted, LogError, ProjectionStore, Subscription};
 
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -225,6 +225,14 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// When it will not open.
     fn ready(&self) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// Drops events by the policies of the log, see [`crate::set_policies`], or says what would be dropped. Positions
+    /// and versions stay what they are; readers find nothing where dropped events were.
+    ///
+    /// # Errors
+    /// When whoever has to agree does not, or when the log cannot be read or written. What was dropped until then is
+    /// recorded.
+    fn compact(&self, order: CompactOrder) -> BoxFuture<'_, Result<Compacted, LogError>>;
 
     /// How the log is.
     fn health(&self) -> Health;

@@ -1,5 +1,7 @@
 //! The log in memory: for tests and `--ephemeral`. Nothing outlives the process, and it says so in its capabilities.
 
+mod compacting;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -13,10 +15,11 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Filter, Page, Query, Start, StreamHead, has_wildcard, wildcard_matches};
 use tokio::sync::watch;
 
+use crate::live::Head;
 use crate::plan::{IdSource, Planner, Stored, check_size, check_state, wall_clock};
 use crate::{
-    Bodies, BoxFuture, Capabilities, Commit, EventLog, Health, LogError, MemoryProjections, ProjectionStore,
-    StoreHealth, StreamList, Subscription, Ticket,
+    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, MemoryProjections,
+    ProjectionStore, StoreHealth, StreamList, Subscription, Ticket,
 };
 
 /// Most events that one read looks at before it answers with what it has.
@@ -46,34 +49,55 @@ struct Contents {
 
 #[derive(Default)]
 struct Records {
+    /// In order of position; those that retention dropped are missing.
     events: Vec<Arc<Event>>,
+    head: Position,
+    last_time: Option<i64>,
     ids: HashMap<EventId, Position, foldhash::fast::RandomState>,
-    streams: BTreeMap<StreamName, Vec<Position>>,
+    streams: BTreeMap<StreamName, Stream>,
+}
+
+/// The events of a stream, and its last one, which may have been dropped.
+#[derive(Default)]
+struct Stream {
+    positions: Vec<Position>,
+    head: Head,
 }
 
 impl Records {
     fn at(&self, position: Position) -> Option<&Arc<Event>> {
-        self.events.get(usize::try_from(position.get()).ok()?.checked_sub(1)?)
+        self.events.get(self.index(position)).filter(|event| event.position == position)
     }
 
-    fn head(&self) -> Position {
-        Position::new(self.events.len() as u64)
+    /// Where the first event at or after a position stands.
+    fn index(&self, position: Position) -> usize {
+        self.events.partition_point(|event| event.position < position)
     }
 
-    fn stream_head(&self, stream: &StreamName, positions: &[Position]) -> StreamHead {
-        let position = positions.last().copied().unwrap_or_default();
-        let recorded_time = self.at(position).map_or(0, |event| event.recorded_time);
-        StreamHead { stream: stream.clone(), version: positions.len() as u64, position, recorded_time }
+    const fn head(&self) -> Position {
+        self.head
     }
 
     fn position_at_time(&self, time: i64) -> Position {
-        Position::new(self.events.partition_point(|event| event.recorded_time < time) as u64 + 1)
+        let index = self.events.partition_point(|event| event.recorded_time < time);
+        self.events.get(index).map_or(self.head.next(), |event| event.position)
+    }
+
+    fn push(&mut self, event: Arc<Event>) {
+        self.ids.insert(event.id.clone(), event.position);
+        let stream = self.streams.entry(event.stream.clone()).or_default();
+        stream.positions.push(event.position);
+        stream.head =
+            Head { version: event.version, position: event.position.get(), recorded_time: event.recorded_time };
+        self.head = event.position;
+        self.last_time = Some(event.recorded_time);
+        self.events.push(event);
     }
 }
 
 impl Stored for Records {
     fn version(&self, stream: &StreamName) -> u64 {
-        self.streams.get(stream).map_or(0, |positions| positions.len() as u64)
+        self.streams.get(stream).map_or(0, |stream| stream.head.version)
     }
 
     fn find(&self, id: &EventId) -> Result<Option<Arc<Event>>, LogError> {
@@ -117,15 +141,13 @@ impl MemoryLog {
             return Err(AppendError::Closed);
         }
         let records = &mut contents.records;
-        let last_time = records.events.last().map_or(i64::MIN, |event| event.recorded_time);
+        let last_time = records.last_time.unwrap_or(i64::MIN);
         let now = (self.inner.clock)().max(last_time);
         let mut planner = Planner::new(&*records, &mut contents.id_source, records.head(), now);
         let (answer, state) = decide(&mut planner);
         let events = std::mem::take(&mut planner.events);
         for event in events {
-            records.ids.insert(event.id.clone(), event.position);
-            records.streams.entry(event.stream.clone()).or_default().push(event.position);
-            records.events.push(event);
+            records.push(event);
         }
         for change in state {
             match change.value {
@@ -163,15 +185,14 @@ impl MemoryLog {
         let exact = query.filter.stream.as_ref().filter(|stream| !has_wildcard(stream));
         match exact {
             Some(stream) => {
-                let positions = records.streams.get(stream.as_str()).map_or(&[][..], Vec::as_slice);
+                let positions = records.streams.get(stream.as_str()).map_or(&[][..], |stream| &stream.positions);
                 let low = positions.partition_point(|position| *position < first);
                 let high = positions.partition_point(|position| *position <= last);
                 let positions = positions.get(low..high).unwrap_or_default();
                 collect(&self.inner.bodies, query, head, positions.iter().filter_map(|position| records.at(*position)))
             }
             None => {
-                let index = |position: Position| usize::try_from(position.get()).unwrap_or(usize::MAX);
-                let range = index(first).saturating_sub(1)..index(last).min(records.events.len());
+                let range = records.index(first)..records.index(last.next());
                 collect(&self.inner.bodies, query, head, records.events.get(range).unwrap_or_default().iter())
             }
         }
@@ -271,7 +292,7 @@ impl EventLog for MemoryLog {
         let contents = self.inner.contents.read();
         let records = &contents.records;
         let head = |stream: &StreamName| {
-            records.stream_head(stream, records.streams.get(stream).map_or(&[][..], Vec::as_slice))
+            records.streams.get(stream).map_or(Head::default(), |known| known.head).of(stream.clone())
         };
         done(Ok(streams.iter().map(head).collect()))
     }
@@ -284,7 +305,7 @@ impl EventLog for MemoryLog {
             |name: &StreamName| list.pattern.as_ref().is_none_or(|pattern| wildcard_matches(pattern, name.as_str()));
         let found = records.streams.range::<str, _>((start, Bound::Unbounded)).filter(|(name, _)| matches(name));
         let limit = if list.limit == 0 { usize::MAX } else { list.limit };
-        done(Ok(found.take(limit).map(|(name, positions)| records.stream_head(name, positions)).collect()))
+        done(Ok(found.take(limit).map(|(name, stream)| stream.head.of(name.clone())).collect()))
     }
 
     fn head(&self) -> Position {
@@ -316,6 +337,10 @@ impl EventLog for MemoryLog {
 
     fn ready(&self) -> BoxFuture<'_, Result<(), LogError>> {
         done(Ok(()))
+    }
+
+    fn compact(&self, order: CompactOrder) -> BoxFuture<'_, Result<Compacted, LogError>> {
+        Box::pin(self.compact_events(order))
     }
 
     fn health(&self) -> Health {

@@ -84,7 +84,11 @@ impl<'a> Blocks<'a> {
 
     fn load(&mut self, found: Option<(Slice, Slice)>) -> Result<(), LogError> {
         (self.first, self.events) = match found {
-            Some((key, value)) => (first_of(&key), read_block(self.store, first_of(&key), &value)?),
+            Some((key, value)) => match read_block(self.store, first_of(&key), &value) {
+                // Retention took something out meanwhile.
+                Err(_) if self.store.get(Space::Log, &key)?.is_none_or(|now| *now != *value) => (0, Vec::new()),
+                events => (first_of(&key), events?),
+            },
             None => (0, Vec::new()),
         };
         Ok(())

@@ -51,6 +51,8 @@ pub(crate) enum Job {
         /// Keeps the queue's memory bounded.
         permit: OwnedSemaphorePermit,
     },
+    /// Close the segment under way, so that it can become an archive.
+    CloseSegment(oneshot::Sender<()>),
     /// Finish what came before and stop.
     Close,
 }
@@ -133,6 +135,10 @@ impl Writer {
                     bytes += size;
                     group.push(Job::Append { requests, state, size, reply, permit });
                 }
+                Some(Job::CloseSegment(reply)) => {
+                    self.close_segment();
+                    let _ = reply.send(());
+                }
                 Some(Job::Close) => return (group, true),
                 None => {}
             }
@@ -191,6 +197,14 @@ impl Writer {
         planned.into_iter().for_each(|planned| planned.answer(failure.as_ref()));
         if failure.is_none() && self.commits.send(record).is_err() {
             self.shared.make_read_only("the indexed store has stopped; see the program's log, then restart".to_owned());
+        }
+    }
+
+    fn close_segment(&mut self) {
+        let _quiet = self.shared.quiet.lock();
+        match self.journal.close_segment() {
+            Err(JournalError::Broken(reason)) => self.shared.make_read_only(reason),
+            Ok(()) | Err(JournalError::Full) => {}
         }
     }
 

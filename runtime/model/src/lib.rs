@@ -10,6 +10,7 @@ pub mod message;
 pub mod position;
 pub mod problem;
 pub mod query;
+pub mod retention;
 pub mod value;
 
 pub use id::NodeId;

@@ -14,6 +14,7 @@ use crate::journal::reading::{SegmentReader, Step};
 use crate::journal::segment;
 use crate::projection;
 use crate::reader::Blocks;
+use crate::retention::prune::reconcile;
 use crate::shared::{Phase, Shared};
 use crate::store::{Space, Store, is_held, quarantine};
 
@@ -68,7 +69,11 @@ pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Index
     recover_memory(&indexer, compacted)?;
     let unusable = if facts.intact { beyond_journal(&indexer.marks, facts) } else { Some(String::new()) };
     let damage = match unusable {
-        None => replay(&mut indexer, facts)?,
+        None => {
+            let damage = replay(&mut indexer, facts)?;
+            reconcile(shared, &indexer.store, &facts.journal_folder, marks.commit + 1)?;
+            damage
+        }
         some => some,
     };
     if let Some(reason) = damage {

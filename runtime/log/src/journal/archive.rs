@@ -12,13 +12,11 @@ use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-
 use super::entry::Entry;
 use super::merkle::{Hash, Tree};
 use super::segment::{HEAD_BYTES, SegmentHead};
 use crate::LogError;
+use bytes::Bytes;
 
 /// What a chunk holds at least, unless it is the last.
 const CHUNK: usize = 256 * 1024;
@@ -330,7 +328,6 @@ impl ArchiveReader {
     ///
     /// # Errors
     /// A text that says what is wrong with it.
-    #[allow(dead_code, reason = "retention rewrites archives with it")]
     pub(crate) fn summary(path: &Path) -> Result<(ArchiveHead, Bytes), LogError> {
         let mut reader = Self::open(path)?;
         let end = reader.head.end;
@@ -345,73 +342,4 @@ impl ArchiveReader {
         let summary = read(&mut reader).map_err(|reason| LogError::Damaged(format!("{}: {reason}", path.display())))?;
         Ok((reader.head, summary))
     }
-}
-
-/// What the end of an archive says about what is in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Summary {
-    /// What is in it, by category and event type.
-    pub(crate) groups: Vec<Group>,
-    /// A hash of each key of its state changes, with the bytes of its last change.
-    pub(crate) state: Vec<(u64, u32)>,
-    /// Bytes of state changes that a later one in the archive makes superfluous.
-    pub(crate) stale_state: u64,
-    /// The last events of streams whose last event in this archive was dropped.
-    pub(crate) heads: Vec<StoredHead>,
-    /// What was dropped, by whom and why.
-    pub(crate) dropped: Vec<Dropped>,
-}
-
-impl Summary {
-    /// Its bytes.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).expect("a growing buffer takes every summary")
-    }
-
-    /// Reads it back.
-    ///
-    /// # Errors
-    /// When the archive cannot be read or its end is damaged.
-    #[allow(dead_code, reason = "retention rewrites archives with it")]
-    pub(crate) fn of(path: &Path) -> Result<(ArchiveHead, Self), LogError> {
-        let (head, bytes) = ArchiveReader::summary(path)?;
-        let summary = postcard::from_bytes(&bytes).map_err(|error| {
-            LogError::Damaged(format!("the end of the archive {} is damaged: {error}", path.display()))
-        })?;
-        Ok((head, summary))
-    }
-}
-
-/// The events of one type in one category.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Group {
-    pub(crate) category: String,
-    pub(crate) event_type: String,
-    pub(crate) events: u64,
-    pub(crate) bytes: u64,
-    /// The recorded time of its first and of its last event.
-    pub(crate) first_time: i64,
-    pub(crate) last_time: i64,
-}
-
-/// The last event of a stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredHead {
-    pub(crate) stream: String,
-    pub(crate) version: u64,
-    pub(crate) position: u64,
-    pub(crate) recorded_time: i64,
-}
-
-/// What one policy dropped at one time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Dropped {
-    pub(crate) generation: u64,
-    pub(crate) policy: String,
-    pub(crate) actor: String,
-    pub(crate) time: i64,
-    pub(crate) events: u64,
-    pub(crate) bytes: u64,
-    pub(crate) first_position: u64,
-    pub(crate) last_position: u64,
 }

@@ -7,12 +7,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::archive::{ArchiveHead, ArchiveWriter, Group, Summary, archive_name, read_archive_head};
+use super::archive::{ArchiveHead, ArchiveWriter, archive_name, read_archive_head};
 use super::entry::Entry;
 use super::merkle::{Hash, Tree};
 use super::reading::SegmentReader;
-use super::record::Record;
 use super::segment::{SegmentHead, sync_folder};
+use super::summary::Summing;
 use crate::LogError;
 
 /// A step on the way to an archive. Tests stop before each.
@@ -164,55 +164,6 @@ pub(crate) fn compacted_through(folder: &Path) -> u64 {
     let archives = paths.filter(|path| path.extension().is_some_and(|extension| extension == "archive"));
     let heads = archives.filter_map(|path| read_archive_head(&path).ok());
     heads.filter(|head| head.generation > 0).map(|head| head.last_position).max().unwrap_or_default()
-}
-
-/// Gathers what the end of an archive says.
-#[derive(Default)]
-pub(crate) struct Summing {
-    groups: std::collections::BTreeMap<(String, String), Group>,
-    state: std::collections::BTreeMap<u64, u32>,
-    stale_state: u64,
-}
-
-impl Summing {
-    /// Adds what is left of a commit.
-    pub(crate) fn add(&mut self, record: &Record) {
-        for (event, frame) in record.events.iter().zip(&record.frames) {
-            let key = (event.stream.category().to_owned(), event.event_type.to_string());
-            let group = self.groups.entry(key).or_insert_with_key(|(category, event_type)| Group {
-                category: category.clone(),
-                event_type: event_type.clone(),
-                first_time: event.recorded_time,
-                ..Group::default()
-            });
-            group.events += 1;
-            group.bytes += frame.len() as u64;
-            group.first_time = group.first_time.min(event.recorded_time);
-            group.last_time = group.last_time.max(event.recorded_time);
-        }
-        for change in &record.state {
-            let bytes = change.key.len() + change.value.as_ref().map_or(0, |value| value.len());
-            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            let before = self.state.insert(state_key(&change.key), bytes);
-            self.stale_state += u64::from(before.unwrap_or_default());
-        }
-    }
-
-    /// What was gathered.
-    pub(crate) fn finish(self) -> Summary {
-        Summary {
-            groups: self.groups.into_values().collect(),
-            state: self.state.into_iter().collect(),
-            stale_state: self.stale_state,
-            ..Summary::default()
-        }
-    }
-}
-
-/// What stands for the key of a state change.
-pub(crate) fn state_key(key: &str) -> u64 {
-    let hash = super::merkle::leaf_hash(key.as_bytes());
-    hash.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tidewire_model::position::Position;
 
 use super::*;
 use crate::journal::reading::Step;
+use crate::journal::record::Record;
 use crate::journal::{Journal, segment};
 
 /// A journal of several segments with 100 commits.

@@ -88,6 +88,15 @@ impl Entry {
         }
     }
 
+    /// Its last position; that before it when it has none.
+    pub(crate) fn last_position(&self) -> u64 {
+        match self {
+            Self::Whole(record) => record.last_position,
+            Self::Thin(thin) => thin.fields().first_position + thin.fields().events - 1,
+            Self::Gap(gap) => gap.first_position + gap.positions - 1,
+        }
+    }
+
     /// Adds it to the tree of its segment. False when it cannot stand here.
     pub(crate) fn hash_into(&self, tree: &mut Tree) -> bool {
         match self {
@@ -225,7 +234,8 @@ impl Thin {
         }
     }
 
-    fn leaf(&self) -> Option<Hash> {
+    /// What it adds to the tree of its segment; `None` when its hashes do not fit.
+    pub(crate) fn leaf(&self) -> Option<Hash> {
         let mut tree = Tree::default();
         tree.push(leaf_hash(&self.head));
         for part in &self.parts {
@@ -297,7 +307,6 @@ impl Thin {
 }
 
 /// A single item that was dropped.
-#[allow(dead_code, reason = "retention rewrites archives with it")]
 pub(crate) fn dropped_item(item: &[u8]) -> Subtree {
     Subtree { height: 0, hash: leaf_hash(item) }
 }

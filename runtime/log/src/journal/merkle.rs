@@ -89,7 +89,6 @@ pub(crate) struct Run {
 
 impl Run {
     /// A run that begins with a leaf.
-    #[allow(dead_code, reason = "retention rewrites archives with it")]
     pub(crate) const fn at(first: u64) -> Self {
         Self { first, parts: Vec::new() }
     }
@@ -100,7 +99,6 @@ impl Run {
     }
 
     /// Adds the next leaf or subtree.
-    #[allow(dead_code, reason = "retention rewrites archives with it")]
     pub(crate) fn push(&mut self, mut part: Subtree) {
         let mut begin = self.first + self.leaves();
         // Two of a height become one where the left one stands on the boundary of the higher.

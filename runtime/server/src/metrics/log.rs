@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use compact_str::CompactString;
 use tidewire_log::{
-    Bodies, BoxFuture, Capabilities, Commit, EventLog, Health, LogError, ProjectionStore, StreamList, Subscription,
-    Ticket,
+    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, ProjectionStore,
+    StreamList, Subscription, Ticket,
 };
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
@@ -102,6 +102,10 @@ impl EventLog for MeteredLog {
 
     fn ready(&self) -> BoxFuture<'_, Result<(), LogError>> {
         self.log.ready()
+    }
+
+    fn compact(&self, order: CompactOrder) -> BoxFuture<'_, Result<Compacted, LogError>> {
+        self.log.compact(order)
     }
 
     fn health(&self) -> Health {
