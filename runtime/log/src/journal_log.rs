@@ -34,6 +34,7 @@ use crate::{
 
 mod appending;
 mod archiving;
+mod backing_up;
 mod collecting;
 mod compacting;
 
@@ -170,7 +171,7 @@ impl JournalLog {
     }
 }
 
-fn lock(folder: &Path) -> Result<File, LogError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, LogError> {
     let path = folder.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(LogError::io("open the lock file", &path))?;

@@ -7,6 +7,7 @@
 //! power loss of the machine.
 
 mod archivist;
+pub mod backup;
 pub mod bench;
 mod block;
 mod bodies;

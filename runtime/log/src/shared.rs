@@ -76,6 +76,11 @@ impl Shared {
         }
     }
 
+    /// The folder of the log.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(crate) fn set_phase(&self, phase: Phase) {
         let before = std::mem::replace(&mut *self.phase.lock(), phase);
         // The last hold on a store closes it, which takes time and must not keep the lock.

@@ -55,7 +55,7 @@ struct Plan {
 fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
     let mut dice = Dice::new(seed);
     let (mut history, mut disk) = (History::default(), Disk::new());
-    let (mut acknowledged, mut events, mut rebuilt) = (0, 0, 0);
+    let (mut acknowledged, mut events, mut rebuilt, mut archived, mut backups) = (0, 0, 0, 0, 0);
     for round in 0..rounds {
         if round % LIVES == 0 {
             acknowledged += history.acknowledged();
@@ -71,18 +71,24 @@ fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
         };
         let rebuild = round % LIVES > 0 && dice.percent(15);
         rebuilt += u64::from(rebuild);
-        let life = Life { ending, rebuild, lies: plan.lies, ..Life::default() };
+        let back_up = dice.percent(20);
+        backups += u64::from(back_up);
+        let archive = dice.percent(50);
+        archived += u64::from(archive);
+        let life = Life { ending, rebuild, archive, back_up, lies: plan.lies, ..Life::default() };
         life.live(&disk, &mut history);
         if dice.percent(plan.cuts) {
             let left = if dice.percent(50) { Left::Synced } else { Left::SyncedAndSome };
             disk.cut(left, &mut dice);
         }
-        let found = check::check(disk.folder(), &history);
+        let found = check::check(disk.folder(), &history)
+            .and_then(|events| check::check_backup(&disk.backup(), &history).map(|()| events));
         events += found.map_err(|error| format!("FAULT_SEED={seed}, round {round}, {ending:?}: {error}"))?;
     }
     acknowledged += history.acknowledged();
     Ok(format!(
-        "{rounds} rounds, {acknowledged} commits acknowledged, {events} events read, {rebuilt} rebuilds, seed {seed}"
+        "{rounds} rounds, {acknowledged} commits acknowledged, {events} events read, \
+         {rebuilt} with a rebuild, {archived} while segments become archives, {backups} during backups, seed {seed}"
     ))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use tidewire_log::backup::{Progress, is_backup, verify_backup};
 use tidewire_log::{EventLog, JournalLog};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
@@ -22,6 +23,25 @@ pub fn check(folder: impl AsRef<Path>, history: &History) -> Result<u64, String>
     let events = runtime.block_on(check_log(copy.path(), history))?;
     let verified = tidewire_log::verify(copy.path()).map_err(|error| error.full_text())?;
     if verified.problems.is_empty() { Ok(events) } else { Err(format!("verify finds {:?}", verified.problems)) }
+}
+
+/// Looks at a backup that was under way, if one was: what is complete is whole.
+///
+/// # Errors
+/// What is missing or wrong.
+pub fn check_backup(backup: &Path, history: &History) -> Result<(), String> {
+    if history.backed_up == 0 && !is_backup(backup) {
+        return Ok(());
+    }
+    let checked = verify_backup(backup, &Progress::default()).map_err(|error| format!("the backup: {error}"))?;
+    let position = checked.end.position.get();
+    if !checked.problems.is_empty() || position < history.backed_up {
+        return Err(format!(
+            "the backup ends at {position}, {} was promised: {:?}",
+            history.backed_up, checked.problems
+        ));
+    }
+    Ok(())
 }
 
 async fn check_log(folder: &Path, history: &History) -> Result<u64, String> {

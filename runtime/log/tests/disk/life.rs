@@ -44,6 +44,10 @@ pub struct Life {
     pub ending: Ending,
     /// The store is deleted first.
     pub rebuild: bool,
+    /// It makes archives of closed segments at once.
+    pub archive: bool,
+    /// It backs the log up, over and over.
+    pub back_up: bool,
     /// The disk lies about what it has synced.
     pub lies: bool,
     /// How many write side by side; 0 is the usual number.
@@ -64,6 +68,8 @@ pub struct History {
     pub acks: BTreeMap<u64, u64>,
     /// The last position that a subscriber saw.
     pub seen: u64,
+    /// The last position of the last backup that was said to be complete.
+    pub backed_up: u64,
     /// What was refused, with the number of acknowledgements before.
     pub errors: Vec<(usize, String)>,
     /// Why the log did not open, or was read-only, the last time.
@@ -86,6 +92,7 @@ impl History {
                 assert!(known.is_none_or(|known| known == number(1)), "acknowledged at two places: {line}");
             }
             "seen" => self.seen = self.seen.max(number(0)),
+            "backup" => self.backed_up = number(0),
             "error" => self.errors.push((self.acks.len(), rest.to_owned())),
             "refused" => self.refused = Some(rest.to_owned()),
             "open" | "done" => {}
@@ -130,6 +137,12 @@ impl Life {
         }
         if self.writers > 0 {
             command.env("WRITER_TASKS", self.writers.to_string());
+        }
+        if self.archive {
+            command.env("WRITER_ARCHIVE", "1");
+        }
+        if self.back_up {
+            command.env("WRITER_BACKUP", disk.backup());
         }
         if self.small {
             command.env("WRITER_SMALL", "1");

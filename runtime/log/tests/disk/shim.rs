@@ -36,7 +36,7 @@ impl Disk {
     /// A copy of a folder, all of it synced.
     pub fn copy_of(folder: Option<&Path>) -> Self {
         let disk = Self { place: tempfile::tempdir().unwrap() };
-        fs::create_dir(disk.folder()).unwrap();
+        fs::create_dir_all(disk.folder()).unwrap();
         if let Some(folder) = folder {
             crate::files::copy_log(folder, &disk.folder());
         }
@@ -44,8 +44,19 @@ impl Disk {
         disk
     }
 
+    /// The folder of the log.
     pub fn folder(&self) -> PathBuf {
-        self.place.path().join("log")
+        self.root().join("log")
+    }
+
+    /// Where the log is backed up to.
+    pub fn backup(&self) -> PathBuf {
+        self.root().join("backup")
+    }
+
+    /// All that the power cut hits.
+    fn root(&self) -> PathBuf {
+        self.place.path().join("disk")
     }
 
     fn shadow(&self) -> PathBuf {
@@ -54,7 +65,7 @@ impl Disk {
 
     /// Puts the shim before a command.
     pub fn mount(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", library()).env("DISK_ROOT", self.folder()).env("DISK_SHADOW", self.shadow());
+        command.env("LD_PRELOAD", library()).env("DISK_ROOT", self.root()).env("DISK_SHADOW", self.shadow());
         command.env("DISK_HIT", self.hit()).env("DISK_FULL", self.full());
     }
 
@@ -73,7 +84,7 @@ impl Disk {
             fs::remove_dir_all(self.shadow()).unwrap();
         }
         fs::create_dir(self.shadow()).unwrap();
-        self.remember(&self.folder());
+        self.remember(&self.root());
     }
 
     fn remember(&self, path: &Path) {
@@ -94,12 +105,12 @@ impl Disk {
     /// Takes the power away. Nobody may be at work in the folder.
     pub fn cut(&mut self, left: Left, dice: &mut Dice) {
         let mut actual = HashMap::new();
-        find(&self.folder(), &mut actual);
+        find(&self.root(), &mut actual);
         let rebuilt = self.place.path().join("rebuilt");
         let mut cut = Cut { shadow: self.shadow(), actual, dice: (left == Left::SyncedAndSome).then_some(dice) };
-        cut.rebuild_folder(&identity(&self.folder()), &rebuilt);
-        fs::remove_dir_all(self.folder()).unwrap();
-        fs::rename(rebuilt, self.folder()).unwrap();
+        cut.rebuild_folder(&identity(&self.root()), &rebuilt);
+        fs::remove_dir_all(self.root()).unwrap();
+        fs::rename(rebuilt, self.root()).unwrap();
         self.everything_is_synced();
     }
 }

@@ -1,4 +1,5 @@
-//! The process that writes. Every line begins with @: `begin C`, `ack C POSITION`, `seen POSITION`, `error TEXT`.
+//! The process that writes. Every line begins with @: `begin C`, `ack C POSITION`, `seen POSITION`,
+//! `backup POSITION`, `error TEXT`.
 //!
 //! Commit C is one to four events `cC-0`, `cC-1`, … of one or two streams, and state that says C.
 
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidewire_log::backup::Progress;
 use tidewire_log::{Commit, EventLog, JournalLog, JournalOptions};
 use tidewire_model::append::{AppendError, AppendRequest, ExpectedVersion, StateChange};
 use tidewire_model::event::{NewEvent, StreamName};
@@ -79,6 +81,25 @@ async fn write_all(folder: &Path) {
     }
     say("open");
     follow(&log);
+    if std::env::var("WRITER_ARCHIVE").is_ok() {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move {
+            while let Ok(()) = log.archive().await {
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        });
+    }
+    if let Ok(to) = std::env::var("WRITER_BACKUP") {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move {
+            loop {
+                match log.back_up(to.clone().into(), vec![], Progress::default()).await {
+                    Ok(report) => say(&format!("backup {}", report.end.position)),
+                    Err(error) => say(&format!("error {error}")),
+                }
+            }
+        });
+    }
     let again = std::env::var("WRITER_AGAIN").unwrap_or_default();
     for c in again.split(',').filter_map(|c| c.parse().ok()) {
         write(&log, c).await;

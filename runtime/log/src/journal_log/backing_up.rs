@@ -1,0 +1,51 @@
+//! A backup while the log runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::JournalLog;
+use crate::LogError;
+use crate::backup::{BackupError, Contents, Progress, Report, back_up};
+
+impl JournalLog {
+    /// Copies the log into a folder: everything that was confirmed before this began, and perhaps some of what came
+    /// later. Only what is new is copied when the folder holds an earlier backup. `others` are more files, with their
+    /// places in the data folder.
+    ///
+    /// # Errors
+    /// When files cannot be read or written, when the folder holds something else, or when it was cancelled or the log
+    /// closed; a backup that was complete before still is.
+    pub async fn back_up(
+        &self,
+        to: PathBuf,
+        others: Vec<(String, PathBuf)>,
+        progress: Progress,
+    ) -> Result<Report, BackupError> {
+        // Nothing goes that a copied event refers to.
+        let _kept = self.inner.sweeping.lock().await;
+        let shared = Arc::clone(&self.inner.shared);
+        // The journal is open once the store is.
+        shared.store().await?;
+        let (commit, now) = (shared.live.read().commit, crate::plan::wall_clock());
+        let contents = Contents { log: shared.folder().to_owned(), commit: Some(commit), others, now };
+        let mut head = shared.head.subscribe();
+        let mut work = {
+            let (shared, progress) = (Arc::clone(&shared), progress.clone());
+            tokio::task::spawn_blocking(move || {
+                // Segments stay where they are meanwhile.
+                let _stay = shared.archives.lock();
+                back_up(&contents, &to, &progress)
+            })
+        };
+        loop {
+            tokio::select! {
+                done = &mut work => return done.unwrap_or_else(|error| Err(LogError::Store(error.to_string()).into())),
+                // It is notified when the log closes, too.
+                _ = head.changed() => if shared.is_closing() {
+                    progress.cancel();
+                    return work.await.unwrap_or(Err(BackupError::Cancelled));
+                },
+            }
+        }
+    }
+}
