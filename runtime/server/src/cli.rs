@@ -70,6 +70,12 @@ enum Command {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+        /// Also what takes more than a minute
+        #[arg(long)]
+        long: bool,
+        /// The process that holds the large log
+        #[arg(long, hide = true, num_args = 2, value_names = ["FOLDER", "WHAT"])]
+        large_log: Option<Vec<String>>,
     },
     /// Writes JSON Schemas of node types and of the API
     Gen {
@@ -146,7 +152,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Log(command) => log::run(&settings, command),
         Command::User(command) => accounts::user(&settings, command),
         Command::Token(command) => accounts::token(&settings, command),
-        Command::Bench { names, json } => bench::run(&names, json),
+        Command::Bench { large_log: Some(what), .. } => bench::large_log(&what),
+        Command::Bench { names, json, long, .. } => bench::run(&bench::Asked { names, long }, json),
         Command::Gen { folder, check } => gen_schemas::run(&folder, check),
     }
 }

@@ -2,6 +2,8 @@
 
 mod projection;
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,18 +17,47 @@ use crate::private_file::make_private_dir;
 use crate::secrets::Secrets;
 use crate::settings::{LogKind, Options, Settings};
 
-/// Prints the figures whose names begin with one of `names`, or all.
-pub(super) fn run(names: &[String], json: bool) -> Outcome {
+/// What is to be measured.
+pub(super) struct Asked {
+    /// Figures whose names begin so; all when there are none.
+    pub(super) names: Vec<String>,
+    /// Also what takes more than a minute.
+    pub(super) long: bool,
+}
+
+/// What takes more than a minute.
+const LONG: &str = "append_sustained";
+
+impl Asked {
+    /// Whether a figure, or one of a group of figures whose names begin so, is asked for.
+    fn wants(&self, figure: &str) -> bool {
+        let named = |name: &String| name.starts_with(figure);
+        if figure == LONG {
+            return self.long && self.names.is_empty() || self.names.iter().any(named);
+        }
+        self.names.is_empty() || self.names.iter().any(|name| figure.starts_with(name.as_str()) || named(name))
+    }
+}
+
+/// Prints the figures that are asked for.
+pub(super) fn run(asked: &Asked, json: bool) -> Outcome {
     let folder = std::env::temp_dir().join(format!("tidewire-bench-{}", std::process::id()));
     make_private_dir(&folder)?;
-    let figures = measure(&folder, names);
+    let figures = measure(&folder, asked);
     let _ = std::fs::remove_dir_all(&folder);
     for figure in figures? {
-        if names.is_empty() || names.iter().any(|name| text(&figure, "name").starts_with(name)) {
+        if asked.names.is_empty() || asked.names.iter().any(|name| text(&figure, "name").starts_with(name)) {
             if json { println!("{figure}") } else { println!("{}", row(&figure)) }
         }
     }
     Ok(())
+}
+
+/// Is the process that holds the large log.
+pub(super) fn large_log(what: &[String]) -> Outcome {
+    let [folder, what] = what else { return Ok(()) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(tidewire_log::bench::child(Path::new(folder), what))?)
 }
 
 fn text<'a>(figure: &'a Value, key: &str) -> &'a str {
@@ -43,32 +74,32 @@ fn row(figure: &Value) -> String {
     }
 }
 
-/// Whether a name or the whole group is asked for.
-fn wanted(names: &[String], group: &[&str]) -> bool {
-    names.is_empty() || names.iter().any(|name| group.iter().any(|start| name.starts_with(start)))
-}
-
-fn measure(folder: &std::path::Path, names: &[String]) -> Result<Vec<Value>, Failure> {
+fn measure(folder: &Path, asked: &Asked) -> Result<Vec<Value>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut figures = Vec::new();
-    if wanted(names, &["hop", "fanout", "taps", "deploy", "idle"]) {
+    if ["hop", "fanout", "taps", "deploy", "idle"].iter().any(|group| asked.wants(group)) {
         for figure in runtime.block_on(async { Ok::<_, Failure>(bench::figures(services(folder)?).await?) })? {
             figures.push(serde_json::to_value(figure)?);
         }
     }
-    if wanted(names, &["neighbour"]) {
+    if asked.wants("neighbour") {
         let threads = Settings::resolve(Options::default())?.graph_workers;
         let measured = async { Ok::<_, Failure>(neighbour::figures(&services(folder)?, threads).await?) };
         for figure in runtime.block_on(measured)? {
             figures.push(serde_json::to_value(figure)?);
         }
     }
-    if wanted(names, &["append", "read"]) {
-        for row in runtime.block_on(tidewire_log::bench::run(folder))? {
-            figures.push(serde_json::to_value(row)?);
-        }
+    let program = std::env::current_exe()?;
+    let child = || {
+        let mut command = Command::new(&program);
+        command.args(["bench", "--large-log"]);
+        command
+    };
+    let plan = tidewire_log::bench::Plan { folder, wanted: &|figure| asked.wants(figure), child: &child };
+    for row in runtime.block_on(tidewire_log::bench::run(&plan))? {
+        figures.push(serde_json::to_value(row)?);
     }
-    if wanted(names, &["projection"]) {
+    if asked.wants("projection") {
         // One thread, so that the figure is one of a single core.
         let one = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         figures.extend(one.block_on(projection::figures(folder))?);
@@ -77,7 +108,7 @@ fn measure(folder: &std::path::Path, names: &[String]) -> Result<Vec<Value>, Fai
 }
 
 /// Those of the program, over a log in memory. To be called on a runtime.
-fn services(folder: &std::path::Path) -> Result<Services, Failure> {
+fn services(folder: &Path) -> Result<Services, Failure> {
     let data = DataDir::new(folder.join("engine"));
     let log = Core::open_log(&data, LogKind::Memory)?;
     let parts = CoreParts {
