@@ -19,6 +19,8 @@ use crate::values::{SHORTENED_START, is_shortened, short_key};
 /// How many positions a span covers; few in this crate's own tests, so that they have many spans.
 pub(crate) const SPAN: u64 = if cfg!(test) { 100 } else { 1 << 16 };
 const CHUNK: usize = 6 * 1024;
+/// How many entries are written in one step, during which readers wait.
+const BATCH: usize = 256;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
@@ -188,7 +190,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), LogError> {
         self.batch.put(key, value);
-        if self.batch.len() < 64 { Ok(()) } else { self.finish() }
+        if self.batch.len() < BATCH { Ok(()) } else { self.finish() }
     }
 
     fn finish(&mut self) -> Result<(), LogError> {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 
 use crate::LogError;
-use crate::block::{Waiting, full_block, put_block};
+use crate::block::{BYTES_MAX, Waiting, full_block, put_block};
 use crate::index::{SPAN, span_first};
 use crate::journal::record::Record;
 use crate::live::{Head, Live};
@@ -28,8 +28,13 @@ mod opening;
 
 /// How long changes may wait in memory before they are brought to the disk.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// How many blocks go into one step.
-const BLOCKS_MAX: usize = 16;
+/// How many blocks go into one step. sled writes and syncs a piece of its file per step, so a few large ones cost
+/// much less than many small ones.
+const BLOCKS_MAX: usize = 64;
+/// Blocks are written when there are this many bytes of events …
+const PACK_BYTES: usize = BLOCKS_MAX * BYTES_MAX;
+/// … or after this time.
+const PACK_EVERY: Duration = Duration::from_millis(50);
 /// How much state may wait for the next step.
 const STATE_MAX: usize = 256;
 /// How often the store is opened anew before it is given up.
@@ -97,6 +102,7 @@ pub(crate) fn flush(store: &Store) -> Result<(u64, u64), LogError> {
 
 /// Runs until the channel closes; the store is left flushed.
 pub(crate) fn run(shared: &Shared, facts: &JournalFacts, commits: &Receiver<Record>) {
+    let _closing = shared.backlog.closing();
     let mut facts = facts.clone();
     for attempt in 0..RETRIES {
         if !wait_for_room(shared, JOURNAL_RESERVE) {
@@ -172,6 +178,8 @@ pub(crate) struct Indexer<'a> {
     /// The last commit taken in.
     commit: u64,
     waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    last_pack: Instant,
     /// Commits whose events are not all in blocks, with their last position.
     open_commits: VecDeque<(u64, u64)>,
     state: BTreeMap<CompactString, Option<Bytes>>,
@@ -181,13 +189,21 @@ pub(crate) struct Indexer<'a> {
 impl Indexer<'_> {
     fn serve(&mut self, commits: &Receiver<Record>) -> Result<(), LogError> {
         loop {
-            match commits.recv_timeout(FLUSH_EVERY) {
-                Ok(record) => self.take(&record)?,
+            let patience = if full_block(self.waiting.iter()).is_some() { PACK_EVERY } else { FLUSH_EVERY };
+            match commits.recv_timeout(patience) {
+                Ok(record) => {
+                    let _leaving = self.shared.backlog.leaving(record.bytes.len());
+                    self.take(&record)?;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
+                    self.pack()?;
                     self.write_step(Batch::default(), self.marks.position)?;
                     return if self.shared.has_room(STORE_RESERVE) { self.store.flush() } else { Ok(()) };
                 }
+            }
+            if self.last_pack.elapsed() >= PACK_EVERY {
+                self.pack()?;
             }
             if self.last_flush.elapsed() >= FLUSH_EVERY {
                 self.tick()?;
@@ -218,6 +234,7 @@ impl Indexer<'_> {
             if position > known
                 && let Some(frame) = record.frame(index)
             {
+                self.waiting_bytes += frame.len();
                 self.waiting.push_back(Waiting { position, frame });
             }
         }
@@ -225,12 +242,15 @@ impl Indexer<'_> {
         for change in &record.state {
             self.state.insert(change.key.clone(), change.value.clone());
         }
-        self.pack()?;
+        if self.waiting_bytes >= PACK_BYTES {
+            self.pack()?;
+        }
         if self.state.len() > STATE_MAX { self.write_step(Batch::default(), self.marks.position) } else { Ok(()) }
     }
 
     /// Writes all full blocks.
     fn pack(&mut self) -> Result<(), LogError> {
+        self.last_pack = Instant::now();
         loop {
             let mut batch = Batch::default();
             let mut position = self.marks.position;
@@ -239,6 +259,7 @@ impl Indexer<'_> {
                 && let Some(count) = full_block(self.waiting.iter())
             {
                 let block: Vec<Waiting> = self.waiting.drain(..count).collect();
+                self.waiting_bytes -= block.iter().map(|event| event.frame.len()).sum::<usize>();
                 put_block(&mut batch, &block);
                 position = block.last().map_or(position, |last| last.position);
                 blocks += 1;

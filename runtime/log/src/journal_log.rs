@@ -42,8 +42,8 @@ mod compacting;
 const QUEUE: usize = 4096;
 /// How many KiB of events may queue.
 const QUEUE_KIB: u32 = 96 * 1024;
-/// How many commits the store may be behind before appends wait for it.
-const STORE_QUEUE: usize = 256;
+/// How many commits the store may be behind before appends wait for it; their bytes are limited besides.
+const STORE_QUEUE: usize = 1024;
 
 /// How to open a log.
 #[derive(Clone)]

@@ -7,6 +7,7 @@
 //! power loss of the machine.
 
 mod archivist;
+mod backlog;
 pub mod backup;
 pub mod bench;
 mod block;

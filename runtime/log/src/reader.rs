@@ -83,12 +83,19 @@ impl<'a> Blocks<'a> {
     }
 
     fn load(&mut self, found: Option<(Slice, Slice)>) -> Result<(), LogError> {
+        let next = self.events.last().map(|event| event.position.get() + 1);
         (self.first, self.events) = match found {
-            Some((key, value)) => match read_block(self.store, first_of(&key), &value) {
-                // Retention took something out meanwhile.
-                Err(_) if self.store.get(Space::Log, &key)?.is_none_or(|now| *now != *value) => (0, Vec::new()),
-                events => (first_of(&key), events?),
-            },
+            Some((key, value)) => {
+                let first = first_of(&key);
+                if next != Some(first) {
+                    self.store.read_once(Space::Log, &key)?;
+                }
+                match read_block(self.store, first, &value) {
+                    // Retention took something out meanwhile.
+                    Err(_) if self.store.get(Space::Log, &key)?.is_none_or(|now| *now != *value) => (0, Vec::new()),
+                    events => (first, events?),
+                }
+            }
             None => (0, Vec::new()),
         };
         Ok(())

@@ -10,6 +10,7 @@ use tidewire_model::append::AppendError;
 use tidewire_model::position::Position;
 use tokio::sync::watch;
 
+use crate::backlog::Backlog;
 use crate::live::Live;
 use crate::store::Store;
 use crate::{Bodies, Health, LogError, StoreHealth};
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     /// the memory that both work on must not change under either.
     pub(crate) quiet: Mutex<()>,
     closing: AtomicBool,
+    /// Keeps the memory between the writer and the store within bounds.
+    pub(crate) backlog: Backlog,
     /// For those who wait for the end, or for a while.
     waiting: Mutex<()>,
     woken: Condvar,
@@ -66,6 +69,7 @@ impl Shared {
             store_dirty: AtomicBool::new(false),
             quiet: Mutex::new(()),
             closing: AtomicBool::new(false),
+            backlog: Backlog::default(),
             waiting: Mutex::new(()),
             woken: Condvar::new(),
             store_durable: AtomicU64::new(0),

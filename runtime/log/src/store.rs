@@ -20,9 +20,11 @@ pub(crate) const VALUE_MAX: usize = 7 * 1024;
 /// The longest key that a tree may hold.
 pub(crate) const KEY_MAX: usize = 256;
 /// sled's cache for blocks and indexes …
-const LOG_CACHE: u64 = 48 * 1024 * 1024;
+const LOG_CACHE: u64 = 16 * 1024 * 1024;
 /// … and for projections.
-const PROJECTIONS_CACHE: u64 = 16 * 1024 * 1024;
+const PROJECTIONS_CACHE: u64 = 8 * 1024 * 1024;
+/// How often a page is accessed that is read only once.
+const ACCESSES: usize = 16;
 
 /// A part of the store with keys of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +229,14 @@ impl Store {
 
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, LogError> {
         self.with(space, |tree| tree.get(key)).map(|value| value.map(Slice)).map_err(failed)
+    }
+
+    /// Says that a key was read whose neighbours will hardly be read as well.
+    ///
+    /// sled looks at how full a part of its cache is only after 64 accesses to that part, so that pages that are read
+    /// here and there pile up, far beyond what the cache may take. More accesses make it look sooner.
+    pub(crate) fn read_once(&self, space: Space, key: &[u8]) -> Result<(), LogError> {
+        (0..ACCESSES).try_for_each(|_| self.get(space, key).map(drop))
     }
 
     /// Keys and values within bounds, ascending; `rev` gives them descending.

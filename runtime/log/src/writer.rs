@@ -195,7 +195,11 @@ impl Writer {
         };
         drop(quiet);
         planned.into_iter().for_each(|planned| planned.answer(failure.as_ref()));
-        if failure.is_none() && self.commits.send(record).is_err() {
+        if failure.is_some() {
+            return;
+        }
+        self.shared.backlog.enter(record.bytes.len());
+        if self.commits.send(record).is_err() {
             self.shared.make_read_only("the indexed store has stopped; see the program's log, then restart".to_owned());
         }
     }

@@ -61,6 +61,8 @@ pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Index
         marks,
         commit: marks.commit,
         waiting: VecDeque::new(),
+        waiting_bytes: 0,
+        last_pack: Instant::now(),
         open_commits: VecDeque::new(),
         state: BTreeMap::new(),
         last_flush: Instant::now(),
