@@ -28,7 +28,14 @@ pub(crate) fn start(shared: &Arc<Shared>, folder: &Path) -> std::io::Result<Join
     std::thread::Builder::new().name("log-archive".to_owned()).spawn(move || run(&shared, &folder))
 }
 
+/// Others go first: nobody waits for an archive, but many for what the same core could do meanwhile.
+const NICE: i32 = 15;
+
 fn run(shared: &Shared, folder: &Path) {
+    // Of this thread alone, on Linux.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "archiving goes on at the usual priority");
+    }
     let mut tidied = false;
     loop {
         let worked = {

@@ -5,6 +5,8 @@
 //! so that they are written in one run and a pattern finds its names by a range. A span's ids are stored sorted by
 //! hash, with a filter in memory that tells nearly always when an id is not there.
 
+mod names;
+
 use std::collections::HashMap;
 
 use compact_str::CompactString;
@@ -15,6 +17,7 @@ use crate::LogError;
 use crate::hashed::{self, IdKind, id_hash};
 use crate::store::{Batch, Slice, Space, Store};
 use crate::values::{SHORTENED_START, is_shortened, short_key};
+use names::Names;
 
 /// How many positions a span covers; few in this crate's own tests, so that they have many spans.
 pub(crate) const SPAN: u64 = if cfg!(test) { 100 } else { 1 << 16 };
@@ -61,21 +64,14 @@ impl Kind {
 pub(crate) struct Span {
     /// Its number, from 0.
     pub(crate) number: u64,
-    streams: Map<StreamName, Vec<u16>>,
-    categories: Map<CompactString, Vec<u16>>,
-    types: Map<CompactString, Vec<u16>>,
+    streams: Names<StreamName>,
+    categories: Names<CompactString>,
+    types: Names<CompactString>,
     ids: Map<u128, u16>,
     /// Hashes of correlation ids.
     correlations: Vec<(u64, u16)>,
     /// Hashes of causation ids.
     causations: Vec<(u64, u16)>,
-}
-
-fn note<K: Clone + Eq + std::hash::Hash + std::borrow::Borrow<str>>(map: &mut Map<K, Vec<u16>>, name: &K, offset: u16) {
-    match map.get_mut(name.borrow()) {
-        Some(offsets) => offsets.push(offset),
-        None => drop(map.insert(name.clone(), vec![offset])),
-    }
 }
 
 impl Span {
@@ -87,12 +83,10 @@ impl Span {
     /// Adds an event. Events come in order of position.
     pub(crate) fn add(&mut self, event: &Event) {
         let offset = offset_of(event.position.get());
-        note(&mut self.streams, &event.stream, offset);
-        note(&mut self.types, &event.event_type, offset);
-        match self.categories.get_mut(event.stream.category()) {
-            Some(offsets) => offsets.push(offset),
-            None => drop(self.categories.insert(CompactString::from(event.stream.category()), vec![offset])),
-        }
+        let category = event.stream.category();
+        self.streams.note(event.stream.as_str(), || event.stream.clone(), offset);
+        self.types.note(&event.event_type, || event.event_type.clone(), offset);
+        self.categories.note(category, || CompactString::from(category), offset);
         self.ids.insert(event.id.key(), offset);
         let link = |id: &Option<EventId>| id.as_ref().map(|id| (id_hash(id.key()), offset));
         self.correlations.extend(link(&event.correlation_id));
@@ -146,13 +140,13 @@ impl Span {
     /// Writes the index to the store. May be repeated after a crash: it writes the same keys again.
     pub(crate) fn write(&self, store: &Store) -> Result<IdFilter, LogError> {
         let mut writer = Writer { store, batch: Batch::default() };
-        for (name, offsets) in by_name(&self.streams) {
+        for (name, offsets) in self.streams.by_name() {
             writer.put_offsets(Kind::Stream, name.as_str(), self.number, offsets)?;
         }
-        for (name, offsets) in by_name(&self.categories) {
+        for (name, offsets) in self.categories.by_name() {
             writer.put_offsets(Kind::Category, name, self.number, offsets)?;
         }
-        for (name, offsets) in by_name(&self.types) {
+        for (name, offsets) in self.types.by_name() {
             writer.put_offsets(Kind::Type, name, self.number, offsets)?;
         }
         let ids: Vec<(u64, u16)> = self.ids.iter().map(|(key, offset)| (id_hash(*key), *offset)).collect();
@@ -172,13 +166,6 @@ impl Span {
         writer.finish()?;
         Ok(filter)
     }
-}
-
-/// In order of name, so that the store is written in one run.
-fn by_name<K: Ord>(map: &Map<K, Vec<u16>>) -> Vec<(&K, &Vec<u16>)> {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_unstable();
-    entries
 }
 
 /// Writes in batches that are small enough not to keep readers waiting.

@@ -26,6 +26,8 @@ use crate::values::{Values, short_key};
 
 mod opening;
 
+/// How long it leaves commits that come one after another alone, so that not each of them wakes this thread.
+const NAP: Duration = Duration::from_millis(1);
 /// How long changes may wait in memory before they are brought to the disk.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// How many blocks go into one step. sled writes and syncs a piece of its file per step, so a few large ones cost
@@ -188,10 +190,19 @@ pub(crate) struct Indexer<'a> {
 
 impl Indexer<'_> {
     fn serve(&mut self, commits: &Receiver<Record>) -> Result<(), LogError> {
+        let mut took = false;
         loop {
             let patience = if full_block(self.waiting.iter()).is_some() { PACK_EVERY } else { FLUSH_EVERY };
-            match commits.recv_timeout(patience) {
+            let mut next = commits.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+            if next.is_err() {
+                if std::mem::take(&mut took) {
+                    std::thread::sleep(NAP);
+                }
+                next = commits.recv_timeout(patience);
+            }
+            match next {
                 Ok(record) => {
+                    took = true;
                     let _leaving = self.shared.backlog.leaving(record.bytes.len());
                     self.take(&record)?;
                 }

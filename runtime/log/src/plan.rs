@@ -58,6 +58,8 @@ pub(crate) struct Planner<'a, S> {
     /// What the group has decided so far.
     pub(crate) events: Vec<Arc<Event>>,
     versions: Map<StreamName, u64>,
+    /// What the streams' versions were before the requests that are being planned.
+    undo: Vec<(StreamName, u64)>,
     pending: Map<EventId, usize>,
 }
 
@@ -65,20 +67,21 @@ impl<'a, S: Stored> Planner<'a, S> {
     /// A planner that numbers events after `head`. `now` must not be before the last recorded time.
     pub(crate) fn new(stored: &'a S, ids: &'a mut IdSource, head: Position, now: i64) -> Self {
         let next = head.get() + 1;
-        Self { stored, ids, next, now, events: Vec::new(), versions: Map::default(), pending: Map::default() }
+        let (events, undo) = (Vec::new(), Vec::new());
+        Self { stored, ids, next, now, events, versions: Map::default(), undo, pending: Map::default() }
     }
 
     /// Plans requests that happen all or not at all.
     pub(crate) fn plan_all(&mut self, requests: Vec<AppendRequest>) -> Result<Vec<Appended>, AppendError> {
         check_size(&requests)?;
         let mark = self.events.len();
-        let mut undo = Vec::with_capacity(requests.len());
+        self.undo.clear();
         let mut results = Vec::with_capacity(requests.len());
         for request in requests {
-            match self.plan_one(request, &mut undo) {
+            match self.plan_one(request) {
                 Ok(appended) => results.push(appended),
                 Err(error) => {
-                    self.roll_back(mark, undo);
+                    self.roll_back(mark);
                     return Err(error);
                 }
             }
@@ -86,12 +89,9 @@ impl<'a, S: Stored> Planner<'a, S> {
         Ok(results)
     }
 
-    fn roll_back(&mut self, mark: usize, undo: Vec<(StreamName, Option<u64>)>) {
-        for (stream, version) in undo.into_iter().rev() {
-            match version {
-                Some(version) => self.versions.insert(stream, version),
-                None => self.versions.remove(&stream),
-            };
+    fn roll_back(&mut self, mark: usize) {
+        while let Some((stream, version)) = self.undo.pop() {
+            self.versions.insert(stream, version);
         }
         for event in self.events.drain(mark..) {
             self.pending.remove(&event.id);
@@ -99,11 +99,7 @@ impl<'a, S: Stored> Planner<'a, S> {
         self.pending.retain(|_, index| *index < mark);
     }
 
-    fn plan_one(
-        &mut self,
-        request: AppendRequest,
-        undo: &mut Vec<(StreamName, Option<u64>)>,
-    ) -> Result<Appended, AppendError> {
+    fn plan_one(&mut self, request: AppendRequest) -> Result<Appended, AppendError> {
         if request.events.is_empty() {
             return Err(AppendError::Empty);
         }
@@ -117,19 +113,23 @@ impl<'a, S: Stored> Planner<'a, S> {
         if let Some(appended) = self.stored_before(&request)? {
             return Ok(appended);
         }
-        let known = self.versions.get(&request.stream).copied();
-        let mut version = known.unwrap_or_else(|| self.stored.version(&request.stream));
-        if !request.expected.is_met_by(version) {
-            return Err(AppendError::Conflict { stream: request.stream, expected: request.expected, actual: version });
+        let AppendRequest { stream, expected, events } = request;
+        let known = match self.versions.get_mut(&stream) {
+            Some(known) => known,
+            None => self.versions.entry(stream.clone()).or_insert_with(|| self.stored.version(&stream)),
+        };
+        let mut version = *known;
+        if !expected.is_met_by(version) {
+            return Err(AppendError::Conflict { stream, expected, actual: version });
         }
-        undo.push((request.stream.clone(), known));
+        *known += events.len() as u64;
+        self.undo.push((stream.clone(), version));
         let first = self.next + self.events.len() as u64;
-        for event in request.events {
+        for event in events {
             version += 1;
-            self.push(request.stream.clone(), version, event)?;
+            self.push(stream.clone(), version, event)?;
         }
         let last_position = Position::new(self.next + self.events.len() as u64 - 1);
-        self.versions.insert(request.stream, version);
         Ok(Appended { first_position: Position::new(first), last_position, version, deduplicated: false })
     }
 

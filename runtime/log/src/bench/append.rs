@@ -72,7 +72,7 @@ pub(super) async fn figures(folder: &Path) -> Result<Vec<Row>, BenchError> {
             rows.push(Row::new(format!("append_events_cpu_us_{in_flight}"), cpu * 1e6, "us"));
         }
     }
-    rows.push(read_all(&log).await?);
+    rows.append(&mut read_all(&log).await?);
     log.close().await;
     Ok(rows)
 }
@@ -175,8 +175,8 @@ fn raw_round(folder: &Path, in_flight: usize) -> Result<Round, BenchError> {
     Ok(Round::of(count, began.elapsed(), times, cpu_time().saturating_sub(cpu)))
 }
 
-async fn read_all(log: &JournalLog) -> Result<Row, BenchError> {
-    let began = Instant::now();
+async fn read_all(log: &JournalLog) -> Result<Vec<Row>, BenchError> {
+    let (began, cpu) = (Instant::now(), cpu_time());
     let (mut count, mut next) = (0, Some(Position::FIRST));
     while let Some(from) = next {
         let page = log.read(Query::forwards(Filter::default(), from, Query::MAX_LIMIT)).await?;
@@ -184,5 +184,6 @@ async fn read_all(log: &JournalLog) -> Result<Row, BenchError> {
         next = page.next;
     }
     let rate = count as f64 / began.elapsed().as_secs_f64();
-    Ok(Row::new("read_events_per_s", rate, "events/s"))
+    let cpu = cpu_time().saturating_sub(cpu).as_secs_f64() / count.max(1) as f64;
+    Ok(vec![Row::new("read_events_per_s", rate, "events/s"), Row::new("read_events_cpu_us", cpu * 1e6, "us")])
 }
