@@ -275,7 +275,7 @@ impl Bodies {
 
     /// Begins a collection of content files; `None` when this log has none.
     pub(crate) fn begin_sweep(&self) -> Option<()> {
-        self.content.as_ref().map(ContentStore::begin_sweep)
+        self.content.as_ref().filter(|content| content.is_used()).map(ContentStore::begin_sweep)
     }
 
     /// Ends a collection that removed nothing, or is done.

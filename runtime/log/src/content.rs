@@ -172,6 +172,11 @@ impl ContentStore {
         self.cache.lock().get(content).is_some()
     }
 
+    /// Whether there ever was a content file.
+    pub(crate) fn is_used(&self) -> bool {
+        self.folder.exists()
+    }
+
     /// Begins a collection: what is put from now on stays.
     pub(crate) fn begin_sweep(&self) {
         self.state.lock().put.get_or_insert_default();

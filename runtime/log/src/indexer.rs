@@ -338,12 +338,10 @@ impl Indexer<'_> {
             let mut batch = Batch::default();
             self.marks.write(&mut batch);
             self.store.apply(Space::Log, batch)?;
+            let last_time = opening::last_time(&self.store, span.number)?;
             let mut live = self.shared.live.write();
             live.finished.pop_front();
-            live.filters.insert(span.number, Arc::new(filter));
-            while live.filters.len() > opening::FILTERS_MAX {
-                live.filters.pop_first();
-            }
+            live.remember_ids(span.number, filter, last_time, self.shared.id_window);
         }
     }
 

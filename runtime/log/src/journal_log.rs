@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use crate::archivist;
 use crate::door::Door;
 use crate::indexer::{self, JournalFacts, STATE};
 use crate::journal::{Journal, SEGMENT_BYTES, segment};
-use crate::plan::{IdSource, wall_clock};
+use crate::plan::{IdSource, IdWindow, wall_clock};
 use crate::projection::StoredProjections;
 use crate::shared::Shared;
 use crate::store::{Space, Store};
@@ -56,6 +57,9 @@ pub struct JournalOptions {
     pub keep_events: usize,
     /// The clock, in milliseconds since 1970.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// How far back a repeated event id is recognised. It takes 1.5 bytes of memory per event, up to 96 MiB; what does
+    /// not fit is looked for on the disk.
+    pub id_window: IdWindow,
     /// Where the keys of streams with personal data lie; in the folder of the log when it does not say. A folder of
     /// its own keeps a copy of the log from telling anything.
     pub keys: Option<PathBuf>,
@@ -70,6 +74,7 @@ impl Default for JournalOptions {
             archive: true,
             keep_events: 4096,
             clock: Arc::new(wall_clock),
+            id_window: IdWindow::default(),
             keys: None,
             personal: Vec::new(),
         }
@@ -87,6 +92,8 @@ struct Inner {
     shared: Arc<Shared>,
     door: Door,
     sweeping: tokio::sync::Mutex<()>,
+    /// Whether content files were collected since the start.
+    swept: AtomicBool,
     compacting: tokio::sync::Mutex<()>,
     clock: Clock,
     jobs: mpsc::Sender<Job>,
@@ -116,7 +123,7 @@ impl JournalLog {
         segment::check_format(&journal_folder)?;
         let keys = options.keys.clone().unwrap_or_else(|| folder.join("keys"));
         let bodies = Bodies::in_folders(&folder, keys, options.personal.clone());
-        let shared = Arc::new(Shared::new(&folder, options.keep_events, bodies));
+        let shared = Arc::new(Shared::new(&folder, options.keep_events, bodies, options.id_window));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let beside = journal_folder.clone();
         let ticking: Clock = Arc::clone(&options.clock);
@@ -134,6 +141,7 @@ impl JournalLog {
             shared,
             door: Door::default(),
             sweeping: tokio::sync::Mutex::default(),
+            swept: AtomicBool::new(false),
             compacting: tokio::sync::Mutex::default(),
             clock: ticking,
             jobs,

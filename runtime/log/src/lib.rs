@@ -52,6 +52,7 @@ pub use log::{
 };
 pub use memory::MemoryLog;
 pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};
+pub use plan::IdWindow;
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
 pub use retention::{
     BeforeDrop, COMPACTED, CompactOrder, Compacted, DEDUPLICATION_MS, Hold, Holds, PolicyDrop, policies, set_policies,

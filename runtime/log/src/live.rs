@@ -14,11 +14,14 @@ use tidewire_model::event::{Event, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::query::StreamHead;
 
-use crate::index::{IdFilter, Span, span_of};
+use crate::index::{IdFilter, Span, span_first, span_of};
+use crate::plan::IdWindow;
 
 /// The newest events that the store has already stay in memory for subscribers that are close behind, unless they
 /// take more than this.
 const KEEP_BYTES: usize = 8 * 1024 * 1024;
+/// So many filters of finished spans stay in memory: for 67 million ids. One takes 96 KiB.
+pub(crate) const FILTERS_MAX: usize = 1024;
 
 /// The last event of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub(crate) struct Live {
     pub(crate) span: Span,
     /// Filters of the spans in which repeated ids are looked for.
     pub(crate) filters: BTreeMap<u64, Arc<IdFilter>>,
+    /// Finished spans in which repeated ids are looked for, and when the last event of each was recorded.
+    pub(crate) id_spans: VecDeque<(u64, i64)>,
     /// State that is not in the store yet, with the commit it came with.
     state: HashMap<CompactString, (u64, Option<Bytes>), foldhash::fast::RandomState>,
 }
@@ -145,6 +150,21 @@ impl Live {
     pub(crate) fn forget(&mut self, dropped: impl Fn(u64) -> bool) {
         self.tail.retain(|event| !dropped(event.position.get()));
         self.tail_bytes = self.tail.iter().map(|event| event.size()).sum();
+    }
+
+    /// Notes a finished span, and forgets those in which no id is recognised any more.
+    pub(crate) fn remember_ids(&mut self, span: u64, filter: IdFilter, last_time: i64, window: IdWindow) {
+        self.filters.insert(span, Arc::new(filter));
+        self.id_spans.push_back((span, last_time));
+        while let Some((oldest, time)) = self.id_spans.front().copied()
+            && !window.holds((span_first(oldest + 1) - 1, time), self.head, last_time)
+        {
+            self.id_spans.pop_front();
+            self.filters.remove(&oldest);
+        }
+        while self.filters.len() > FILTERS_MAX {
+            self.filters.pop_first();
+        }
     }
 
     /// Notes that the store has the state of all commits up to this one.

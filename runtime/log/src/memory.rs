@@ -16,7 +16,7 @@ use tidewire_model::query::{Direction, Filter, Page, Query, Start, StreamHead, h
 use tokio::sync::watch;
 
 use crate::live::Head;
-use crate::plan::{IdSource, Planner, Stored, check_size, check_state, wall_clock};
+use crate::plan::{IdSource, IdWindow, Planner, Stored, check_size, check_state, wall_clock};
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, MemoryProjections,
     ProjectionStore, StoreHealth, StreamList, Subscription, Ticket,
@@ -35,6 +35,7 @@ struct Inner {
     contents: RwLock<Contents>,
     projections: Arc<MemoryProjections>,
     bodies: Arc<Bodies>,
+    window: IdWindow,
     head: watch::Sender<Position>,
     clock: Box<dyn Fn() -> i64 + Send + Sync>,
 }
@@ -120,10 +121,16 @@ impl MemoryLog {
 
     /// An empty log that runs on a given clock, in milliseconds since 1970.
     pub fn with_clock(clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self::with_window(clock, IdWindow::default())
+    }
+
+    /// An empty log that runs on a given clock and recognises repeated ids as far back as given.
+    pub fn with_window(clock: impl Fn() -> i64 + Send + Sync + 'static, window: IdWindow) -> Self {
         let inner = Inner {
             contents: RwLock::default(),
             projections: Arc::default(),
             bodies: Arc::new(Bodies::in_memory()),
+            window,
             head: watch::channel(Position::ZERO).0,
             clock: Box::new(clock),
         };
@@ -143,7 +150,7 @@ impl MemoryLog {
         let records = &mut contents.records;
         let last_time = records.last_time.unwrap_or(i64::MIN);
         let now = (self.inner.clock)().max(last_time);
-        let mut planner = Planner::new(&*records, &mut contents.id_source, records.head(), now);
+        let mut planner = Planner::new(&*records, &mut contents.id_source, self.inner.window, (records.head(), now));
         let (answer, state) = decide(&mut planner);
         let events = std::mem::take(&mut planner.events);
         for event in events {

@@ -20,6 +20,29 @@ pub(crate) const MAX_BULK_BYTES: usize = 64 * 1024 * 1024;
 /// The most events that one request may append.
 pub(crate) const MAX_EVENTS: usize = 10_000;
 
+/// How far back an event id that is given again is recognised: as far as the longer of the two reaches. What is older
+/// counts as new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdWindow {
+    /// Among so many newest events.
+    pub events: u64,
+    /// For so many milliseconds after it was recorded.
+    pub ms: i64,
+}
+
+impl Default for IdWindow {
+    fn default() -> Self {
+        Self { events: 1_000_000, ms: 24 * 60 * 60 * 1000 }
+    }
+}
+
+impl IdWindow {
+    /// Whether an event is within the window when the log ends at `head` and the time is `now`.
+    pub(crate) const fn holds(self, (position, recorded_time): (u64, i64), head: u64, now: i64) -> bool {
+        position.saturating_add(self.events) > head || recorded_time.saturating_add(self.ms) > now
+    }
+}
+
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// What a planner has to know of what is stored.
@@ -53,6 +76,7 @@ impl IdSource {
 pub(crate) struct Planner<'a, S> {
     stored: &'a S,
     ids: &'a mut IdSource,
+    window: IdWindow,
     next: u64,
     now: i64,
     /// What the group has decided so far.
@@ -65,10 +89,10 @@ pub(crate) struct Planner<'a, S> {
 
 impl<'a, S: Stored> Planner<'a, S> {
     /// A planner that numbers events after `head`. `now` must not be before the last recorded time.
-    pub(crate) fn new(stored: &'a S, ids: &'a mut IdSource, head: Position, now: i64) -> Self {
+    pub(crate) fn new(stored: &'a S, ids: &'a mut IdSource, window: IdWindow, (head, now): (Position, i64)) -> Self {
         let next = head.get() + 1;
         let (events, undo) = (Vec::new(), Vec::new());
-        Self { stored, ids, next, now, events, versions: Map::default(), undo, pending: Map::default() }
+        Self { stored, ids, window, next, now, events, versions: Map::default(), undo, pending: Map::default() }
     }
 
     /// Plans requests that happen all or not at all.
@@ -177,7 +201,10 @@ impl<'a, S: Stored> Planner<'a, S> {
         if let Some(event) = self.pending.get(id).and_then(|index| self.events.get(*index)) {
             return Ok(Some(Arc::clone(event)));
         }
-        self.stored.find(id).map_err(|error| AppendError::ReadOnly { reason: error.full_text() })
+        let found = self.stored.find(id).map_err(|error| AppendError::ReadOnly { reason: error.full_text() })?;
+        let head = self.next - 1 + self.events.len() as u64;
+        let place = |event: &Event| (event.position.get(), event.recorded_time);
+        Ok(found.filter(|event| self.window.holds(place(event), head, self.now)))
     }
 }
 

@@ -357,9 +357,10 @@ pub(crate) fn find(shared: &Shared, store: &Store, id: &EventId, recent: bool) -
     let (in_memory, spans) = {
         let live = shared.live.read();
         let in_memory = live.spans().rev().find_map(|span| span.find(key));
-        let known = live.filters.first_key_value().map_or(0, |(first, _)| *first);
+        let known = live.filters.first_key_value().map_or(live.span.number, |(first, _)| *first);
+        let recently = live.id_spans.front().map_or(known, |(first, _)| *first);
         let filtered = live.filters.iter().rev().filter(|(_, filter)| filter.may_hold(key)).map(|(span, _)| *span);
-        let older = (0..known).rev().filter(|_| !recent);
+        let older = (if recent { recently } else { 0 }..known).rev();
         (in_memory, filtered.chain(older).collect::<Vec<_>>())
     };
     if let Some(position) = in_memory

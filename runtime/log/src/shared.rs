@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::backlog::Backlog;
 use crate::live::Live;
 use crate::store::Store;
-use crate::{Bodies, Health, LogError, StoreHealth};
+use crate::{Bodies, Health, IdWindow, LogError, StoreHealth};
 
 /// How far the store is.
 #[derive(Clone)]
@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     store_durable: AtomicU64,
     /// Held by whoever turns segments into archives, or rewrites those.
     pub(crate) archives: Mutex<()>,
+    /// How far back repeated ids are recognised.
+    pub(crate) id_window: IdWindow,
     /// What is done to data on its way in and out.
     pub(crate) bodies: Arc<Bodies>,
     folder: PathBuf,
@@ -57,7 +59,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// What is shared by a log in a folder.
-    pub(crate) fn new(folder: &Path, keep_events: usize, bodies: Bodies) -> Self {
+    pub(crate) fn new(folder: &Path, keep_events: usize, bodies: Bodies, id_window: IdWindow) -> Self {
         Self {
             live: RwLock::new(Live::new(keep_events)),
             head: watch::channel(Position::ZERO).0,
@@ -74,6 +76,7 @@ impl Shared {
             woken: Condvar::new(),
             store_durable: AtomicU64::new(0),
             archives: Mutex::new(()),
+            id_window,
             bodies: Arc::new(bodies),
             folder: folder.to_owned(),
             condemned: folder.join("rebuild-store"),

@@ -4,13 +4,16 @@
 //! to the event that it hits, as far as that can be told. The zeroed rest of the last segment counts too: a bit that
 //! is set there would be found as a torn commit by the next start.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use bytes::Bytes;
+use tidewire_model::event::{ContentRef, Event};
 
 use crate::LogError;
+use crate::content;
 use crate::journal::damage::{in_chunk, in_record, later_record};
 use crate::journal::entry::Entry;
 use crate::journal::merkle::{Hash, Tree};
@@ -58,7 +61,7 @@ pub fn verify_with(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<
     let total = sizes.iter().sum();
     let mut verified = Verified::default();
     let mut root = Some([0; 32]);
-    let mut done = 0;
+    let (mut done, mut content) = (0, HashSet::new());
     for (index, (head, size)) in heads.iter().zip(&sizes).enumerate() {
         verified.begins_right(head, root);
         let mut reader = SegmentReader::open(&journal, head)?;
@@ -66,6 +69,8 @@ pub fn verify_with(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<
             verified: &mut verified,
             tree: Tree::default(),
             folder: &journal,
+            log: folder,
+            content: &mut content,
             is_whole: true,
             last: index + 1 == heads.len(),
         };
@@ -112,6 +117,9 @@ struct Check<'a> {
     verified: &'a mut Verified,
     tree: Tree,
     folder: &'a Path,
+    /// The folder of the log, and the content files in it that were checked.
+    log: &'a Path,
+    content: &'a mut HashSet<ContentRef>,
     /// Whether all of it could be read so far.
     is_whole: bool,
     /// Whether it is the last segment.
@@ -119,6 +127,18 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Checks the content files of an event, each once.
+    fn check_content(&mut self, event: &Event) {
+        for reference in content::references(event) {
+            if self.content.insert(reference)
+                && let Some(problem) = content::check(self.log, reference)
+            {
+                let Event { id, position, stream, .. } = event;
+                self.verified.problems.push(format!("event {id} at position {position} of stream {stream}: {problem}"));
+            }
+        }
+    }
+
     /// Takes the next entry in; false at the end.
     fn step(&mut self, reader: &mut SegmentReader) -> Result<bool, LogError> {
         match reader.next_entry() {
@@ -147,6 +167,7 @@ impl Check<'_> {
         match entry.into_record() {
             Ok(record) if fits => {
                 self.verified.events += record.events.len() as u64;
+                record.events.iter().for_each(|event| self.check_content(event));
                 self.verified.dropped += positions - record.events.len() as u64;
                 self.verified.bytes += record.bytes.len() as u64;
             }

@@ -165,7 +165,7 @@ impl Writer {
         let head = self.journal.position;
         let now = (self.clock)().max(self.journal.recorded_time);
         let known = Known { shared: &self.shared, store: &store };
-        let mut planner = Planner::new(&known, &mut self.ids, Position::new(head), now);
+        let mut planner = Planner::new(&known, &mut self.ids, shared.id_window, (Position::new(head), now));
         let mut planned = Vec::with_capacity(group.len());
         let mut state = Vec::new();
         let mut permits = Vec::with_capacity(group.len());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidewire_log::{EventLog, JournalLog, JournalOptions, content};
+use tidewire_log::{EventLog, JournalLog, JournalOptions, content, verify};
 use tidewire_model::append::AppendRequest;
 use tidewire_model::event::{BINARY, Body, NewEvent, Raw, StreamName};
 use tidewire_model::query::{Filter, Query};
@@ -81,6 +81,9 @@ async fn a_missing_or_damaged_file_is_told_and_the_rest_is_served() {
     assert!(content::check(folder.path(), hash(1)).is_none());
     assert!(content::check(folder.path(), hash(2)).unwrap().contains("missing"));
     assert!(content::check(folder.path(), hash(3)).unwrap().contains("damaged"));
+    let problems = verify(folder.path()).unwrap().problems;
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].contains("at position 2") && problems[0].contains("missing"), "{problems:?}");
     let log = open(folder.path()).await;
     let events = all(&log).await;
     assert_eq!(events.len(), 4);

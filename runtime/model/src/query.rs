@@ -7,7 +7,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::event::stream::category_of;
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, StreamName};
 use crate::position::Position;
 
 /// Which events. Everything that is set has to hold; an empty filter takes every event.
@@ -102,6 +102,13 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         self.matches_envelope(event) && self.matches_data(event)
+    }
+
+    /// Whether events of a stream can be among those meant.
+    #[must_use]
+    pub fn may_find(&self, stream: &StreamName) -> bool {
+        self.stream.as_ref().is_none_or(|pattern| wildcard_matches(pattern, stream.as_str()))
+            && self.category_name().is_none_or(|category| stream.category() == category)
     }
 
     /// Whether the envelope of an event is that of one of those meant; its data need not be there.

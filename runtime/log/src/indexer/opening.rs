@@ -9,18 +9,16 @@ use tidewire_model::position::Position;
 
 use super::{Indexer, JournalFacts, Marks, read_head};
 use crate::LogError;
-use crate::index::stored_filter;
+use crate::index::{span_first, stored_filter};
 use crate::journal::reading::{SegmentReader, Step};
 use crate::journal::segment;
+use crate::plan::IdWindow;
 use crate::projection;
 use crate::reader::Blocks;
 use crate::retention::prune::reconcile;
 use crate::shared::{Phase, Shared};
 use crate::store::{Space, Store, is_held, quarantine};
 
-/// Repeated ids are looked for in so many newest finished spans (16.7 million events) and in the one under way.
-/// A filter takes 96 KiB.
-pub(super) const FILTERS_MAX: usize = 256;
 /// A store that another part of this process is just letting go of is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -125,6 +123,27 @@ fn check(store: &Store, facts: &JournalFacts) -> Result<Marks, LogError> {
     Ok(marks)
 }
 
+/// When the last event of a finished span was recorded.
+pub(super) fn last_time(store: &Store, span: u64) -> Result<i64, LogError> {
+    let last = Blocks::new(store).at_or_after(span_first(span + 1) - 1)?;
+    Ok(last.map_or(i64::MAX, |event| event.recorded_time))
+}
+
+/// Finished spans in which repeated ids are looked for, oldest first, and when the last event of each was recorded.
+fn recent_spans(store: &Store, marks: Marks, window: IdWindow) -> Result<Vec<(u64, i64)>, LogError> {
+    let newest = Blocks::new(store).at_or_after(marks.position)?.map_or(i64::MAX, |event| event.recorded_time);
+    let mut spans = Vec::new();
+    for span in (0..marks.spans).rev() {
+        let time = last_time(store, span)?;
+        if !window.holds((span_first(span + 1) - 1, time), marks.position, newest) {
+            break;
+        }
+        spans.push((span, time));
+    }
+    spans.reverse();
+    Ok(spans)
+}
+
 /// Loads heads and filters, and indexes in memory what the store has only as blocks.
 fn recover_memory(indexer: &Indexer<'_>, compacted: u64) -> Result<(), LogError> {
     let (store, marks) = (&indexer.store, indexer.marks);
@@ -134,17 +153,17 @@ fn recover_memory(indexer: &Indexer<'_>, compacted: u64) -> Result<(), LogError>
         let (name, head) = read_head(&value).ok_or_else(|| LogError::Store("a stream head is damaged".to_owned()))?;
         heads.push((StreamName::reserved(name).map_err(|error| LogError::Store(error.to_string()))?, head));
     }
-    let mut filters = BTreeMap::new();
-    for span in marks.spans.saturating_sub(FILTERS_MAX as u64)..marks.spans {
-        filters.insert(span, Arc::new(stored_filter(store, span)?));
-    }
+    let remembered = recent_spans(store, marks, indexer.shared.id_window)?;
     {
         let mut live = indexer.shared.live.write();
         live.heads.extend(heads);
-        live.filters = filters;
         live.begin_after(marks.commit, marks.position);
         live.compacted = compacted;
         live.span = crate::index::Span::new(marks.spans);
+    }
+    for (span, last_time) in remembered {
+        let filter = stored_filter(store, span)?;
+        indexer.shared.live.write().remember_ids(span, filter, last_time, indexer.shared.id_window);
     }
     let mut blocks = Blocks::new(store);
     let mut next = indexer.first_open();

@@ -27,7 +27,7 @@ fn a_store_opened_anew_has_everything_again() {
     let journal_folder = folder.path().join("journal");
     std::fs::create_dir(&journal_folder).unwrap();
     let (mut journal, _) = Journal::open(&journal_folder, 4096).unwrap();
-    let shared = Shared::new(folder.path(), 0, crate::Bodies::in_memory());
+    let shared = Shared::new(folder.path(), 0, crate::Bodies::in_memory(), crate::IdWindow::default());
     let mut facts = JournalFacts {
         log_id: journal.log_id(),
         journal_folder,

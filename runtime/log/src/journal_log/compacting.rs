@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tidewire_model::event::Event;
 use tidewire_model::retention::RetentionPolicy;
@@ -46,6 +47,10 @@ impl JournalLog {
         let _one_at_a_time = self.inner.compacting.lock().await;
         if order.close_segment && !order.dry_run {
             self.close_segment().await?;
+        }
+        if !order.dry_run && !self.inner.swept.swap(true, Ordering::Relaxed) {
+            // What a crash before this start left behind.
+            self.sweep_content().await?;
         }
         self.record_dropped().await?;
         let policies = policies(self).await?;
