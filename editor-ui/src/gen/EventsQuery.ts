@@ -63,6 +63,10 @@ cursor?: (string | null)
  */
 format?: (string | null)
 /**
+ * 1: in the form in which they were stored, not in that of the latest schema. Pages only.
+ */
+raw?: (string | null)
+/**
  * Columns of CSV, separated by commas: attributes of the event, `data`, or a path such as `data.temperature`.
  */
 columns?: (string | null)

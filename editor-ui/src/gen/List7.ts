@@ -5,23 +5,58 @@
  */
 export interface List7 {
 items: {
-name: string
+type: string
 /**
- * Events up to here have taken effect.
+ * What happens to data that does not follow its schema.
+ */
+mode: ("off" | "warn" | "refuse")
+/**
+ * By number.
+ */
+versions: {
+/**
+ * One version of an event type.
+ * 
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^\d+$".
+ */
+[k: string]: {
+/**
+ * The JSON Schema that data follows.
+ */
+schema?: {
+[k: string]: unknown
+}
+/**
+ * A rhai script with `fn upcast(data, event)` that makes data of this version from that of the one before.
+ */
+upcast?: (string | null)
+/**
+ * Position of the event that registered it.
  */
 position: number
+}
+}
 /**
- * How many events it is behind.
+ * Events that were refused since the start.
  */
-lag: number
+refused: number
 /**
- * Events that could not be applied.
+ * Events that were stored though they do not follow their schema.
  */
-parked: number
+warned: number
 /**
- * Progress from 0 to 1 while it is built anew.
+ * What was wrong with the last one, as `path: text`.
  */
-building?: (number | null)
+lastProblem?: (string | null)
+/**
+ * How often an event could not be brought into the latest form.
+ */
+upcastFailed: number
+/**
+ * Why, the last time.
+ */
+lastFailure?: (string | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

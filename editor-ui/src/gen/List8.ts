@@ -5,16 +5,23 @@
  */
 export interface List8 {
 items: {
-key: string
-value: unknown
+name: string
 /**
- * The event that changed it last.
+ * Events up to here have taken effect.
  */
 position: number
 /**
- * Time of that event, milliseconds since 1970.
+ * How many events it is behind.
  */
-time: number
+lag: number
+/**
+ * Events that could not be applied.
+ */
+parked: number
+/**
+ * Progress from 0 to 1 while it is built anew.
+ */
+building?: (number | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -5,29 +5,16 @@
  */
 export interface List9 {
 items: {
+key: string
+value: unknown
 /**
- * Its stream without `thing-`.
- */
-id: string
-name: string
-/**
- * By name: `{"value","time","unit"?}`.
- */
-properties: {
-[k: string]: unknown
-}
-/**
- * Milliseconds since 1970.
- */
-lastSeen: number
-/**
- * How many events there are of it.
- */
-events: number
-/**
- * Position of the last of them.
+ * The event that changed it last.
  */
 position: number
+/**
+ * Time of that event, milliseconds since 1970.
+ */
+time: number
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

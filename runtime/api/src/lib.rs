@@ -8,7 +8,9 @@ pub mod flows;
 pub mod live;
 pub mod log;
 pub mod node;
+pub mod personal;
 pub mod problem;
+pub mod schema;
 pub mod thing;
 
 pub use problem::ProblemDetails;

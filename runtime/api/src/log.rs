@@ -39,6 +39,8 @@ pub struct EventsQuery {
     pub cursor: Option<String>,
     /// `json` (pages, the default), `ndjson` or `csv` (everything, streamed).
     pub format: Option<String>,
+    /// 1: in the form in which they were stored, not in that of the latest schema. Pages only.
+    pub raw: Option<String>,
     /// Columns of CSV, separated by commas: attributes of the event, `data`, or a path such as `data.temperature`.
     pub columns: Option<String>,
     /// Where following begins: `now` (default), `beginning`, `checkpoint:NAME`, a position, or a time.
@@ -47,6 +49,14 @@ pub struct EventsQuery {
     pub durable: Option<String>,
     /// Socket only: how many events may be under way before the client acknowledges with `{"ack":POSITION}`.
     pub window: Option<usize>,
+}
+
+/// How one event is shown.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EventQuery {
+    /// 1: in the form in which it was stored, not in that of the latest schema.
+    pub raw: Option<String>,
 }
 
 /// A page of events.

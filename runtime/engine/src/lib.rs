@@ -27,6 +27,7 @@ mod pace;
 pub mod projections;
 mod record;
 pub mod replay;
+pub mod schemas;
 mod shared;
 mod slot;
 mod stats;

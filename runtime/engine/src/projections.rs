@@ -6,6 +6,7 @@
 //! ```
 //! What a read model computes is the reducer's business; how it is stored, the log crate's.
 
+mod anew;
 mod codec;
 mod fold;
 mod past;
@@ -13,7 +14,7 @@ mod shelf;
 mod task;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,7 @@ struct Inner {
     shelf: Shelf,
     runtime: Handle,
     kept: Mutex<BTreeMap<String, Kept>>,
+    form: OnceLock<anew::Form>,
 }
 
 /// A read model that a node keeps, or kept until a moment ago.
@@ -94,8 +96,8 @@ impl Kept {
 impl ProjectionService {
     /// A service whose read models lie in the store beside `log` and whose tasks run on `runtime`.
     pub fn new(log: Arc<dyn EventLog>, runtime: Handle) -> Self {
-        let shelf = Shelf::new(log.projections());
-        ProjectionService { inner: Arc::new(Inner { log, shelf, runtime, kept: Mutex::default() }) }
+        let (shelf, kept) = (Shelf::new(log.projections()), Mutex::default());
+        ProjectionService { inner: Arc::new(Inner { log, shelf, runtime, kept, form: OnceLock::new() }) }
     }
 
     /// Names of all read models, also of those that no node keeps any more.
@@ -337,6 +339,7 @@ impl Projections for ProjectionService {
             let text = format!("\"{name}\" cannot name a projection: use 1 to {NAME_MAX} printable bytes");
             return Err(HandleError::new(text));
         }
+        let spec = ProjectionSpec { definition: self.inner.definition(&spec), ..spec };
         let mut all = self.inner.kept.lock();
         let before = all.get(&name).cloned();
         if before.as_ref().is_some_and(Kept::is_running) {

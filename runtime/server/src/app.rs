@@ -2,6 +2,7 @@
 
 mod core;
 mod environment;
+mod personal;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Auth;
+use crate::ingest::Ingest;
 use crate::metrics::HttpMetrics;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
@@ -31,6 +33,7 @@ pub struct AppState {
     pub auth: Auth,
     pub secrets: Arc<Secrets>,
     pub http: HttpMetrics,
+    pub ingest: Ingest,
     /// Ends sockets and streams when the server stops.
     pub shutdown: CancellationToken,
     pub started: Instant,
@@ -42,7 +45,9 @@ pub struct AppState {
 
 impl AppState {
     pub fn new(settings: Settings, auth: Auth, secrets: Arc<Secrets>) -> App {
+        let ingest = Ingest::new(settings.append_rate);
         Arc::new(AppState {
+            ingest,
             settings,
             auth,
             secrets,

@@ -130,6 +130,8 @@ impl From<AppendError> for ApiError {
             AppendError::TooLarge { .. } | AppendError::TooMany { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "append_too_large")
             }
+            AppendError::Schema { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch"),
+            AppendError::Storage { .. } => (StatusCode::SERVICE_UNAVAILABLE, "data_not_stored"),
             AppendError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
             AppendError::ReadOnly { .. } => (StatusCode::SERVICE_UNAVAILABLE, "log_read_only"),
             AppendError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
@@ -138,6 +140,10 @@ impl From<AppendError> for ApiError {
         let api = ApiError::new(status, code, error.to_string());
         match error {
             AppendError::Conflict { actual, .. } => api.with("version", actual),
+            AppendError::Schema { schema, problems } => {
+                let list: Vec<&str> = problems.split("; ").collect();
+                api.with("schema", schema.as_str()).with("problems", list)
+            }
             _ => api,
         }
     }

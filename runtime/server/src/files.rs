@@ -39,6 +39,11 @@ impl DataDir {
         self.0.join("log")
     }
 
+    /// Keys of streams with personal data: apart from the log, so that a copy of that tells nothing.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
     /// Over this socket other commands talk to a running server.
     pub fn socket(&self) -> PathBuf {
         self.0.join("tidewire.sock")

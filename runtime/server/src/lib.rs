@@ -12,6 +12,7 @@ mod comms;
 mod error;
 mod files;
 mod followers;
+mod ingest;
 mod live;
 mod metrics;
 mod outgoing;

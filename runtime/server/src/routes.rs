@@ -10,7 +10,9 @@ mod flows;
 mod health;
 mod nodes;
 mod operate;
+mod personal;
 mod projections;
+mod schemas;
 mod streams;
 mod subscriptions;
 mod testing;
@@ -42,6 +44,8 @@ pub fn all() -> Routes {
     events::register(&mut routes);
     streams::register(&mut routes);
     subscriptions::register(&mut routes);
+    personal::register(&mut routes);
+    schemas::register(&mut routes);
     projections::register(&mut routes);
     things::register(&mut routes);
     deploys::register(&mut routes);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tidewire_broker::{Broker, BrokerSettings};
 use tidewire_engine::log_handle::LogHandle;
+use tidewire_engine::schemas::Schemas;
 use tidewire_log::EventLog;
 use tidewire_model::flow::FlowDocument;
 use tokio::net::UnixListener;
@@ -87,7 +88,7 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
     }
     let secrets = Arc::new(Secrets::open(data.path())?);
     let listener = listen(&settings)?;
-    let log = Core::open_log(&data, settings.log)?;
+    let log = Core::open_log(&data, settings.log, &settings.personal)?;
     let broker = settings.mqtt.map(|address| start_broker(address, &log)).transpose()?;
     let web = runtime("web", settings.web_workers)?;
     let graph = runtime("graph", settings.graph_workers)?;
@@ -154,13 +155,25 @@ async fn life(
     serve_network(app, listener);
     serve_socket(app, data)?;
     let demo = app.settings.demo.then(|| demo_flows(&app.settings, parts.broker.as_ref())).flatten();
+    let opening = Schemas::open(Arc::clone(&log));
+    let schemas = tokio::select! {
+        opened = opening => opened.map_err(CoreError::Log)?,
+        _ = terminate.recv() => {
+            log.close().await;
+            return Ok(());
+        }
+        _ = interrupt.recv() => {
+            log.close().await;
+            return Ok(());
+        }
+    };
     let core = {
         // Schemas of all node types are compiled here, which takes a while.
         let built = tokio::task::spawn_blocking({
             let handle = tokio::runtime::Handle::current();
             move || {
                 let _inside = handle.enter();
-                Core::build(log, parts)
+                Core::build(log, schemas, parts)
             }
         });
         Arc::new(built.await.map_err(|error| ServeError::System { what: "start", reason: error.to_string() })??)
@@ -181,6 +194,7 @@ async fn life(
         core.stop(Duration::ZERO).await;
         return Err(error.into());
     }
+    core.finish_erasures_beside();
     core.let_devices_in();
     app.set_core(core.clone());
     announce(app, address);

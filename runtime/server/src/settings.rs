@@ -50,6 +50,10 @@ pub struct Settings {
     pub behind_proxy: bool,
     /// Names beside loopback ones and IP addresses that a `Host` header may have.
     pub allow_hosts: Vec<String>,
+    /// Events per second that one user or token may append over HTTP.
+    pub append_rate: Option<u32>,
+    /// Patterns of streams that hold personal data, beside those that are set while it runs.
+    pub personal: Vec<String>,
     pub graph_workers: usize,
     pub web_workers: usize,
     pub log_level: String,
@@ -116,6 +120,8 @@ impl Settings {
             node_settings: options.node_setting.iter().map(|text| node_setting(text)).collect::<Result<_, _>>()?,
             behind_proxy: boolean("behind-proxy", options.behind_proxy.as_deref(), false)?,
             allow_hosts: options.allow_host.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?,
+            append_rate: options.append_rate.as_deref().map(|text| count("append-rate", Some(text), 0)).transpose()?,
+            personal: options.personal.clone(),
             graph_workers: whole("graph-workers", options.graph_workers.as_deref(), default_graph_workers(cores))?,
             web_workers: whole("web-workers", options.web_workers.as_deref(), 1)?,
             log_level: options.log_level.unwrap_or_else(|| "info".to_owned()),
@@ -182,6 +188,8 @@ impl Settings {
             node_setting: self.node_settings.iter().map(|(name, value)| format!("{name}={value}")).collect(),
             behind_proxy: word(self.behind_proxy),
             allow_host: self.allow_hosts.clone(),
+            append_rate: self.append_rate.map(|rate| rate.to_string()),
+            personal: self.personal.clone(),
             graph_workers: Some(self.graph_workers.to_string()),
             web_workers: Some(self.web_workers.to_string()),
             log_level: Some(self.log_level.clone()),

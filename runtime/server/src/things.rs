@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidewire_engine::projections::ProjectionService;
-use tidewire_model::event::Event;
+use tidewire_model::event::{Body, Event};
 use tidewire_model::query::Filter;
 use tidewire_model::{Map, Value};
 use tidewire_node_api::handles::{Entry, HandleError, ProjectionGuard, ProjectionSpec, Projections, Reducer};
@@ -64,6 +64,8 @@ impl Reducer for Latest {
             old.and_then(|old| old.get("properties")).and_then(Value::as_object).cloned().unwrap_or_default();
         let data = read_data(event);
         match data.as_object() {
+            // The data was erased, or cannot be read.
+            _ if event.body != Body::Whole => {}
             // A reading in the usual forms: {"property": "t", "value": 21}, or values by name.
             Some(map) if map.get("property").and_then(Value::as_str).is_some() && map.contains_key("value") => {
                 let name = map.get("property").and_then(Value::as_str).unwrap_or("value");

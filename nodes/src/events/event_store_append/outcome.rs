@@ -134,6 +134,8 @@ fn code(error: &AppendError) -> &'static str {
         AppendError::Conflict { .. } => "version_conflict",
         AppendError::DuplicateId { .. } | AppendError::PartlyStored { .. } => "duplicate_id",
         AppendError::TooLarge { .. } | AppendError::TooMany { .. } => "too_large",
+        AppendError::Schema { .. } => "schema_mismatch",
+        AppendError::Storage { .. } => "data_not_stored",
         AppendError::DiskFull => "disk_full",
         AppendError::ReadOnly { .. } => "read_only",
         AppendError::Closed => "closed",

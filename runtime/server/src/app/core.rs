@@ -8,10 +8,11 @@ use serde_json::Value;
 use tidewire_broker::Broker;
 use tidewire_engine::log_handle::LogHandle;
 use tidewire_engine::projections::ProjectionService;
+use tidewire_engine::schemas::Schemas;
 use tidewire_engine::{
     DeployError, DeployKind, DeployRequest, Deployed, Engine, EngineConfig, EngineError, SystemClock,
 };
-use tidewire_log::{EventLog, JournalLog, LogError, MemoryLog};
+use tidewire_log::{EventLog, JournalLog, JournalOptions, LogError, MemoryLog};
 use tidewire_model::NodeId;
 use tidewire_model::flow::{DocumentError, FlowDocument};
 use tidewire_node_api::{Registry, Services};
@@ -31,6 +32,7 @@ pub struct Core {
     pub registry: Arc<Registry>,
     pub log: Arc<MeteredLog>,
     pub projections: ProjectionService,
+    pub schemas: Schemas,
     pub engine: Engine,
     pub live: Live,
     pub things: Things,
@@ -41,6 +43,8 @@ pub struct Core {
     broker: Mutex<Option<Broker>>,
     /// Held while flows and their secrets are changed together.
     deploying: tokio::sync::Mutex<()>,
+    /// Held while read models forget what was erased.
+    pub(super) erasing: tokio::sync::Mutex<()>,
 }
 
 /// Why the running parts did not come up, or a deploy failed.
@@ -106,14 +110,17 @@ impl Deployment {
 pub struct DemoFlows(pub Value);
 
 impl Core {
-    /// Opens the event log of a data folder. Returns at once; the log opens in the background.
+    /// Opens the event log of a data folder, where streams whose names match `personal` are encrypted. Returns at once;
+    /// the log opens in the background.
     ///
     /// # Errors
     /// When the folder cannot be used.
-    pub fn open_log(data: &DataDir, kind: LogKind) -> Result<Arc<dyn EventLog>, CoreError> {
+    pub fn open_log(data: &DataDir, kind: LogKind, personal: &[String]) -> Result<Arc<dyn EventLog>, CoreError> {
+        let personal = personal.iter().map(Into::into).collect();
+        let options = JournalOptions { keys: Some(data.keys()), personal, ..JournalOptions::default() };
         Ok(match kind {
             LogKind::Memory => Arc::new(MemoryLog::new()),
-            LogKind::Sled => Arc::new(JournalLog::open(data.log()).map_err(CoreError::Log)?),
+            LogKind::Sled => Arc::new(JournalLog::open_with(data.log(), options).map_err(CoreError::Log)?),
         })
     }
 
@@ -121,11 +128,17 @@ impl Core {
     ///
     /// # Errors
     /// When a node type or outgoing HTTP cannot be set up.
-    pub fn build(log: Arc<dyn EventLog>, parts: CoreParts) -> Result<Core, CoreError> {
+    pub fn build(log: Arc<dyn EventLog>, schemas: Schemas, parts: CoreParts) -> Result<Core, CoreError> {
         let registry = Arc::new(Registry::new(&tidewire_nodes::all()).map_err(CoreError::Other)?);
         let log = Arc::new(MeteredLog::new(log));
         let shared: Arc<dyn EventLog> = log.clone();
         let projections = ProjectionService::new(shared.clone(), parts.graph.clone());
+        let form = schemas.clone();
+        projections.read_as(move |filter| form.form_of(filter));
+        schemas.on_change({
+            let projections = projections.clone();
+            move |event_type| projections.build_anew(event_type)
+        });
         let http = Outgoing::new(Policy::default()).map_err(CoreError::Other)?;
         let services = Services {
             log: Arc::new(LogHandle::new(shared)),
@@ -154,10 +167,12 @@ impl Core {
             followers: Arc::default(),
             log,
             projections,
+            schemas,
             engine,
             secrets: parts.secrets,
             broker: Mutex::new(parts.broker),
             deploying: tokio::sync::Mutex::new(()),
+            erasing: tokio::sync::Mutex::new(()),
         })
     }
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tidewire_engine::bench::{self, neighbour};
+use tidewire_engine::schemas::Schemas;
 use tidewire_node_api::Services;
 
 use super::{Failure, Outcome};
-use crate::app::{Core, CoreParts};
+use crate::app::{Core, CoreError, CoreParts};
 use crate::files::DataDir;
 use crate::private_file::make_private_dir;
 use crate::secrets::Secrets;
@@ -78,13 +79,13 @@ fn measure(folder: &Path, asked: &Asked) -> Result<Vec<Value>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut figures = Vec::new();
     if ["hop", "fanout", "taps", "deploy", "idle"].iter().any(|group| asked.wants(group)) {
-        for figure in runtime.block_on(async { Ok::<_, Failure>(bench::figures(services(folder)?).await?) })? {
+        for figure in runtime.block_on(async { Ok::<_, Failure>(bench::figures(services(folder).await?).await?) })? {
             figures.push(serde_json::to_value(figure)?);
         }
     }
     if asked.wants("neighbour") {
         let threads = Settings::resolve(Options::default())?.graph_workers;
-        let measured = async { Ok::<_, Failure>(neighbour::figures(&services(folder)?, threads).await?) };
+        let measured = async { Ok::<_, Failure>(neighbour::figures(&services(folder).await?, threads).await?) };
         for figure in runtime.block_on(measured)? {
             figures.push(serde_json::to_value(figure)?);
         }
@@ -108,15 +109,16 @@ fn measure(folder: &Path, asked: &Asked) -> Result<Vec<Value>, Failure> {
 }
 
 /// Those of the program, over a log in memory. To be called on a runtime.
-fn services(folder: &Path) -> Result<Services, Failure> {
+async fn services(folder: &Path) -> Result<Services, Failure> {
     let data = DataDir::new(folder.join("engine"));
-    let log = Core::open_log(&data, LogKind::Memory)?;
+    let log = Core::open_log(&data, LogKind::Memory, &[])?;
     let parts = CoreParts {
         secrets: Arc::new(Secrets::open(data.path())?),
         broker: None,
         graph: tokio::runtime::Handle::current(),
         safe: false,
     };
-    let core = Core::build(log, parts)?;
+    let schemas = Schemas::open(Arc::clone(&log)).await.map_err(CoreError::Log)?;
+    let core = Core::build(log, schemas, parts)?;
     Ok(core.engine.services().clone())
 }

@@ -11,11 +11,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Failure, Outcome};
-use crate::app::{Core, CoreParts};
+use crate::app::{Core, CoreError, CoreParts};
 use crate::auth::Auth;
 use crate::files::{DataDir, DataDirLock};
 use crate::secrets::Secrets;
 use crate::settings::{LogKind, Settings};
+use tidewire_engine::schemas::Schemas;
 use tidewire_engine::{Clock as _, SystemClock};
 
 /// How long a server may take to answer.
@@ -57,13 +58,17 @@ pub(super) fn auth(data: &DataDir) -> Result<Auth, Failure> {
 }
 
 /// Runs work with log and engine of a folder without server; no flow runs meanwhile.
-pub(super) fn with_core<T>(data: &DataDir, work: impl AsyncFnOnce(&Core) -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn with_core<T>(
+    data: &DataDir,
+    work: impl AsyncFnOnce(&Arc<Core>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let log = Core::open_log(data, LogKind::Sled)?;
+        let log = Core::open_log(data, LogKind::Sled, &[])?;
         let secrets = Arc::new(Secrets::open(data.path())?);
         let graph = tokio::runtime::Handle::current();
-        let core = Core::build(log, CoreParts { secrets, broker: None, graph, safe: true })?;
+        let schemas = Schemas::open(Arc::clone(&log)).await.map_err(CoreError::Log)?;
+        let core = Arc::new(Core::build(log, schemas, CoreParts { secrets, broker: None, graph, safe: true })?);
         core.load(None, None).await?;
         let result = work(&core).await;
         core.stop(Duration::ZERO).await;

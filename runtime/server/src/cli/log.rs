@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tidewire_log::EventLog as _;
+use tidewire_log::{EventLog as _, PersonalError};
+use tidewire_model::event::StreamName;
 
 use super::local::{self, Place, encode};
 use super::{Failure, Outcome};
@@ -33,6 +34,14 @@ pub(super) enum LogCommand {
     Stats,
     /// Reads the whole journal and checks every byte of it
     Verify,
+    /// Destroys the key of a stream with personal data, so that nobody can read it any more
+    Erase {
+        /// The stream
+        stream: String,
+        /// Its name once more: an erasure cannot be taken back
+        #[arg(long, value_name = "STREAM")]
+        confirm: String,
+    },
     /// Throws the index away and builds it anew from the journal (without a running server)
     Rebuild,
 }
@@ -88,6 +97,7 @@ pub(super) fn run(settings: &Settings, command: LogCommand) -> Outcome {
         LogCommand::Read { filter, after } => lines(&read(settings, &filter, Some(after))?),
         LogCommand::Stats => stats(settings),
         LogCommand::Verify => verify(settings),
+        LogCommand::Erase { stream, confirm } => erase(settings, &stream, &confirm),
         LogCommand::Rebuild => rebuild(settings),
     }
 }
@@ -200,6 +210,26 @@ fn verify(settings: &Settings) -> Outcome {
     if verified.problems.is_empty() { Ok(()) } else { Err(Failure { status: 1, text: String::new() }) }
 }
 
+fn erase(settings: &Settings, stream: &str, confirm: &str) -> Outcome {
+    if stream != confirm {
+        return Err(Failure::usage(format!("--confirm is '{confirm}'; repeat the name of the stream, '{stream}'")));
+    }
+    let answer = match local::place(settings)? {
+        Place::Server(server) => {
+            let path = format!("/api/log/subjects/{}/erase", encode(stream));
+            server.send("POST", &path, Some(&json!({"confirm": confirm})), &[])?
+        }
+        Place::Folder(data, _lock) => local::with_core(&data, async |core| {
+            let stream = StreamName::reserved(stream).map_err(|error| Failure::usage(error.to_string()))?;
+            let failed = |error: PersonalError| Failure::usage(error.to_string());
+            let erasure = core.erase(&stream, "local").await.map_err(failed)?;
+            core.finish_erasures().await.map_err(Failure::usage)?;
+            Ok(json!({"stream": stream, "keyId": erasure.key_id, "inClear": erasure.in_clear}))
+        })?,
+    };
+    local::print(&answer)
+}
+
 fn rebuild(settings: &Settings) -> Outcome {
     let Place::Folder(data, _lock) = local::place(settings)? else {
         return Err(Failure::usage("a server uses this data folder; stop it first, then rebuild the index"));
@@ -211,7 +241,7 @@ fn rebuild(settings: &Settings) -> Outcome {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let events = runtime.block_on(async {
-        let log = Core::open_log(&data, LogKind::Sled)?;
+        let log = Core::open_log(&data, LogKind::Sled, &[])?;
         log.ready().await.map_err(CoreError::Log)?;
         let head = log.head();
         log.close().await;

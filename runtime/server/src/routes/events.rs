@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use tidewire_api::List;
-use tidewire_api::log::{AppendAnswer, EventsPage, EventsQuery};
+use tidewire_api::log::{AppendAnswer, EventQuery, EventsPage, EventsQuery};
 use tidewire_log::EventLog as _;
 use tidewire_model::event::{Event, EventId};
 use tidewire_model::position::Position;
@@ -44,7 +44,8 @@ pub fn register(routes: &mut Routes) {
     let socket_route =
         Route::get("/api/events/socket", read, "Follows events (WebSocket), with acknowledgements if wanted");
     routes.add(socket_route.query::<EventsQuery>().socket(), follow::socket);
-    routes.add(Route::get("/api/events/{id}", read, "One event, by position or id"), one);
+    let one_route = Route::get("/api/events/{id}", read, "One event, by position or id");
+    routes.add(one_route.query::<EventQuery>(), one);
     routes.add(Route::get("/api/events/{id}/why", read, "What led to an event, and what followed"), why);
 }
 
@@ -53,13 +54,23 @@ pub fn to_json(event: &Event) -> Value {
     serde_json::to_value(event).unwrap_or(Value::Null)
 }
 
+/// An event as it is stored, or in the form of the latest schema.
+fn in_form(event: &Event, raw: bool) -> &Event {
+    if raw { event.as_stored() } else { event }
+}
+
+fn is_set(flag: Option<&str>) -> bool {
+    flag.is_some_and(|flag| !matches!(flag, "" | "0" | "false"))
+}
+
 async fn list(core: Running, headers: HeaderMap, Query(query): Query<EventsQuery>) -> ApiResult<Response> {
     if let Some(format) = export::wanted(&query, &headers)? {
         return Ok(export::answer(core.0, query::Window::whole(&query)?, format));
     }
     let window = query::Window::of(&query)?;
     let (events, next) = window.read(&core).await?;
-    let items = events.iter().map(|event| to_json(event)).collect();
+    let raw = is_set(query.raw.as_deref());
+    let items = events.iter().map(|event| to_json(in_form(event, raw))).collect();
     let next = next.map(|next| next.to_string());
     Ok(axum::Json(EventsPage { items, next, filter_failures: window.failures() }).into_response())
 }
@@ -83,8 +94,9 @@ pub(super) async fn find(core: &Core, id: &str) -> ApiResult<std::sync::Arc<Even
     found.ok_or_else(|| ApiError::not_found(format!("there is no event with the position or id {id}")))
 }
 
-async fn one(core: Running, Path(id): Path<String>) -> ApiResult<axum::Json<Value>> {
-    Ok(axum::Json(to_json(&*find(&core, &id).await?)))
+async fn one(core: Running, Path(id): Path<String>, Query(query): Query<EventQuery>) -> ApiResult<axum::Json<Value>> {
+    let event = find(&core, &id).await?;
+    Ok(axum::Json(to_json(in_form(&event, is_set(query.raw.as_deref())))))
 }
 
 async fn why(core: Running, Path(id): Path<String>) -> ApiResult<axum::Json<List<Value>>> {

@@ -102,6 +102,14 @@ pub struct Options {
     #[arg(long, value_name = "NAME", env = "TIDEWIRE_ALLOW_HOST", value_delimiter = ',', global = true, hide = true)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_host: Vec<String>,
+    /// Events per second that one user or token may append over HTTP, in bursts of ten seconds' worth [default: no limit]
+    #[arg(long, value_name = "N", env = "TIDEWIRE_APPEND_RATE", global = true, hide = true)]
+    #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
+    pub append_rate: Option<String>,
+    /// Streams that hold personal data and are encrypted, such as person-* (repeatable)
+    #[arg(long, value_name = "PATTERN", env = "TIDEWIRE_PERSONAL", value_delimiter = ',', global = true, hide = true)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub personal: Vec<String>,
     /// Threads that run nodes [default: one less than cores]
     #[arg(long, value_name = "N", env = "TIDEWIRE_GRAPH_WORKERS", global = true, hide = true)]
     #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
@@ -153,6 +161,8 @@ impl Options {
             node_setting: either(self.node_setting, under.node_setting),
             behind_proxy: self.behind_proxy.or(under.behind_proxy),
             allow_host: either(self.allow_host, under.allow_host),
+            append_rate: self.append_rate.or(under.append_rate),
+            personal: either(self.personal, under.personal),
             graph_workers: self.graph_workers.or(under.graph_workers),
             web_workers: self.web_workers.or(under.web_workers),
             log_level: self.log_level.or(under.log_level),

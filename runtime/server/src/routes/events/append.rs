@@ -1,6 +1,9 @@
 //! Appends in the three modes of CloudEvents over HTTP.
 
+use std::time::Instant;
+
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +14,7 @@ use tidewire_model::append::AppendRequest;
 use tidewire_model::event::StreamName;
 use tidewire_model::event::json::{Incoming, parse_incoming, parse_incoming_batch};
 
+use crate::app::App;
 use crate::auth::Principal;
 use crate::error::{ApiError, ApiResult};
 use crate::web::extract::Running;
@@ -19,6 +23,7 @@ use crate::web::extract::Running;
 const OWN_CATEGORIES: [&str; 3] = ["flow", "user", "session"];
 
 pub(super) async fn append(
+    State(app): State<App>,
     actor: Principal,
     core: Running,
     headers: HeaderMap,
@@ -29,6 +34,7 @@ pub(super) async fn append(
         return Err(ApiError::bad_request("invalid_event", "there is no event in the batch; send at least one"));
     }
     let name = actor.actor();
+    app.ingest.take(&name, incoming.len(), Instant::now()).map_err(too_many)?;
     let mut requests = Vec::with_capacity(incoming.len());
     for Incoming { stream, expected, mut event } in incoming {
         check(&stream, &event.event_type)?;
@@ -56,6 +62,12 @@ pub(super) async fn append(
         .collect();
     let position = items.first().map_or(0, |item| item.position);
     Ok((StatusCode::CREATED, axum::Json(AppendAnswer { position, items })))
+}
+
+fn too_many(seconds: u64) -> ApiError {
+    let detail = "more events come than --append-rate allows; send fewer, or later";
+    let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_events", detail);
+    ApiError { retry_after: Some(seconds), ..error }
 }
 
 fn check(stream: &StreamName, event_type: &str) -> ApiResult<()> {

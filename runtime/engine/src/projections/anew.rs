@@ -1,0 +1,116 @@
+//! Making read models anew because their events are not what they were: erased, or read in another form.
+
+use std::time::Duration;
+
+use tidewire_log::LogError;
+use tidewire_model::event::StreamName;
+use tidewire_model::query::{Filter, wildcard_matches};
+use tidewire_node_api::handles::{HandleError, ProjectionSpec};
+
+use super::{Inner, Kept, ProjectionService, Shelf, beside};
+use crate::log_handle::handle_error;
+
+/// How often a build that makes no step is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Stands for the form in which the events of a filter are read.
+pub(super) type Form = Box<dyn Fn(&Filter) -> String + Send + Sync>;
+
+impl Inner {
+    /// What a read model is made from: once its events are read in another form, it is made anew.
+    pub(super) fn definition(&self, spec: &ProjectionSpec) -> String {
+        let form = self.form.get().map(|form| form(&spec.filter)).unwrap_or_default();
+        if form.is_empty() { spec.definition.clone() } else { format!("{} {form}", spec.definition) }
+    }
+}
+
+impl ProjectionService {
+    /// Makes every read model anew that may hold something of a stream, and sees to it that nothing of the old ones is
+    /// left on the disk. Answers how many there were. Read models that no node keeps are removed: what they were made
+    /// from is not known any more.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written, or when a read model cannot be made anew; it may be called again.
+    pub async fn forget(&self, stream: &StreamName) -> Result<usize, HandleError> {
+        let mut count = 0;
+        for name in self.names()? {
+            let again = match self.inner.kept(&name).filter(Kept::is_running) {
+                Some(kept) if !kept.spec.filter.may_find(stream) => false,
+                Some(kept) => {
+                    self.build_again(&name, &kept).await?;
+                    true
+                }
+                None => self.drop_all(&name).await?,
+            };
+            count += usize::from(again);
+        }
+        let store = self.inner.log.projections();
+        self.blocking(move || store.renew()).await?;
+        Ok(count)
+    }
+
+    /// Says how to tell in which form the events of a filter are read. Counts for what is kept from then on.
+    pub fn read_as(&self, form: impl Fn(&Filter) -> String + Send + Sync + 'static) {
+        // Whoever comes second has nothing new to say.
+        let _ = self.inner.form.set(Box::new(form));
+    }
+
+    /// Makes every read model anew that uses events of a type, beside the one that is served: they are read in another
+    /// form than before.
+    pub fn build_anew(&self, event_type: &str) {
+        for kept in self.inner.kept.lock().values().filter(|kept| kept.is_running()) {
+            let types = &kept.spec.filter.event_types;
+            if types.is_empty() || types.iter().any(|pattern| wildcard_matches(pattern, event_type)) {
+                kept.shared.ask_rebuild();
+            }
+        }
+    }
+
+    async fn build_again(&self, name: &str, kept: &Kept) -> Result<(), HandleError> {
+        let before = self.builds_made(name).await?;
+        let mut position = kept.shared.position.subscribe();
+        kept.shared.ask_rebuild();
+        loop {
+            let made = self.builds_made(name).await?;
+            if made.0 > before.0 && made.1 {
+                return Ok(());
+            }
+            if !kept.is_running() {
+                // Whoever keeps it next finds another definition, or goes on with the build under way; nobody does
+                // neither, so the rest is done when this is called again.
+                return Err(HandleError::retryable(format!("the projection \"{name}\" was ended meanwhile")));
+            }
+            let _ = tokio::time::timeout(LOOK_EVERY, position.changed()).await;
+        }
+    }
+
+    /// How many builds there ever were, and whether the last one is the only one.
+    async fn builds_made(&self, name: &str) -> Result<(u64, bool), HandleError> {
+        let (shelf, name) = (self.inner.shelf.clone(), name.to_owned());
+        self.blocking(move || shelf.builds(&name).map(|builds| (builds.made, builds.next.is_none()))).await
+    }
+
+    async fn drop_all(&self, name: &str) -> Result<bool, HandleError> {
+        let (shelf, name) = (self.inner.shelf.clone(), name.to_owned());
+        self.blocking(move || {
+            let builds = shelf.builds(&name)?;
+            let all: Vec<_> = builds.live.iter().chain(&builds.next).map(|build| build.number).collect();
+            for number in &all {
+                shelf.remove(&Shelf::place(&name, *number))?;
+            }
+            shelf.save_builds(&name, &super::shelf::Builds { made: builds.made, ..Default::default() })?;
+            Ok(!all.is_empty())
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, HandleError> {
+        match beside(&self.inner.runtime, work).await {
+            Ok(done) => done.map_err(|error| handle_error(&error)),
+            Err(error) => Err(HandleError::retryable(format!("read models were not changed: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Schemas of event types: register, look at, take back.
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use tidewire_api::List;
+use tidewire_api::schema::{PutSchema, PutSchemaMode, SchemaMode, SchemaVersion, TypeSchemas};
+use tidewire_engine::schemas::{self, Mode, Registration, SchemaError, Schemas};
+
+use crate::auth::{Permission, Principal};
+use crate::error::{ApiError, ApiResult};
+use crate::web::extract::{Json, Running};
+use crate::web::route::{Route, Routes};
+
+pub fn register(routes: &mut Routes) {
+    let (read, write) = (Permission::EventsRead, Permission::FlowsWrite);
+    let list_route = Route::get("/api/schemas", read, "Event types with schemas");
+    routes.add(list_route.answers::<List<TypeSchemas>>(), list);
+    let one_route = Route::get("/api/schemas/{type}", read, "The schemas of an event type");
+    routes.add(one_route.answers::<TypeSchemas>(), one);
+    let mode_route = Route::put(
+        "/api/schemas/{type}",
+        write,
+        "Says what happens to events that do not follow their schema: off, warn or refuse",
+    );
+    routes.add(mode_route.body::<PutSchemaMode>().answers::<TypeSchemas>(), set_mode);
+    let remove_route = Route::delete("/api/schemas/{type}", write, "Takes all schemas of an event type back");
+    routes.add(remove_route.status(204), remove);
+    let version_route = Route::get("/api/schemas/{type}/{version}", read, "One version of an event type");
+    routes.add(version_route.answers::<SchemaVersion>(), version);
+    let put_route = Route::put(
+        "/api/schemas/{type}/{version}",
+        write,
+        "Registers a version of an event type, and how to make it from the version before",
+    );
+    routes.add(put_route.body::<PutSchema>().answers::<TypeSchemas>(), put);
+    let take_route = Route::delete("/api/schemas/{type}/{version}", write, "Takes a version of an event type back");
+    routes.add(take_route.status(204), take);
+}
+
+impl From<SchemaError> for ApiError {
+    fn from(error: SchemaError) -> Self {
+        let text = error.to_string();
+        match error {
+            SchemaError::Unknown(_) => ApiError::not_found(text),
+            SchemaError::Invalid(problems) => {
+                let list: Vec<_> =
+                    problems.iter().map(|problem| format!("{}: {}", problem.path, problem.text)).collect();
+                ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_schema", text).with("problems", list)
+            }
+            SchemaError::Log(error) => error.into(),
+            SchemaError::Append(error) => error.into(),
+        }
+    }
+}
+
+const fn public_mode(mode: Mode) -> SchemaMode {
+    match mode {
+        Mode::Off => SchemaMode::Off,
+        Mode::Warn => SchemaMode::Warn,
+        Mode::Refuse => SchemaMode::Refuse,
+    }
+}
+
+fn public_version(version: &schemas::Version) -> SchemaVersion {
+    SchemaVersion { schema: version.schema.clone(), upcast: version.upcast.clone(), position: version.position.get() }
+}
+
+fn public(schemas: &Schemas, name: &str, known: &schemas::TypeSchemas) -> TypeSchemas {
+    let figures = schemas.figures(name);
+    TypeSchemas {
+        event_type: name.to_owned(),
+        mode: public_mode(known.mode),
+        versions: known.versions.iter().map(|(number, version)| (*number, public_version(version))).collect(),
+        refused: figures.refused,
+        warned: figures.warned,
+        last_problem: figures.last_problem,
+        upcast_failed: figures.upcast_failed,
+        last_failure: figures.last_failure,
+    }
+}
+
+fn found(schemas: &Schemas, name: &str) -> ApiResult<axum::Json<TypeSchemas>> {
+    let known = schemas.of(name).ok_or_else(|| SchemaError::Unknown(name.to_owned()))?;
+    Ok(axum::Json(public(schemas, name, &known)))
+}
+
+async fn list(core: Running) -> ApiResult<axum::Json<List<TypeSchemas>>> {
+    let all = core.schemas.all();
+    Ok(axum::Json(List::whole(all.iter().map(|(name, known)| public(&core.schemas, name, known)).collect())))
+}
+
+async fn one(core: Running, Path(name): Path<String>) -> ApiResult<axum::Json<TypeSchemas>> {
+    found(&core.schemas, &name)
+}
+
+async fn version(core: Running, Path((name, number)): Path<(String, u32)>) -> ApiResult<axum::Json<SchemaVersion>> {
+    let known = core.schemas.of(&name);
+    let version = known.as_ref().and_then(|known| known.versions.get(&number));
+    let version = version.ok_or_else(|| SchemaError::Unknown(format!("{name}/{number}")))?;
+    Ok(axum::Json(public_version(version)))
+}
+
+async fn put(
+    actor: Principal,
+    core: Running,
+    Path((name, number)): Path<(String, u32)>,
+    Json(body): Json<PutSchema>,
+) -> ApiResult<axum::Json<TypeSchemas>> {
+    let registration = Registration { schema: body.schema, upcast: body.upcast };
+    core.schemas.register(&name, number, registration, &actor.actor()).await?;
+    found(&core.schemas, &name)
+}
+
+async fn set_mode(
+    actor: Principal,
+    core: Running,
+    Path(name): Path<String>,
+    Json(body): Json<PutSchemaMode>,
+) -> ApiResult<axum::Json<TypeSchemas>> {
+    let mode = match body.mode {
+        SchemaMode::Off => Mode::Off,
+        SchemaMode::Warn => Mode::Warn,
+        SchemaMode::Refuse => Mode::Refuse,
+    };
+    core.schemas.set_mode(&name, mode, &actor.actor()).await?;
+    found(&core.schemas, &name)
+}
+
+async fn remove(actor: Principal, core: Running, Path(name): Path<String>) -> ApiResult<StatusCode> {
+    core.schemas.remove(&name, None, &actor.actor()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn take(actor: Principal, core: Running, Path((name, number)): Path<(String, u32)>) -> ApiResult<StatusCode> {
+    core.schemas.remove(&name, Some(number), &actor.actor()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,65 @@
+//! Personal data: what is erased is gone from every file and every read model, and the rest goes on.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tidewire_tests::{Server, http::encode, until};
+
+const SECRET: &str = "annas-secret-whereabouts";
+
+fn holders(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            holders(&path, found);
+        } else if std::fs::read(&path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(SECRET)) {
+            found.push(path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_erased_stream_is_gone_everywhere_and_its_neighbours_are_not() {
+    let mut server = Server::with().arg("--personal").arg("patient-*").start().await;
+    let http = server.http();
+    http.put("/api/log/personal", &json!({"streams": ["thing-anna*"]})).await.expect(200);
+    let shown = http.json("/api/log/personal").await;
+    assert_eq!(shown["streams"], json!(["patient-*", "thing-anna*"]));
+    let append = async |stream: &str, place: &str| {
+        let event = json!({"type": "seen", "subject": stream, "data": {"place": place, "more": place.repeat(200)}});
+        http.clone().with("content-type", "application/cloudevents+json").post("/api/events", &event).await.expect(201);
+    };
+    append("thing-anna", SECRET).await;
+    append("thing-ben", "office").await;
+    let place = async |thing: &str| {
+        let thing = http.get(&format!("/api/things/{thing}")).await;
+        (thing.status == 200).then(|| thing.json()["properties"]["place"]["value"].clone())
+    };
+    until("the thing is known", async || place("anna").await.filter(|place| place == SECRET)).await;
+
+    let path = format!("/api/log/subjects/{}/erase", encode("thing-anna"));
+    assert_eq!(http.post(&path, &json!({"confirm": "thing-ben"})).await.problem(422), "not_confirmed");
+    let other = "/api/log/subjects/thing-ben/erase";
+    assert_eq!(http.post(other, &json!({"confirm": "thing-ben"})).await.problem(409), "not_personal");
+    let erased = http.post(&path, &json!({"confirm": "thing-anna"})).await.expect(200).json();
+    let event = &http.items("/api/events?stream=thing-anna").await[0];
+    assert_eq!((&event["erased"], &event["keyid"], event.get("data")), (&json!(true), &erased["keyId"], None));
+    let told = http.json(&format!("/api/events/{}", erased["position"])).await;
+    assert_eq!((&told["type"], &told["data"]["stream"]), (&json!("tidewire.subject.erased"), &json!("thing-anna")));
+    let done = async || http.json("/api/log/personal").await["erasing"].as_array().unwrap().is_empty().then_some(());
+    until("the traces are removed", done).await;
+    assert_eq!(place("anna").await.unwrap(), json!(null));
+    assert_eq!(place("ben").await.unwrap(), json!("office"));
+
+    server.terminate();
+    let mut found = Vec::new();
+    holders(server.data(), &mut found);
+    assert_eq!(found, [] as [PathBuf; 0]);
+    server.start_again().await;
+    let http = server.http();
+    assert_eq!(http.items("/api/events?stream=thing-anna").await[0]["erased"], json!(true));
+    assert_eq!(http.json("/api/log/personal").await["streams"], json!(["patient-*", "thing-anna*"]));
+    assert_eq!(http.items("/api/events?stream=thing-ben").await[0]["data"]["place"], json!("office"));
+    let again = server.command(&["log", "erase", "thing-anna", "--confirm", "thing-anna"]);
+    assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("keyId"));
+}
