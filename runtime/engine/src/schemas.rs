@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use tidewire_log::{EventLog, Hooks, LogError};
+use tidewire_log::{Check, EventLog, Hooks, LogError, Upcaster};
 use tidewire_model::Problem;
 use tidewire_model::append::{AppendError, AppendRequest, ExpectedVersion};
 use tidewire_model::event::{NewEvent, StreamName, check_event_type};
@@ -116,14 +116,7 @@ impl Schemas {
             changed: parking_lot::Mutex::default(),
             warned: AtomicU64::new(0),
         });
-        let (check, upcast) = (Arc::downgrade(&inner), Arc::downgrade(&inner));
-        log.bodies().set_hooks(Hooks {
-            check: Some(Arc::new(move |_, event| check.upgrade().map_or(Ok(()), |inner| inner.check(event)))),
-            upcast: Some(Arc::new(move |event| {
-                let inner = upcast.upgrade()?;
-                reading::upcast(&inner.known.load(), &inner.figures, event)
-            })),
-        });
+        Inner::install(&inner);
         Ok(Self { inner })
     }
 
@@ -244,6 +237,7 @@ impl Schemas {
         known.apply_record(what, &Record::read(data), position);
         let after = known.form_of(&only);
         self.inner.known.store(Arc::new(known));
+        Inner::install(&self.inner);
         if before != after {
             self.inner.changed.lock().iter().for_each(|changed| changed(event_type));
         }
@@ -252,6 +246,21 @@ impl Schemas {
 }
 
 impl Inner {
+    /// Hooks into the log as far as there is something to do: without schemas and scripts nothing costs anything.
+    fn install(inner: &Arc<Self>) {
+        let known = inner.known.load();
+        let scripts = known.types.values().flat_map(|schemas| schemas.versions.values());
+        let upcasts = scripts.into_iter().any(|version| version.script.is_some());
+        let (check, upcast) = (Arc::downgrade(inner), Arc::downgrade(inner));
+        let check: Check = Arc::new(move |_, event| check.upgrade().map_or(Ok(()), |inner| inner.check(event)));
+        let upcast: Upcaster = Arc::new(move |event| {
+            let inner = upcast.upgrade()?;
+            reading::upcast(&inner.known.load(), &inner.figures, event)
+        });
+        let hooks = Hooks { check: (!known.types.is_empty()).then_some(check), upcast: upcasts.then_some(upcast) };
+        inner.log.bodies().set_hooks(hooks);
+    }
+
     /// Checks data before it is appended, and names the schema that it follows.
     fn check(&self, event: &mut NewEvent) -> Result<(), AppendError> {
         let known = self.known.load();

@@ -49,7 +49,9 @@ pub struct Bodies {
     /// Whether it is known which streams are personal.
     settled: AtomicBool,
     hooks: RwLock<Hooks>,
-    hooked: AtomicBool,
+    /// Whether there are such hooks: nearly always there are none.
+    checks: AtomicBool,
+    upcasts: AtomicBool,
     /// One erasure or change of patterns at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -76,16 +78,18 @@ impl Bodies {
             always_personal,
             settled: AtomicBool::new(false),
             hooks: RwLock::default(),
-            hooked: AtomicBool::new(false),
+            checks: AtomicBool::new(false),
+            upcasts: AtomicBool::new(false),
             changing: tokio::sync::Mutex::default(),
         }
     }
 
     /// Puts hooks in place of those there are.
     pub fn set_hooks(&self, hooks: Hooks) {
-        let hooked = hooks.check.is_some() || hooks.upcast.is_some();
+        let (checks, upcasts) = (hooks.check.is_some(), hooks.upcast.is_some());
         *self.hooks.write() = hooks;
-        self.hooked.store(hooked, Ordering::Release);
+        self.checks.store(checks, Ordering::Release);
+        self.upcasts.store(upcasts, Ordering::Release);
     }
 
     /// Patterns of the streams that hold personal data.
@@ -119,7 +123,7 @@ impl Bodies {
 
     /// Lets the hook look at what is to be appended.
     pub(crate) fn check(&self, request: &mut AppendRequest) -> Result<(), AppendError> {
-        if !self.hooked.load(Ordering::Acquire) {
+        if !self.checks.load(Ordering::Acquire) {
             return Ok(());
         }
         let Some(check) = self.hooks.read().check.clone() else { return Ok(()) };
@@ -222,7 +226,7 @@ impl Bodies {
             Body::Stored(stored) => Arc::new(self.put_together(event, stored)),
             _ => Arc::clone(event),
         };
-        if !self.hooked.load(Ordering::Acquire) || whole.body != Body::Whole {
+        if !self.upcasts.load(Ordering::Acquire) || whole.body != Body::Whole {
             return whole;
         }
         let upcast = self.hooks.read().upcast.clone();
