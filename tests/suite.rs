@@ -18,6 +18,7 @@ mod first_run;
 mod kill;
 mod links;
 mod live;
+mod log_room;
 mod neighbour;
 mod node_red_api;
 mod node_types;

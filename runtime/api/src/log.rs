@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tidewire_model::retention::RetentionPolicy;
 
 /// Which events.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -205,4 +206,19 @@ pub struct EntriesQuery {
     pub at: Option<String>,
     /// Wait until this position has taken effect.
     pub min_position: Option<u64>,
+}
+
+/// Which events are dropped when. The first policy that an event matches decides; without any, all are kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    pub policies: Vec<RetentionPolicy>,
+}
+
+/// How to compact the log.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct CompactLog {
+    /// Only say what would be dropped.
+    pub dry_run: bool,
 }

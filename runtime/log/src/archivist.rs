@@ -1,4 +1,4 @@
-//! The thread that turns closed segments into archives, behind everything else.
+//! The thread that turns closed segments into archives and watches the room, behind everything else.
 //!
 //! A segment is left alone until the store has all of it on disk. A failure is told once and tried again later: the
 //! segment stays as it is.
@@ -23,22 +23,25 @@ const AFTER_FAILURE: Duration = Duration::from_secs(60);
 const RESERVE: u64 = 64 * 1024 * 1024;
 
 /// Starts the thread. It ends when the log is closing.
-pub(crate) fn start(shared: &Arc<Shared>, folder: &Path) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn start(shared: &Arc<Shared>, folder: &Path, archives: bool) -> std::io::Result<JoinHandle<()>> {
     let (shared, folder) = (Arc::clone(shared), folder.to_owned());
-    std::thread::Builder::new().name("log-archive".to_owned()).spawn(move || run(&shared, &folder))
+    std::thread::Builder::new().name("log-archive".to_owned()).spawn(move || run(&shared, &folder, archives))
 }
 
 /// Others go first: nobody waits for an archive, but many for what the same core could do meanwhile.
 const NICE: i32 = 15;
 
-fn run(shared: &Shared, folder: &Path) {
+fn run(shared: &Shared, folder: &Path, archives: bool) {
     // Of this thread alone, on Linux.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "archiving goes on at the usual priority");
     }
     let mut tidied = false;
     loop {
-        let worked = {
+        shared.space.refresh();
+        let worked = if !archives {
+            Ok(())
+        } else {
             let _alone = shared.archives.lock();
             tidy_once(shared, folder, &mut tidied).and_then(|()| archive_closed(shared, folder, shared.store_durable()))
         };

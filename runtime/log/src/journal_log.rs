@@ -30,7 +30,7 @@ use crate::values::Values;
 use crate::writer::{Clock, Job, Writer};
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, ProjectionStore,
-    StreamList, Subscription, Ticket, lists, reader,
+    StreamList, Subscription, Ticket, Usage, lists, reader,
 };
 
 mod appending;
@@ -51,6 +51,8 @@ const STORE_QUEUE: usize = 1024;
 pub struct JournalOptions {
     /// A segment is closed when the next record would take it beyond this.
     pub segment_bytes: u64,
+    /// How many bytes the log may take; new events are refused at 90 % of it. Without it, the disk decides.
+    pub max_bytes: Option<u64>,
     /// Whether closed segments are compressed once the store has them.
     pub archive: bool,
     /// So many newest events stay in memory even when the store has them, for subscribers that are close behind.
@@ -71,6 +73,7 @@ impl Default for JournalOptions {
     fn default() -> Self {
         Self {
             segment_bytes: SEGMENT_BYTES,
+            max_bytes: None,
             archive: true,
             keep_events: 4096,
             clock: Arc::new(wall_clock),
@@ -124,6 +127,7 @@ impl JournalLog {
         let keys = options.keys.clone().unwrap_or_else(|| folder.join("keys"));
         let bodies = Bodies::in_folders(&folder, keys, options.personal.clone());
         let shared = Arc::new(Shared::new(&folder, options.keep_events, bodies, options.id_window));
+        shared.space.set_limit(options.max_bytes);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let beside = journal_folder.clone();
         let ticking: Clock = Arc::clone(&options.clock);
@@ -234,7 +238,7 @@ fn run(
         let work = move || indexer::run(&shared, &facts, &queue);
         std::thread::Builder::new().name("log-store".to_owned()).spawn(work)
     };
-    let archivist = (options.archive && journal.is_some()).then(|| archivist::start(shared, journal_folder));
+    let archivist = journal.is_some().then(|| archivist::start(shared, journal_folder, options.archive));
     let clock: Clock = Arc::clone(&options.clock);
     match journal {
         Some(journal) => {
@@ -356,6 +360,10 @@ impl EventLog for JournalLog {
 
     fn compact(&self, order: CompactOrder) -> BoxFuture<'_, Result<Compacted, LogError>> {
         Box::pin(self.compact_archives(order))
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>> {
+        Box::pin(self.measure_usage())
     }
 
     fn health(&self) -> Health {

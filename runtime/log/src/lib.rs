@@ -35,8 +35,10 @@ mod projection;
 mod reader;
 mod retention;
 mod shared;
+mod space;
 mod store;
 mod subscription;
+mod usage;
 mod values;
 mod verify;
 mod writer;
@@ -54,8 +56,8 @@ pub use memory::MemoryLog;
 pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};
 pub use plan::IdWindow;
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
-pub use retention::{
-    BeforeDrop, COMPACTED, CompactOrder, Compacted, DEDUPLICATION_MS, Hold, Holds, PolicyDrop, policies, set_policies,
-};
+pub use retention::{BeforeDrop, COMPACTED, CompactOrder, DEDUPLICATION_MS, Holds, policies, set_policies};
 pub use subscription::{Delivery, Subscription};
+pub use tidewire_model::retention::{Compacted, Hold, PolicyDrop};
+pub use tidewire_model::usage::{SpaceLevel, Usage, UsageGroup};
 pub use verify::{Verified, verify, verify_with};

@@ -21,7 +21,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::watch;
 
-use crate::{Bodies, CompactOrder, Compacted, LogError, ProjectionStore, Subscription};
+use crate::{Bodies, CompactOrder, Compacted, LogError, ProjectionStore, SpaceLevel, Subscription, Usage};
 
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -79,6 +79,8 @@ pub struct Health {
     pub notices: Vec<String>,
     /// The last durable position.
     pub head: Position,
+    /// Whether there is enough room.
+    pub space: SpaceLevel,
     /// How many events are not in the indexed store yet.
     pub store_lag: u64,
 }
@@ -233,6 +235,12 @@ pub trait EventLog: Send + Sync + 'static {
     /// When whoever has to agree does not, or when the log cannot be read or written. What was dropped until then is
     /// recorded.
     fn compact(&self, order: CompactOrder) -> BoxFuture<'_, Result<Compacted, LogError>>;
+
+    /// What the log takes, how fast it grows, and when it will be full.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>>;
 
     /// How the log is.
     fn health(&self) -> Health;

@@ -17,9 +17,11 @@ use tokio::sync::watch;
 
 use crate::live::Head;
 use crate::plan::{IdSource, IdWindow, Planner, Stored, check_size, check_state, wall_clock};
+use crate::space::Parts;
+use crate::usage::usage;
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, MemoryProjections,
-    ProjectionStore, StoreHealth, StreamList, Subscription, Ticket,
+    ProjectionStore, SpaceLevel, StoreHealth, StreamList, Subscription, Ticket, Usage,
 };
 
 /// Most events that one read looks at before it answers with what it has.
@@ -350,9 +352,22 @@ impl EventLog for MemoryLog {
         Box::pin(self.compact_events(order))
     }
 
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>> {
+        let bytes = self.inner.contents.read().records.events.iter().map(|event| event.size() as u64).sum();
+        let parts = Parts { journal: bytes, ..Parts::default() };
+        Box::pin(async move { usage(self, (self.inner.clock)(), parts, None, None, SpaceLevel::Normal).await })
+    }
+
     fn health(&self) -> Health {
         let read_only = self.inner.contents.read().closed.then(|| "the log is closed".to_owned());
-        Health { read_only, store: StoreHealth::Ready, notices: Vec::new(), head: self.head(), store_lag: 0 }
+        Health {
+            read_only,
+            store: StoreHealth::Ready,
+            notices: Vec::new(),
+            head: self.head(),
+            space: SpaceLevel::Normal,
+            store_lag: 0,
+        }
     }
 
     fn bodies(&self) -> Arc<Bodies> {

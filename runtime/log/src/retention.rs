@@ -15,11 +15,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
 use tidewire_model::append::{AppendError, AppendRequest, StateChange};
 use tidewire_model::event::{Event, EventId, NewEvent, StreamName};
 use tidewire_model::position::Position;
-use tidewire_model::retention::{LOG_STREAM, RetentionPolicy};
+use tidewire_model::retention::{Hold, LOG_STREAM, PolicyDrop, RetentionPolicy};
 
 use crate::journal::summary::Dropped;
 use crate::{BoxFuture, Commit, EventLog, LogError};
@@ -29,15 +28,6 @@ pub const COMPACTED: &str = "tidewire.log.compacted";
 /// Repeated ids are recognised for so long at least, so nothing younger is dropped.
 pub const DEDUPLICATION_MS: i64 = 24 * 60 * 60 * 1000;
 const POLICIES: &str = "retention/policies";
-
-/// Someone who still needs events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// Who, such as `checkpoint alarms`.
-    pub by: String,
-    /// The first position that is needed.
-    pub from: Position,
-}
 
 /// Answers who needs which events.
 pub type Holds = Arc<dyn Fn() -> BoxFuture<'static, Vec<Hold>> + Send + Sync>;
@@ -55,50 +45,10 @@ pub struct CompactOrder {
     pub dry_run: bool,
     /// Close the segment under way first, so that its events can be dropped too.
     pub close_segment: bool,
-    /// Who needs events, beside checkpoints and projections of the log.
+    /// Who needs events, beside checkpoints.
     pub holds: Option<Holds>,
     /// What has to be done before.
     pub before_drop: Option<BeforeDrop>,
-}
-
-/// What one policy drops.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PolicyDrop {
-    /// Which policy.
-    pub policy: String,
-    /// How many events.
-    pub events: u64,
-    /// How many bytes they take, uncompressed.
-    pub bytes: u64,
-    /// The first of them.
-    pub first_position: Position,
-    /// The last of them.
-    pub last_position: Position,
-}
-
-/// What was, or would be, dropped.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Compacted {
-    /// By policy.
-    pub policies: Vec<PolicyDrop>,
-    /// Bytes of superseded state that go with them, uncompressed.
-    pub state_bytes: u64,
-    /// How many archives are rewritten.
-    pub archives: u64,
-    /// How many bytes less the archives take; 0 when nothing was done.
-    pub freed_bytes: u64,
-    /// Who keeps further events from being dropped, with the first position that is needed.
-    pub held_by: Vec<Hold>,
-}
-
-impl Compacted {
-    /// How many events.
-    #[must_use]
-    pub fn events(&self) -> u64 {
-        self.policies.iter().map(|policy| policy.events).sum()
-    }
 }
 
 /// The policies of a log, in order.
@@ -305,7 +255,7 @@ pub(crate) fn record_of(dropped: &Dropped, id: String) -> Option<AppendRequest> 
     Some(AppendRequest::one(StreamName::reserved(LOG_STREAM).ok()?, event))
 }
 
-/// Those who need events: checkpoints and projections of the log, and whom else the order names.
+/// Those who need events: checkpoints, and whom the order names.
 pub(crate) async fn holds(log: &dyn EventLog, order: &CompactOrder) -> Result<Vec<Hold>, LogError> {
     let mut holds = Vec::new();
     for (key, value) in log.states("checkpoint/".into()).await? {
@@ -313,11 +263,6 @@ pub(crate) async fn holds(log: &dyn EventLog, order: &CompactOrder) -> Result<Ve
             let from = Position::new(u64::from_le_bytes(*bytes)).next();
             holds.push(Hold { by: key.replacen('/', " ", 1), from });
         }
-    }
-    let projections = log.projections();
-    let listed = tokio::task::spawn_blocking(move || projections.list()).await;
-    for info in listed.map_err(|error| LogError::Store(error.to_string()))?? {
-        holds.push(Hold { by: format!("projection {}", info.name), from: info.checkpoint.next() });
     }
     if let Some(more) = &order.holds {
         holds.append(&mut more().await);

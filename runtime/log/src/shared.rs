@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::backlog::Backlog;
 use crate::live::Live;
+use crate::space::Space;
 use crate::store::Store;
 use crate::{Bodies, Health, IdWindow, LogError, StoreHealth};
 
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) id_window: IdWindow,
     /// What is done to data on its way in and out.
     pub(crate) bodies: Arc<Bodies>,
+    /// The room that the log has.
+    pub(crate) space: Space,
     folder: PathBuf,
     /// A file whose presence makes the next start rebuild the store.
     condemned: PathBuf,
@@ -78,6 +81,7 @@ impl Shared {
             archives: Mutex::new(()),
             id_window,
             bodies: Arc::new(bodies),
+            space: Space::new(folder),
             folder: folder.to_owned(),
             condemned: folder.join("rebuild-store"),
         }
@@ -240,6 +244,7 @@ impl Shared {
             store,
             notices: self.notices.lock().clone(),
             head: *self.head.borrow(),
+            space: self.space.level(),
             store_lag: live.head.saturating_sub(live.stored),
         }
     }

@@ -11,6 +11,7 @@ use parking_lot::MutexGuard;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
 use tidewire_model::event::{Event, EventId, StreamName};
 use tidewire_model::position::Position;
+use tidewire_model::retention::LOG_STREAM;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::LogError;
@@ -165,6 +166,7 @@ impl Writer {
         let head = self.journal.position;
         let now = (self.clock)().max(self.journal.recorded_time);
         let known = Known { shared: &self.shared, store: &store };
+        let no_room = self.shared.space.refusal().map(|reason| AppendError::NoRoom { reason });
         let mut planner = Planner::new(&known, &mut self.ids, shared.id_window, (Position::new(head), now));
         let mut planned = Vec::with_capacity(group.len());
         let mut state = Vec::new();
@@ -172,7 +174,10 @@ impl Writer {
         for job in group {
             let Job::Append { requests, state: changes, reply, permit, .. } = job else { continue };
             permits.push(permit);
-            planned.push(plan(&mut planner, requests, changes, reply, &mut state));
+            planned.push(match &no_room {
+                Some(refusal) if takes_room(&requests) => refused(reply, requests.len(), refusal),
+                _ => plan(&mut planner, requests, changes, reply, &mut state),
+            });
         }
         let events = std::mem::take(&mut planner.events);
         drop(planner);
@@ -217,6 +222,18 @@ impl Writer {
         if !record.events.is_empty() {
             self.shared.head.send_replace(Position::new(record.last_position));
         }
+    }
+}
+
+/// Whether requests have to wait for room. What the log says of itself does not: it says what made room.
+fn takes_room(requests: &[AppendRequest]) -> bool {
+    requests.iter().any(|request| request.stream.as_str() != LOG_STREAM)
+}
+
+fn refused(reply: Reply, count: usize, refusal: &AppendError) -> Planned {
+    match reply {
+        Reply::All(reply) => Planned::All(reply, Err(refusal.clone())),
+        Reply::Each(reply) => Planned::Each(reply, vec![Err(refusal.clone()); count]),
     }
 }
 

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use tidewire_log::{
-    COMPACTED, Commit, CompactOrder, EventLog, JournalLog, JournalOptions, LogError, MemoryLog, StreamList, policies,
-    set_policies, verify,
+    COMPACTED, Commit, CompactOrder, EventLog, Hold, JournalLog, JournalOptions, LogError, MemoryLog, SpaceLevel,
+    StreamList, policies, set_policies, verify,
 };
 use tidewire_model::append::{AppendRequest, ExpectedVersion, StateChange};
 use tidewire_model::event::{Event, NewEvent, StreamName};
@@ -223,8 +223,9 @@ async fn who_needs_events_keeps_them() {
         let left = all(&*log, Filter::default()).await;
         assert_eq!(left[0].position, Position::new(101));
         log.set_checkpoint("slow".into(), Position::new(400)).await.unwrap();
-        log.projections().commit("latest", "v1", vec![], Position::new(300)).unwrap();
-        let done = log.compact(order()).await.unwrap();
+        let latest =
+            || Box::pin(std::future::ready(vec![Hold { by: "projection latest".into(), from: Position::new(301) }]));
+        let done = log.compact(CompactOrder { holds: Some(Arc::new(move || latest())), ..order() }).await.unwrap();
         assert_eq!(done.held_by[0].by, "projection latest");
         assert_eq!(all(&*log, Filter::default()).await[0].position, Position::new(301));
         log.close().await;
@@ -369,4 +370,55 @@ async fn superseded_state_goes_and_the_last_value_stays() {
     assert_eq!(log.states("context/".into()).await.unwrap(), states);
     assert_eq!(log.compact(order()).await.unwrap().archives, 0, "nothing more to gain");
     log.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_room_events_are_refused_until_there_is_some() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::default());
+    clock.set(1);
+    let log = support::open_with(folder.path(), JournalOptions { max_bytes: Some(40 << 20), ..options(&clock) }).await;
+    append(&log, "thing-a", "read", 10).await;
+    let usage = log.usage().await.unwrap();
+    assert_eq!((usage.level, usage.max_bytes), (SpaceLevel::Normal, Some(40 << 20)));
+    assert!(usage.total_bytes > 0 && usage.disk_free_bytes.unwrap() > 0, "{usage:?}");
+
+    let big = folder.path().join("content/big");
+    fs::create_dir_all(big.parent().unwrap()).unwrap();
+    let fill = |mebibytes: usize| fs::write(&big, vec![1; mebibytes << 20]).unwrap();
+    fill(34);
+    assert_eq!(log.usage().await.unwrap().level, SpaceLevel::Warning);
+    append(&log, "thing-a", "read", 1).await;
+    fill(38);
+    assert_eq!(log.usage().await.unwrap().level, SpaceLevel::Refusing);
+    let event = NewEvent::json("read", &serde_json::json!({}));
+    let request = || vec![AppendRequest::one(StreamName::new("thing-a").unwrap(), event.clone())];
+    let error = log.append(request()).await.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("the log may take 40.0 MiB"), "{error}");
+    assert!(log.append_each(request()).await[0].is_err());
+    assert_eq!(all(&log, Filter::default()).await.len(), 11, "reading goes on");
+    log.set_checkpoint("mine".into(), Position::new(3)).await.unwrap();
+    log.compact(order()).await.unwrap();
+
+    fs::remove_file(&big).unwrap();
+    assert_eq!(log.usage().await.unwrap().level, SpaceLevel::Normal);
+    log.append(request()).await.unwrap();
+    log.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_tells_growth_and_what_the_archives_hold() {
+    for (log, clock, folder) in engines().await {
+        history(&*log, &clock).await;
+        log.compact(order()).await.unwrap();
+        let usage = log.usage().await.unwrap();
+        assert_eq!(usage.head.get(), 500);
+        assert!((usage.events_per_day - 80.0 * 24.0).abs() < 1.0, "80 within the first hour: {usage:?}");
+        assert!(usage.bytes_per_day > 80.0 * 50.0, "{usage:?}");
+        if folder.is_some() {
+            assert!(usage.archive_bytes > 0 && usage.store_bytes > 0 && usage.days_left.unwrap() > 0.0);
+            let reads = usage.archived.iter().find(|group| group.event_type == "read").unwrap();
+            assert_eq!((reads.category.as_str(), reads.events), ("thing", 300));
+        }
+        log.close().await;
+    }
 }

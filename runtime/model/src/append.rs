@@ -181,6 +181,12 @@ pub enum AppendError {
     /// No room on disk; works again by itself when there is.
     #[error("the disk that holds the event log is full; free some space, appends then work again by themselves")]
     DiskFull,
+    /// Too little room for events, though there is some left; works again by itself when there is more.
+    #[error("the event log takes no events: {reason}")]
+    NoRoom {
+        /// Why, and what mends it.
+        reason: String,
+    },
     /// The data itself could not be put where it belongs.
     #[error("the event's data cannot be stored: {reason}")]
     Storage {
@@ -210,7 +216,10 @@ impl AppendError {
     /// Whether the same append may work later without change.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::DiskFull | Self::Storage { .. } | Self::ReadOnly { .. } | Self::Closed)
+        matches!(
+            self,
+            Self::DiskFull | Self::NoRoom { .. } | Self::Storage { .. } | Self::ReadOnly { .. } | Self::Closed
+        )
     }
 }
 

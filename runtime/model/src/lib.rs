@@ -11,6 +11,7 @@ pub mod position;
 pub mod problem;
 pub mod query;
 pub mod retention;
+pub mod usage;
 pub mod value;
 
 pub use id::NodeId;

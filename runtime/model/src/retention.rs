@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::event::stream::category_of;
+use crate::position::Position;
 use crate::problem::Problem;
 use crate::query::wildcard_matches;
 
@@ -97,6 +98,59 @@ impl RetentionPolicy {
             }
         }
         problems
+    }
+}
+
+/// Someone who still needs events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// Who, such as `checkpoint alarms`.
+    pub by: String,
+    /// The first position that is needed.
+    #[schemars(with = "u64")]
+    pub from: Position,
+}
+
+/// What one policy drops.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyDrop {
+    /// Which policy.
+    pub policy: String,
+    /// How many events.
+    pub events: u64,
+    /// How many bytes they take, uncompressed.
+    pub bytes: u64,
+    /// The first of them.
+    #[schemars(with = "u64")]
+    pub first_position: Position,
+    /// The last of them.
+    #[schemars(with = "u64")]
+    pub last_position: Position,
+}
+
+/// What was, or would be, dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Compacted {
+    /// By policy.
+    pub policies: Vec<PolicyDrop>,
+    /// Bytes of superseded state that go with them, uncompressed.
+    pub state_bytes: u64,
+    /// How many archives are rewritten.
+    pub archives: u64,
+    /// How many bytes less the archives take; 0 when nothing was done.
+    pub freed_bytes: u64,
+    /// Who keeps further events from being dropped, with the first position that is needed.
+    pub held_by: Vec<Hold>,
+}
+
+impl Compacted {
+    /// How many events.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.policies.iter().map(|policy| policy.events).sum()
     }
 }
 

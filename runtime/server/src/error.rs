@@ -132,7 +132,7 @@ impl From<AppendError> for ApiError {
             }
             AppendError::Schema { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch"),
             AppendError::Storage { .. } => (StatusCode::SERVICE_UNAVAILABLE, "data_not_stored"),
-            AppendError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
+            AppendError::DiskFull | AppendError::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
             AppendError::ReadOnly { .. } => (StatusCode::SERVICE_UNAVAILABLE, "log_read_only"),
             AppendError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             _ => (StatusCode::BAD_REQUEST, "invalid_event"),
@@ -152,6 +152,7 @@ impl From<AppendError> for ApiError {
 impl From<LogError> for ApiError {
     fn from(error: LogError) -> Self {
         match error {
+            LogError::Retention(reason) => ApiError::new(StatusCode::CONFLICT, "retention_refused", reason),
             LogError::Closed => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping"),
             other => ApiError::internal(other.full_text()),
         }

@@ -9,6 +9,7 @@ mod audit;
 mod auth;
 pub mod cli;
 mod comms;
+mod compaction;
 mod error;
 mod files;
 mod followers;

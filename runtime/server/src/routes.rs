@@ -8,6 +8,7 @@ mod events;
 mod flow;
 mod flows;
 mod health;
+mod log;
 mod nodes;
 mod operate;
 mod personal;
@@ -43,6 +44,7 @@ pub fn all() -> Routes {
     testing::register(&mut routes);
     events::register(&mut routes);
     streams::register(&mut routes);
+    log::register(&mut routes);
     subscriptions::register(&mut routes);
     personal::register(&mut routes);
     schemas::register(&mut routes);

@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{App, AppState, Core, CoreError, CoreParts, DemoFlows};
 use crate::assets;
 use crate::auth::Auth;
+use crate::compaction;
 use crate::files::{DataDir, DataDirError};
 use crate::private_file::PrivateFileError;
 use crate::secrets::{Secrets, SecretsError};
@@ -88,7 +89,7 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
     }
     let secrets = Arc::new(Secrets::open(data.path())?);
     let listener = listen(&settings)?;
-    let log = Core::open_log(&data, settings.log, &settings.personal)?;
+    let log = Core::open_log(&data, settings.log, &settings.personal, settings.log_max_bytes)?;
     let broker = settings.mqtt.map(|address| start_broker(address, &log)).transpose()?;
     let web = runtime("web", settings.web_workers)?;
     let graph = runtime("graph", settings.graph_workers)?;
@@ -197,6 +198,7 @@ async fn life(
     core.finish_erasures_beside();
     core.let_devices_in();
     app.set_core(core.clone());
+    tokio::spawn(compaction::keep(Arc::downgrade(&core), app.shutdown.clone()));
     announce(app, address);
     tokio::select! {
         _ = terminate.recv() => {}

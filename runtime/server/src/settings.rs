@@ -33,6 +33,8 @@ pub struct Settings {
     /// Flows are loaded and do not run.
     pub safe: bool,
     pub log: LogKind,
+    /// What the event log may take; the disk decides without it.
+    pub log_max_bytes: Option<u64>,
     /// Nothing is kept; the data folder is a temporary one.
     pub ephemeral: bool,
     pub auth: bool,
@@ -110,6 +112,12 @@ impl Settings {
             demo: !boolean("no-demo", options.no_demo.as_deref(), false)?,
             safe: boolean("safe", options.safe.as_deref(), false)?,
             log,
+            log_max_bytes: options
+                .log_max
+                .as_deref()
+                .map(|text| count("log-max", Some(text), 0))
+                .transpose()?
+                .map(|mib| u64::from(mib) << 20),
             ephemeral,
             auth: keyword("auth", options.auth.as_deref().unwrap_or("on"), &[("on", true), ("off", false)])?,
             allow_exec: boolean("allow-exec", options.allow_exec.as_deref(), false)?,
@@ -182,6 +190,7 @@ impl Settings {
             files_root: Some(self.files_root.clone()),
             test_api: word(self.test_api),
             context_store: self.context_pairs(),
+            log_max: self.log_max_bytes.map(|bytes| (bytes >> 20).to_string()),
             context_max: Some((self.context.bytes_max() >> 20).to_string()),
             inbox_memory: Some(self.inbox_mib.to_string()),
             max_hops: Some(self.max_hops.to_string()),
@@ -250,6 +259,7 @@ mod tests {
             (resolve(|o| o.context_store = vec!["a=redis".into()]), "NAME=memory"),
             (resolve(|o| o.context_store = vec!["default=files".into()]), "Default context store unknown: 'files'"),
             (resolve(|o| o.context_max = Some("lots".into())), "from 1 to"),
+            (resolve(|o| o.log_max = Some("1GB".into())), "from 1 to"),
             (
                 resolve(|o| o.node_setting = vec!["nodeMessageBufferMaxLength".into()]),
                 "nodeMessageBufferMaxLength=1000",
@@ -280,7 +290,7 @@ mod tests {
             o.http = Some("127.0.0.1:4000".into());
             o.mqtt = Some("off".into());
             o.safe = Some("true".into());
-            (o.inbox_memory, o.max_hops) = (Some("64".into()), Some("500".into()));
+            (o.inbox_memory, o.max_hops, o.log_max) = (Some("64".into()), Some("500".into()), Some("900".into()));
             o.context_store = vec!["a=memory".into(), "files=localfilesystem".into(), "default=files".into()];
             o.node_setting = vec!["nodeMessageBufferMaxLength=10".into(), "word=on".into()];
         });

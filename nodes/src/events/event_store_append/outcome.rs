@@ -136,7 +136,7 @@ fn code(error: &AppendError) -> &'static str {
         AppendError::TooLarge { .. } | AppendError::TooMany { .. } => "too_large",
         AppendError::Schema { .. } => "schema_mismatch",
         AppendError::Storage { .. } => "data_not_stored",
-        AppendError::DiskFull => "disk_full",
+        AppendError::DiskFull | AppendError::NoRoom { .. } => "disk_full",
         AppendError::ReadOnly { .. } => "read_only",
         AppendError::Closed => "closed",
         _ => "invalid",

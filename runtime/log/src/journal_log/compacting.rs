@@ -18,11 +18,11 @@ use crate::journal::segment::{self, SegmentHead};
 use crate::journal::summary::{Dropped, Summary};
 use crate::live::Head;
 use crate::retention::rewrite::{Actor, Sieve, rewrite};
-use crate::retention::{ByteCuts, Compacted, Rules, Tally, holds, policies, prune, record_of};
+use crate::retention::{ByteCuts, Rules, Tally, holds, policies, prune, record_of};
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::writer::Job;
-use crate::{CompactOrder, EventLog, LogError, archivist, indexer};
+use crate::{CompactOrder, Compacted, DEDUPLICATION_MS, EventLog, LogError, archivist, indexer};
 
 /// An archive is rewritten for the sake of superseded state alone when that is at least this part of it.
 const STATE_SHARE: u64 = 5;
@@ -45,7 +45,9 @@ struct Done {
 impl JournalLog {
     pub(super) async fn compact_archives(&self, order: CompactOrder) -> Result<Compacted, LogError> {
         let _one_at_a_time = self.inner.compacting.lock().await;
-        if order.close_segment && !order.dry_run {
+        let policies = policies(self).await?;
+        let policies_wait = policies.iter().any(RetentionPolicy::has_limit) && self.segment_is_old()?;
+        if !order.dry_run && (order.close_segment || policies_wait) {
             self.close_segment().await?;
         }
         if !order.dry_run && !self.inner.swept.swap(true, Ordering::Relaxed) {
@@ -53,7 +55,6 @@ impl JournalLog {
             self.sweep_content().await?;
         }
         self.record_dropped().await?;
-        let policies = policies(self).await?;
         let held = holds(self, &order).await?;
         let needed = held.first().map_or(u64::MAX, |hold| hold.from.get());
         // What would go if nobody needed it tells who keeps it.
@@ -88,6 +89,14 @@ impl JournalLog {
             self.sweep_content().await?;
         }
         Ok(compacted)
+    }
+
+    /// Whether the segment under way began more than a day ago: a log that grows slowly has to forget too.
+    fn segment_is_old(&self) -> Result<bool, LogError> {
+        let numbers = segment::plain_numbers(&self.inner.journal_folder)?;
+        let Some(last) = numbers.last() else { return Ok(false) };
+        let head = segment::head_of(&self.inner.journal_folder, *last)?;
+        Ok(head.recorded_time < (self.inner.clock)() - DEDUPLICATION_MS)
     }
 
     /// Closes the segment under way and makes archives of all that are closed.

@@ -7,8 +7,8 @@ use tidewire_model::position::Position;
 use super::{MemoryLog, Records};
 use crate::envelope::write_frame;
 use crate::journal::summary::Dropped;
-use crate::retention::{ByteCuts, Compacted, Rules, Tally, holds, policies, record_of};
-use crate::{CompactOrder, EventLog, LogError};
+use crate::retention::{ByteCuts, Rules, Tally, holds, policies, record_of};
+use crate::{CompactOrder, Compacted, EventLog, LogError};
 
 impl MemoryLog {
     pub(super) async fn compact_events(&self, order: CompactOrder) -> Result<Compacted, LogError> {

@@ -110,14 +110,19 @@ impl Deployment {
 pub struct DemoFlows(pub Value);
 
 impl Core {
-    /// Opens the event log of a data folder, where streams whose names match `personal` are encrypted. Returns at once;
-    /// the log opens in the background.
+    /// Opens the event log of a data folder, where streams whose names match `personal` are encrypted, and
+    /// which may take so many bytes. Returns at once; the log opens in the background.
     ///
     /// # Errors
     /// When the folder cannot be used.
-    pub fn open_log(data: &DataDir, kind: LogKind, personal: &[String]) -> Result<Arc<dyn EventLog>, CoreError> {
+    pub fn open_log(
+        data: &DataDir,
+        kind: LogKind,
+        personal: &[String],
+        max_bytes: Option<u64>,
+    ) -> Result<Arc<dyn EventLog>, CoreError> {
         let personal = personal.iter().map(Into::into).collect();
-        let options = JournalOptions { keys: Some(data.keys()), personal, ..JournalOptions::default() };
+        let options = JournalOptions { keys: Some(data.keys()), personal, max_bytes, ..JournalOptions::default() };
         Ok(match kind {
             LogKind::Memory => Arc::new(MemoryLog::new()),
             LogKind::Sled => Arc::new(JournalLog::open_with(data.log(), options).map_err(CoreError::Log)?),

@@ -29,12 +29,14 @@ pub enum Permission {
     SecretsWrite,
     MetricsRead,
     UsersManage,
+    /// What the event log drops.
+    LogManage,
     /// Routes that exist with `--test-api` only.
     TestControl,
 }
 
 impl Permission {
-    pub const ALL: [Permission; 15] = [
+    pub const ALL: [Permission; 16] = [
         Permission::Public,
         Permission::SignedIn,
         Permission::FlowsRead,
@@ -49,6 +51,7 @@ impl Permission {
         Permission::SecretsWrite,
         Permission::MetricsRead,
         Permission::UsersManage,
+        Permission::LogManage,
         Permission::TestControl,
     ];
 
@@ -69,6 +72,7 @@ impl Permission {
             Permission::SecretsWrite => "set secrets",
             Permission::MetricsRead => "read metrics",
             Permission::UsersManage => "manage users and tokens",
+            Permission::LogManage => "manage the event log",
             Permission::TestControl => "use the test routes",
         }
     }

@@ -111,7 +111,7 @@ fn measure(folder: &Path, asked: &Asked) -> Result<Vec<Value>, Failure> {
 /// Those of the program, over a log in memory. To be called on a runtime.
 async fn services(folder: &Path) -> Result<Services, Failure> {
     let data = DataDir::new(folder.join("engine"));
-    let log = Core::open_log(&data, LogKind::Memory, &[])?;
+    let log = Core::open_log(&data, LogKind::Memory, &[], None)?;
     let parts = CoreParts {
         secrets: Arc::new(Secrets::open(data.path())?),
         broker: None,

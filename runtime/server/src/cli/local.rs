@@ -64,7 +64,7 @@ pub(super) fn with_core<T>(
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let log = Core::open_log(data, LogKind::Sled, &[])?;
+        let log = Core::open_log(data, LogKind::Sled, &[], None)?;
         let secrets = Arc::new(Secrets::open(data.path())?);
         let graph = tokio::runtime::Handle::current();
         let schemas = Schemas::open(Arc::clone(&log)).await.map_err(CoreError::Log)?;

@@ -1,5 +1,6 @@
 //! `tidewire log`: look into the event log, check it, rebuild its index.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -30,7 +31,7 @@ pub(super) enum LogCommand {
         #[arg(long, default_value_t = 0)]
         after: u64,
     },
-    /// Prints how many events and streams there are
+    /// Prints how many events and streams there are, and what they take
     Stats,
     /// Reads the whole journal and checks every byte of it
     Verify,
@@ -186,11 +187,14 @@ fn stats(settings: &Settings) -> Outcome {
                 let Some(next) = page.get("next").and_then(Value::as_str) else { break };
                 cursor = format!("&cursor={}", encode(next));
             }
-            json!({"events": position.as_str().and_then(|text| text.parse::<u64>().ok()), "streams": streams})
+            let usage = server.get("/api/log/usage")?;
+            let events = position.as_str().and_then(|text| text.parse::<u64>().ok());
+            json!({"events": events, "streams": streams, "usage": usage})
         }
         Place::Folder(data, _lock) => local::with_core(&data, async |core| {
             let streams = core.log.streams(Default::default()).await.map_err(CoreError::Log)?;
-            Ok(json!({"events": core.log.head().get(), "streams": streams.len()}))
+            let usage = core.log.usage().await.map_err(CoreError::Log)?;
+            Ok(json!({"events": core.log.head().get(), "streams": streams.len(), "usage": usage}))
         })?,
     };
     local::print(&answer)
@@ -199,11 +203,17 @@ fn stats(settings: &Settings) -> Outcome {
 fn verify(settings: &Settings) -> Outcome {
     let data = crate::files::DataDir::new(&settings.data_dir);
     // Reads only, so it may run beside a server.
-    let verified = tidewire_log::verify(&data.log()).map_err(|error| Failure::usage(error.full_text()))?;
+    let mut bar = Bar::default();
+    let verified = tidewire_log::verify_with(&data.log(), &mut |done, total| bar.show(done, total));
+    bar.clear();
+    let verified = verified.map_err(|error| Failure::usage(error.full_text()))?;
     println!(
-        "{} events in {} commits, {} segments, {} bytes",
-        verified.events, verified.commits, verified.segments, verified.bytes
+        "{} events in {} commits, {} segments ({} of them archives), {} bytes",
+        verified.events, verified.commits, verified.segments, verified.archives, verified.bytes
     );
+    if verified.dropped > 0 {
+        println!("{} events were dropped by retention; their hashes are there", verified.dropped);
+    }
     for problem in &verified.problems {
         println!("{problem}");
     }
@@ -230,6 +240,29 @@ fn erase(settings: &Settings, stream: &str, confirm: &str) -> Outcome {
     local::print(&answer)
 }
 
+/// How far something is, on a terminal.
+#[derive(Default)]
+struct Bar {
+    shown: bool,
+}
+
+impl Bar {
+    fn show(&mut self, done: u64, total: u64) {
+        if std::io::stderr().is_terminal() {
+            let percent = (done * 100).checked_div(total).unwrap_or(100);
+            let filled = "#".repeat(usize::try_from(percent * 40 / 100).unwrap_or_default());
+            eprint!("\r[{filled:<40}] {percent:>3} %");
+            self.shown = true;
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown {
+            eprint!("\r{:<60}\r", "");
+        }
+    }
+}
+
 fn rebuild(settings: &Settings) -> Outcome {
     let Place::Folder(data, _lock) = local::place(settings)? else {
         return Err(Failure::usage("a server uses this data folder; stop it first, then rebuild the index"));
@@ -241,7 +274,7 @@ fn rebuild(settings: &Settings) -> Outcome {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let events = runtime.block_on(async {
-        let log = Core::open_log(&data, LogKind::Sled, &[])?;
+        let log = Core::open_log(&data, LogKind::Sled, &[], None)?;
         log.ready().await.map_err(CoreError::Log)?;
         let head = log.head();
         log.close().await;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use tidewire_log::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, ProjectionStore,
-    StreamList, Subscription, Ticket,
+    StreamList, Subscription, Ticket, Usage,
 };
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
@@ -106,6 +106,10 @@ impl EventLog for MeteredLog {
 
     fn compact(&self, order: CompactOrder) -> BoxFuture<'_, Result<Compacted, LogError>> {
         self.log.compact(order)
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>> {
+        self.log.usage()
     }
 
     fn health(&self) -> Health {

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use tidewire_engine::{NodeStats, Stats, WireStats};
-use tidewire_log::EventLog as _;
+use tidewire_log::{EventLog as _, Usage};
 
 use crate::app::{AppState, Core};
 
 /// One page for Prometheus.
-pub fn render(app: &AppState, core: &Core) -> String {
+pub fn render(app: &AppState, core: &Core, usage: Option<&Usage>) -> String {
     let mut out = String::with_capacity(16 * 1024);
     let stats = core.engine.stats();
     nodes(&stats, &mut out);
@@ -17,6 +17,7 @@ pub fn render(app: &AppState, core: &Core) -> String {
     single(&mut out, "tidewire_log_position", "gauge", "Position of the last event.", core.log.head().get() as f64);
     let lag = core.log.health().store_lag as f64;
     single(&mut out, "tidewire_log_store_lag", "gauge", "Events that are not in the indexed store yet.", lag);
+    usage.iter().for_each(|usage| log_usage(usage, &mut out));
     projections(core, &mut out);
     if let Some(broker) = core.broker_stats() {
         for (name, kind, help, value) in [
@@ -156,6 +157,28 @@ fn wires(stats: &Stats, out: &mut String) {
                 writeln!(out, "tidewire_wire_{name}{{from=\"{from}\",port=\"{port}\",to=\"{to}\"}} {}", value(wire));
         }
     }
+}
+
+fn log_usage(usage: &Usage, out: &mut String) {
+    let name = "tidewire_log_bytes";
+    head(out, name, "gauge", "Bytes on disk of the event log's parts.");
+    for (part, bytes) in [
+        ("journal", usage.journal_bytes),
+        ("archive", usage.archive_bytes),
+        ("content", usage.content_bytes),
+        ("store", usage.store_bytes),
+    ] {
+        let _ = writeln!(out, "{name}{{part=\"{part}\"}} {bytes}");
+    }
+    if let Some(free) = usage.disk_free_bytes {
+        single(out, "tidewire_log_disk_free_bytes", "gauge", "Bytes that the event log's disk has left.", free as f64);
+    }
+    if let Some(days) = usage.days_left {
+        let help = "Days until the event log takes no more events, at the rate of the last days.";
+        single(out, "tidewire_log_days_left", "gauge", help, days);
+    }
+    let help = "0: enough room, 1: soon too little, 2: new events are refused.";
+    single(out, "tidewire_log_space_level", "gauge", help, f64::from(usage.level as u8));
 }
 
 fn projections(core: &Core, out: &mut String) {

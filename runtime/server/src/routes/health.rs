@@ -45,5 +45,6 @@ async fn readyz(State(app): State<App>) -> Response {
 
 async fn figures(State(app): State<App>, core: Running) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, metrics::render(&app, &core)).into_response()
+    let usage = core.log.usage().await.ok();
+    (kind, metrics::render(&app, &core, usage.as_ref())).into_response()
 }

@@ -43,6 +43,10 @@ pub struct Options {
     #[arg(long, value_name = "KIND", env = "TIDEWIRE_LOG", global = true, hide = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// How much the event log may take, in MiB; new events are refused at 90 % of it [default: the disk decides]
+    #[arg(long, value_name = "MIB", env = "TIDEWIRE_LOG_MAX", global = true, hide = true)]
+    #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
+    pub log_max: Option<String>,
     /// Which part of the work this process does: all
     #[arg(long, value_name = "ROLE", env = "TIDEWIRE_ROLE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,6 +159,7 @@ impl Options {
             files_root: self.files_root.or(under.files_root),
             test_api: self.test_api.or(under.test_api),
             context_store: either(self.context_store, under.context_store),
+            log_max: self.log_max.or(under.log_max),
             context_max: self.context_max.or(under.context_max),
             inbox_memory: self.inbox_memory.or(under.inbox_memory),
             max_hops: self.max_hops.or(under.max_hops),

@@ -1,0 +1,74 @@
+//! Drops what the retention policies say, now and then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidewire_engine::projections::ProjectionService;
+use tidewire_log::{CompactOrder, EventLog as _, Hold, Holds, LogError, SpaceLevel};
+use tidewire_model::position::Position;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Core;
+
+/// The first pass, once the start is over.
+const FIRST: Duration = Duration::from_secs(60);
+/// Between passes.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+/// Between passes while there is little room.
+const EVERY_WHEN_SHORT: Duration = Duration::from_secs(60);
+
+/// How to compact when somebody asks for it.
+pub fn order(core: &Core, actor: &str, dry_run: bool) -> CompactOrder {
+    let projections = core.projections.clone();
+    let holds: Holds = Arc::new(move || {
+        let projections = projections.clone();
+        Box::pin(async move {
+            let looked = tokio::task::spawn_blocking(move || projections_hold(&projections));
+            // Whoever cannot be asked may need everything.
+            looked.await.unwrap_or_else(|_| vec![Hold { by: "projections".to_owned(), from: Position::FIRST }])
+        })
+    });
+    CompactOrder {
+        actor: actor.into(),
+        dry_run,
+        close_segment: !dry_run,
+        holds: Some(holds),
+        ..CompactOrder::default()
+    }
+}
+
+/// Read models need what they have not applied; one that is being built needs all.
+fn projections_hold(projections: &ProjectionService) -> Vec<Hold> {
+    let hold = |name: &str, from| Hold { by: format!("projection {name}"), from };
+    let Ok(names) = projections.names() else { return vec![hold("*", Position::FIRST)] };
+    let each = |name: String| match projections.status(&name) {
+        Ok(Some(status)) if status.building.is_some() => Some(hold(&name, Position::FIRST)),
+        Ok(Some(status)) if status.kept => Some(hold(&name, status.position.next())),
+        Ok(_) => None,
+        Err(_) => Some(hold(&name, Position::FIRST)),
+    };
+    names.into_iter().filter_map(each).collect()
+}
+
+/// Compacts until the server stops.
+pub async fn keep(core: std::sync::Weak<Core>, shutdown: CancellationToken) {
+    let mut pause = FIRST;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let Some(core) = core.upgrade() else { return };
+        let order = CompactOrder { close_segment: false, ..order(&core, "tidewire", false) };
+        match core.log.compact(order).await {
+            Ok(done) if done.archives == 0 => {}
+            Ok(done) => {
+                tracing::info!(events = done.events(), bytes = done.freed_bytes, "event log compacted by its policies");
+            }
+            Err(LogError::Closed) => return,
+            Err(error) => tracing::warn!(error = error.full_text(), "event log not compacted"),
+        }
+        let short = core.log.health().space > SpaceLevel::Normal;
+        pause = if short { EVERY_WHEN_SHORT } else { EVERY };
+    }
+}

@@ -1,0 +1,63 @@
+//! The event log itself: what it takes, and what it drops.
+
+use axum::http::StatusCode;
+use tidewire_api::log::{CompactLog, Retention};
+use tidewire_log::{Compacted, EventLog as _, Usage, policies, set_policies};
+use tidewire_model::retention::RetentionPolicy;
+
+use crate::auth::{Permission, Principal};
+use crate::compaction;
+use crate::error::{ApiError, ApiResult};
+use crate::web::extract::{Json, OptionalJson, Running, bad_json};
+use crate::web::route::{Route, Routes};
+
+pub fn register(routes: &mut Routes) {
+    let usage_route = Route::get(
+        "/api/log/usage",
+        Permission::MetricsRead,
+        "Bytes of the event log and its parts, the room that is left, and in how many days it will be gone",
+    );
+    routes.add(usage_route.answers::<Usage>(), usage);
+    let get_route = Route::get("/api/log/retention", Permission::EventsRead, "Which events are dropped when");
+    routes.add(get_route.answers::<Retention>(), shown);
+    let put_route = Route::put("/api/log/retention", Permission::LogManage, "Says which events are dropped when");
+    routes.add(put_route.body::<Retention>().answers::<Retention>(), put);
+    let compact_route = Route::post(
+        "/api/log/compact",
+        Permission::LogManage,
+        "Drops now what the retention policies say, or tells what that would be",
+    );
+    routes.add(compact_route.body::<CompactLog>().answers::<Compacted>(), compact);
+}
+
+async fn usage(core: Running) -> ApiResult<axum::Json<Usage>> {
+    Ok(axum::Json(core.log.usage().await?))
+}
+
+async fn shown(core: Running) -> ApiResult<axum::Json<Retention>> {
+    Ok(axum::Json(Retention { policies: policies(&*core.log).await? }))
+}
+
+async fn put(core: Running, Json(wanted): Json<Retention>) -> ApiResult<axum::Json<Retention>> {
+    let problems = RetentionPolicy::check(&wanted.policies);
+    if !problems.is_empty() {
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_retention", texts.join("; "));
+        return Err(error.with("problems", serde_json::json!(problems)));
+    }
+    set_policies(&*core.log, &wanted.policies).await?;
+    Ok(axum::Json(wanted))
+}
+
+async fn compact(
+    core: Running,
+    principal: Principal,
+    OptionalJson(body): OptionalJson,
+) -> ApiResult<axum::Json<Compacted>> {
+    let wanted: CompactLog = match body {
+        Some(body) => serde_json::from_value(body).map_err(|error| bad_json(&error))?,
+        None => CompactLog::default(),
+    };
+    let order = compaction::order(&core, &principal.actor(), wanted.dry_run);
+    Ok(axum::Json(core.log.compact(order).await?))
+}

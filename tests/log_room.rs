@@ -1,0 +1,38 @@
+//! What the event log takes and what it drops, over HTTP and on the command line.
+
+use serde_json::json;
+use tidewire_tests::Server;
+
+#[tokio::test]
+async fn usage_retention_and_compaction_can_be_asked_for() {
+    let server = Server::with().start().await;
+    let http = server.http();
+    let event =
+        json!({"specversion": "1.0", "source": "/test", "type": "reading-reported", "subject": "thing-a", "data": 1});
+    for _ in 0..5 {
+        http.clone().with("content-type", "application/cloudevents+json").post("/api/events", &event).await.expect(201);
+    }
+    let usage = http.json("/api/log/usage").await;
+    assert!(usage["totalBytes"].as_u64().unwrap() > 0, "{usage}");
+    assert!(usage["head"].as_u64().unwrap() >= 5 && usage["eventsPerDay"].as_f64().unwrap() > 0.0, "{usage}");
+    assert_eq!(http.json("/api/log/retention").await, json!({"policies": []}));
+
+    let bad = json!({"policies": [{"id": "", "maxCount": 0}]});
+    assert_eq!(http.put("/api/log/retention", &bad).await.problem(422), "invalid_retention");
+    http.put("/api/log/retention", &json!({"policies": [{"id": "a", "maxage": 3}]})).await.problem(400);
+    let policies = json!({"policies": [{"id": "a month", "category": "thing", "maxAgeSeconds": 2_592_000}]});
+    assert_eq!(http.put("/api/log/retention", &policies).await.expect(200).json(), policies);
+    assert_eq!(http.json("/api/log/retention").await, policies);
+
+    let dry = http.post("/api/log/compact", &json!({"dryRun": true})).await.expect(200).json();
+    assert_eq!((&dry["policies"], &dry["archives"]), (&json!([]), &json!(0)), "all of it is young");
+    http.post("/api/log/compact", &json!({})).await.expect(200);
+    assert_eq!(http.items("/api/events?stream=thing-a").await.len(), 5);
+    let metrics = http.get("/metrics").await.expect(200).text();
+    assert!(metrics.contains("tidewire_log_bytes{part=\"journal\"}"), "{metrics}");
+    assert!(metrics.contains("tidewire_log_space_level 0"), "{metrics}");
+
+    let output = server.command(&["log", "stats"]);
+    let stats: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(stats["usage"]["totalBytes"].as_u64().unwrap() > 0, "{stats}");
+}
