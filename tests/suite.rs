@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod backup;
 mod bad_input;
 mod context;
 mod dead_letters;

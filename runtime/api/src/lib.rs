@@ -3,6 +3,7 @@
 //! Types only. Routes, permissions and behaviour are the server's; the schemas here feed its OpenAPI document.
 
 pub mod account;
+pub mod backup;
 pub mod dead_letter;
 pub mod flows;
 pub mod live;

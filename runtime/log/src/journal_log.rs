@@ -3,7 +3,7 @@
 //! [`JournalLog::open`] returns at once; the journal is verified and the store opened in the background, and
 //! appends and reads wait for them.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,9 +19,11 @@ use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::archivist;
+use crate::backup::{BackupError, Progress, Report};
 use crate::door::Door;
 use crate::indexer::{self, JournalFacts, STATE};
 use crate::journal::{Journal, SEGMENT_BYTES, segment};
+use crate::lock::lock;
 use crate::plan::{IdSource, IdWindow, wall_clock};
 use crate::projection::StoredProjections;
 use crate::shared::Shared;
@@ -180,17 +182,6 @@ impl JournalLog {
                 return self.inner.shared.judge(done.unwrap_or_else(|error| Err(LogError::Store(error.to_string()))));
             }
         }
-    }
-}
-
-pub(crate) fn lock(folder: &Path) -> Result<File, LogError> {
-    let path = folder.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(LogError::io("open the lock file", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(LogError::Io { operation: "lock", path, source }),
     }
 }
 
@@ -364,6 +355,15 @@ impl EventLog for JournalLog {
 
     fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>> {
         Box::pin(self.measure_usage())
+    }
+
+    fn back_up(
+        &self,
+        to: PathBuf,
+        others: Vec<(String, PathBuf)>,
+        progress: Progress,
+    ) -> BoxFuture<'_, Result<Report, BackupError>> {
+        Box::pin(self.back_up_to(to, others, progress))
     }
 
     fn health(&self) -> Health {

@@ -26,6 +26,7 @@ mod keys;
 mod leads;
 mod lists;
 mod live;
+mod lock;
 mod log;
 mod memory;
 mod personal;

@@ -10,6 +10,7 @@
 //! - A reader never sees an event that is not durable, and always sees one that is.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::watch;
 
+use crate::backup::{BackupError, Progress, Report};
 use crate::{Bodies, CompactOrder, Compacted, LogError, ProjectionStore, SpaceLevel, Subscription, Usage};
 
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
@@ -241,6 +243,22 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// When the log cannot be read.
     fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>>;
+
+    /// Copies the log into a folder, with everything that was confirmed before this began; only what is new when the
+    /// folder holds an earlier backup. `others` are more files, with their places in the data folder.
+    ///
+    /// # Errors
+    /// When the engine keeps nothing that could be copied, when files cannot be read or written, or when it was
+    /// cancelled; a backup that was complete before still is.
+    fn back_up(
+        &self,
+        _to: PathBuf,
+        _others: Vec<(String, PathBuf)>,
+        _progress: Progress,
+    ) -> BoxFuture<'_, Result<Report, BackupError>> {
+        let why = "it is kept in memory only; there is nothing to back up";
+        Box::pin(std::future::ready(Err(BackupError::Source(why.to_owned()))))
+    }
 
     /// How the log is.
     fn health(&self) -> Health;

@@ -4,11 +4,13 @@
 //! mends it.
 
 mod accounts;
+mod backup;
 mod bench;
 mod flows;
 mod gen_schemas;
 mod local;
 mod log;
+mod progress;
 mod run;
 
 use std::path::PathBuf;

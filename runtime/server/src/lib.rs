@@ -7,6 +7,7 @@ mod app;
 mod assets;
 mod audit;
 mod auth;
+mod backups;
 pub mod cli;
 mod comms;
 mod compaction;

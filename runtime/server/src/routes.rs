@@ -1,6 +1,7 @@
 //! All routes, a file per subject.
 
 mod account;
+mod backups;
 mod context;
 mod dead_letters;
 mod deploys;
@@ -52,6 +53,7 @@ pub fn all() -> Routes {
     things::register(&mut routes);
     deploys::register(&mut routes);
     dead_letters::register(&mut routes);
+    backups::register(&mut routes);
     let page = Permission::Public;
     routes.add(Route::get("/api/openapi.json", page, "Describes the API as OpenAPI 3.1"), document);
     routes.add(Route::get("/api/docs", page, "Describes the API for people"), page_of_docs);

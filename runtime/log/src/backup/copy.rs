@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::manifest::{Entry, Manifest, copy, list, make_folder, sync_folders};
 use super::source::{self, Tail, Whole};
 use super::{BackupError, End, Progress};
-use crate::journal_log::lock;
+use crate::lock::lock;
 
 /// What goes into a backup.
 pub(crate) struct Contents {

@@ -8,14 +8,8 @@ use crate::LogError;
 use crate::backup::{BackupError, Contents, Progress, Report, back_up};
 
 impl JournalLog {
-    /// Copies the log into a folder: everything that was confirmed before this began, and perhaps some of what came
-    /// later. Only what is new is copied when the folder holds an earlier backup. `others` are more files, with their
-    /// places in the data folder.
-    ///
-    /// # Errors
-    /// When files cannot be read or written, when the folder holds something else, or when it was cancelled or the log
-    /// closed; a backup that was complete before still is.
-    pub async fn back_up(
+    /// As [`crate::EventLog::back_up`] says. Closing the log cancels it.
+    pub(super) async fn back_up_to(
         &self,
         to: PathBuf,
         others: Vec<(String, PathBuf)>,

@@ -18,6 +18,7 @@ use tidewire_model::flow::{DocumentError, FlowDocument};
 use tidewire_node_api::{Registry, Services};
 
 use super::Environment;
+use crate::backups::Backups;
 use crate::files::DataDir;
 use crate::followers::Followers;
 use crate::live::Live;
@@ -39,6 +40,7 @@ pub struct Core {
     pub environment: Arc<Environment>,
     /// Who follows the log over HTTP.
     pub followers: Arc<Followers>,
+    pub backups: Backups,
     secrets: Arc<Secrets>,
     broker: Mutex<Option<Broker>>,
     /// Held while flows and their secrets are changed together.
@@ -170,6 +172,7 @@ impl Core {
             things: Things::keep(&projections),
             environment,
             followers: Arc::default(),
+            backups: Backups::default(),
             log,
             projections,
             schemas,
@@ -254,6 +257,7 @@ impl Core {
             // What devices send now would pass the flows: they send it again after the restart.
             broker.hold();
         }
+        self.backups.stop().await;
         self.engine.shutdown(deadline).await;
         self.things.stop();
         self.projections.close().await;

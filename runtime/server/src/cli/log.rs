@@ -9,7 +9,7 @@ use tidewire_log::{EventLog as _, PersonalError};
 use tidewire_model::event::StreamName;
 
 use super::local::{self, Place, encode};
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, backup};
 use crate::app::{Core, CoreError};
 use crate::settings::{LogKind, Settings};
 
@@ -33,8 +33,6 @@ pub(super) enum LogCommand {
     },
     /// Prints how many events and streams there are, and what they take
     Stats,
-    /// Reads the whole journal and checks every byte of it
-    Verify,
     /// Destroys the key of a stream with personal data, so that nobody can read it any more
     Erase {
         /// The stream
@@ -43,6 +41,16 @@ pub(super) enum LogCommand {
         #[arg(long, value_name = "STREAM")]
         confirm: String,
     },
+    /// Reads the whole journal, or a backup, and checks every byte of it
+    Verify {
+        /// A backup, or another data folder
+        #[arg(value_name = "DIR")]
+        folder: Option<std::path::PathBuf>,
+    },
+    /// Copies the log into a folder, while a server runs or without one; again, only what is new
+    Backup(backup::BackupArgs),
+    /// Makes a data folder from a backup
+    Restore(backup::RestoreArgs),
     /// Throws the index away and builds it anew from the journal (without a running server)
     Rebuild,
 }
@@ -97,8 +105,10 @@ pub(super) fn run(settings: &Settings, command: LogCommand) -> Outcome {
         LogCommand::Tail { filter, no_follow } => tail(settings, &filter, !no_follow),
         LogCommand::Read { filter, after } => lines(&read(settings, &filter, Some(after))?),
         LogCommand::Stats => stats(settings),
-        LogCommand::Verify => verify(settings),
         LogCommand::Erase { stream, confirm } => erase(settings, &stream, &confirm),
+        LogCommand::Verify { folder } => verify(settings, folder),
+        LogCommand::Backup(args) => backup::backup(settings, &args),
+        LogCommand::Restore(args) => backup::restore(args),
         LogCommand::Rebuild => rebuild(settings),
     }
 }
@@ -200,8 +210,11 @@ fn stats(settings: &Settings) -> Outcome {
     local::print(&answer)
 }
 
-fn verify(settings: &Settings) -> Outcome {
-    let data = crate::files::DataDir::new(&settings.data_dir);
+fn verify(settings: &Settings, folder: Option<std::path::PathBuf>) -> Outcome {
+    if let Some(outcome) = folder.as_deref().and_then(backup::verify) {
+        return outcome;
+    }
+    let data = crate::files::DataDir::new(folder.as_ref().unwrap_or(&settings.data_dir));
     // Reads only, so it may run beside a server.
     let mut bar = Bar::default();
     let verified = tidewire_log::verify_with(&data.log(), &mut |done, total| bar.show(done, total));

@@ -1,10 +1,12 @@
 //! An event log that measures how long appends take.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use compact_str::CompactString;
+use tidewire_log::backup::{BackupError, Progress, Report};
 use tidewire_log::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, ProjectionStore,
     StreamList, Subscription, Ticket, Usage,
@@ -110,6 +112,15 @@ impl EventLog for MeteredLog {
 
     fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>> {
         self.log.usage()
+    }
+
+    fn back_up(
+        &self,
+        to: PathBuf,
+        others: Vec<(String, PathBuf)>,
+        progress: Progress,
+    ) -> BoxFuture<'_, Result<Report, BackupError>> {
+        self.log.back_up(to, others, progress)
     }
 
     fn health(&self) -> Health {

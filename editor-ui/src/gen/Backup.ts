@@ -1,0 +1,42 @@
+/* Made by npm run gen: do not edit. */
+
+/**
+ * A backup that was begun since the server started.
+ */
+export interface Backup {
+id: string
+folder: string
+/**
+ * How far a backup is.
+ */
+state: ("running" | "done" | "failed" | "cancelled")
+/**
+ * When it was begun, in milliseconds since 1970.
+ */
+started: number
+/**
+ * Bytes copied so far.
+ */
+doneBytes: number
+/**
+ * Bytes to be copied, as far as is known.
+ */
+totalBytes: number
+/**
+ * The last position in it.
+ */
+position?: (number | null)
+/**
+ * How many files it holds.
+ */
+files?: (number | null)
+/**
+ * How many of them were copied; the others were there.
+ */
+copiedFiles?: (number | null)
+/**
+ * Files of the log that were damaged before.
+ */
+problems?: string[]
+error?: (string | null)
+}
