@@ -15,6 +15,8 @@ mod dice;
 mod files;
 #[path = "disk/life.rs"]
 mod life;
+#[path = "shared/report.rs"]
+mod report;
 #[path = "disk/shim.rs"]
 mod shim;
 #[path = "disk/space.rs"]
@@ -95,13 +97,13 @@ fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
 #[test]
 fn nothing_acknowledged_is_lost_in_power_cuts() {
     let report = lives(Plan { cuts: 75, lies: false }, dice::rounds(16), dice::seed());
-    println!("power cut: {}, 0 lost", report.unwrap());
+    report::report("power cut", &report.unwrap(), "0 lost, 0 false acknowledgements");
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kill_9() {
     let report = lives(Plan { cuts: 0, lies: false }, dice::rounds(12), dice::seed());
-    println!("kill -9: {}, 0 lost", report.unwrap());
+    report::report("kill -9", &report.unwrap(), "0 lost, 0 false acknowledgements");
 }
 
 /// The same on a disk that does not sync: if nothing were lost there, the tests above would measure nothing.
@@ -109,5 +111,5 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
 fn a_disk_that_lies_is_found_out() {
     let missing = lives(Plan { cuts: 100, lies: true }, 40, 7).expect_err("a disk that lies lost nothing");
     assert!(missing.contains("missing") || missing.contains("damaged"), "{missing}");
-    println!("control, a disk that does not sync: {missing}");
+    report::report("control", "power cuts on a disk that does not sync", "found out, as it must be");
 }

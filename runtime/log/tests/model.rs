@@ -12,6 +12,8 @@ mod expected;
 mod files;
 #[path = "model/op.rs"]
 mod op;
+#[path = "shared/report.rs"]
+mod report;
 #[path = "model/run.rs"]
 mod run;
 
@@ -33,7 +35,8 @@ const SHRINKING: Duration = Duration::from_secs(60);
 
 #[test]
 fn every_engine_does_as_the_model() {
-    let (rounds, first) = (dice::rounds(2), dice::seed());
+    // A round takes ten times as long as one of the other fault tests.
+    let (rounds, first) = ((dice::rounds(20) / 10).max(1), dice::seed());
     for seed in first..first + rounds {
         let ops = Source::new(seed).ops(STEPS);
         for engine in ENGINES {
@@ -43,7 +46,11 @@ fn every_engine_does_as_the_model() {
             }
         }
     }
-    println!("{rounds} rounds of {STEPS} steps on {} engines, seed {first}", ENGINES.len());
+    let done = format!(
+        "{rounds} rounds of {STEPS} random steps, restarts, crashes and clock jumps on {} engines",
+        ENGINES.len()
+    );
+    report::report("model", &format!("{done}, seed {first}"), "all say what the model says");
 }
 
 fn attempt(engine: Engine, ops: &[Op]) -> Result<(), String> {

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use crate::check::check;
 use crate::dice::{self, Dice};
 use crate::life::{Ending, Failure, History, Life};
+use crate::report::report;
 use crate::shim::{Disk, Left};
 
 const EIO: i32 = 5;
@@ -77,18 +78,20 @@ impl History {
 
 #[test]
 fn a_failed_sync_is_final() {
-    println!("sync fails: at each of {} calls, nothing acknowledged after it, 0 lost", every_call("s", EIO, 5));
+    let failed = every_call("s", EIO, 5);
+    report("fsync error", &format!("at each of {failed} syncs"), "nothing acknowledged after it, 0 lost");
 }
 
 #[test]
 fn any_failed_call_is_an_error_and_not_a_loss() {
     let failed = every_call("wtn", EIO, 13) + every_call("r", EIO, 29);
-    println!("I/O error: at each of {failed} calls, 0 lost");
+    report("I/O error", &format!("at each of {failed} calls"), "an error or no effect, 0 lost");
 }
 
 #[test]
 fn a_disk_that_is_full_at_any_call_loses_nothing() {
-    println!("disk full: at each of {} calls, 0 lost", every_call("wtn", ENOSPC, 17));
+    let failed = every_call("wtn", ENOSPC, 17);
+    report("no space for one call", &format!("at each of {failed} calls"), "refused or no effect, 0 lost");
 }
 
 /// A process that is killed may leave a commit that is written and not synced. The next one finds it; it may neither
@@ -107,4 +110,5 @@ fn what_a_killed_process_left_is_synced_before_it_counts() {
         check(disk.folder(), &history).unwrap_or_else(|error| panic!("killed at sync {at}: {error}"));
     }
     assert!(repeated > 0);
+    report("kill -9, then power cut", "39 kills before a sync, each followed by a power cut", "0 lost");
 }

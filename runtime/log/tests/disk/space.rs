@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::check::check;
 use crate::life::{Ending, History, Life, Process};
+use crate::report::report;
 use crate::shim::Disk;
 
 fn until_acknowledged(process: &mut Process, history: &mut History, count: usize) {
@@ -38,10 +39,8 @@ fn a_full_disk_refuses_and_recovers_by_itself() {
     let disk = Disk::new();
     let full = disk.full();
     let recovered = survives_a_full_disk(&disk, || fs::write(&full, "").unwrap(), || fs::remove_file(&full).unwrap());
-    println!(
-        "disk full (every write refused): 50 more commits {} ms after there was room, 0 lost",
-        recovered.as_millis()
-    );
+    let done = format!("goes on by itself, 50 commits {} ms after there is room, 0 lost", recovered.as_millis());
+    report("disk full", "every write is refused for a while", &done);
 }
 
 /// A small file system, for whoever may mount one.
@@ -74,7 +73,8 @@ fn a_small_file_system_fills_and_recovers() {
         while file.write_all(&[1; 65_536]).is_ok() {}
     };
     let recovered = survives_a_full_disk(&disk, fill, || fs::remove_file(&ballast).unwrap());
-    println!("disk full (tmpfs of 32 MB): 50 more commits {} ms after there was room, 0 lost", recovered.as_millis());
+    let done = format!("goes on by itself, 50 commits {} ms after there is room, 0 lost", recovered.as_millis());
+    report("small file system", "a tmpfs of 32 MB is filled", &done);
 }
 
 #[test]
@@ -89,5 +89,6 @@ fn a_slow_disk_makes_larger_groups() {
     // One commit per sync would be a hundredth of that.
     assert!(acknowledged > 10 * syncs, "{acknowledged} commits in at most {syncs} syncs");
     check(disk.folder(), &history).unwrap();
-    println!("slow sync ({DELAY} ms): {acknowledged} commits in at most {syncs} syncs, 0 lost");
+    let done = format!("{acknowledged} commits in at most {syncs} syncs, 0 lost");
+    report("slow fsync", "200 ms each, 100 writers", &done);
 }
