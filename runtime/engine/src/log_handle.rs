@@ -1,26 +1,47 @@
 //! The log as nodes see it. Adapts, decides nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tidewire_log::consumers::{ConsumerError, Consumers, GroupConfig, Settle, Strategy};
 use tidewire_log::{Commit, EventLog, LogError, StoreHealth, Subscription as Following};
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
 use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start};
-use tidewire_node_api::handles::{BoxFuture, Durable, HandleError, Log, Records, Subscription};
+use tidewire_node_api::handles::{
+    Answer, BoxFuture, Durable, FetchedEvents, HandleError, Join, Log, Member, Records, Subscription,
+};
+
+use crate::clock::{Clock as _, SystemClock};
 
 /// Most events that a subscription hands over at a time: enough to make batches pay, little enough to hold in memory.
 const DELIVERY_MAX: usize = 1_024;
+
+/// How long a member of a group may hold an event before it shows that it still works on it, in milliseconds.
+const LEASE_MS: u64 = 60_000;
+/// How long a member waits for events before it looks up.
+const FETCH_WAIT: Duration = Duration::from_secs(10);
 
 /// Gives nodes an event log.
 #[derive(Clone)]
 pub struct LogHandle {
     log: Arc<dyn EventLog>,
+    consumers: Arc<Consumers>,
 }
 
 impl LogHandle {
     pub fn new(log: Arc<dyn EventLog>) -> Self {
-        LogHandle { log }
+        let compile =
+            Arc::new(|text: &str| tidewire_script::compile_condition(text).map_err(|error| error.to_string()));
+        let clock = Arc::new(|| SystemClock.now_ms());
+        let consumers = Arc::new(Consumers::new(Arc::clone(&log), compile, clock));
+        LogHandle { log, consumers }
+    }
+
+    /// The groups of consumers of this log.
+    pub fn consumers(&self) -> Arc<Consumers> {
+        Arc::clone(&self.consumers)
     }
 }
 
@@ -82,6 +103,57 @@ impl Log for LogHandle {
 
     fn head(&self) -> Position {
         self.log.head()
+    }
+
+    fn join(&self, join: Join) -> BoxFuture<Result<Box<dyn Member>, HandleError>> {
+        let consumers = Arc::clone(&self.consumers);
+        Box::pin(async move {
+            let Join { group, member, filter, start, by_stream, deliveries_max } = join;
+            let strategy = if by_stream { Strategy::ByStream } else { Strategy::RoundRobin };
+            let config = GroupConfig { filter, strategy, deliveries_max, lease_ms: LEASE_MS, ..GroupConfig::default() };
+            let known = consumers.status(&group).await.is_ok_and(|status| status.config == config);
+            if !known {
+                consumers.set(&group, config, start).await.map_err(consumer_error)?;
+            }
+            // What an earlier run of the same member held is nobody's now.
+            consumers.leave(&group, &member).await.map_err(consumer_error)?;
+            Ok(Box::new(GroupMember { consumers, group: group.into(), name: member.into() }) as Box<dyn Member>)
+        })
+    }
+}
+
+fn consumer_error(error: ConsumerError) -> HandleError {
+    match error {
+        ConsumerError::Log(error) => handle_error(&error),
+        ConsumerError::Append(error) => HandleError { text: error.to_string(), retryable: error.is_retryable() },
+        other => HandleError::new(other.to_string()),
+    }
+}
+
+struct GroupMember {
+    consumers: Arc<Consumers>,
+    group: Arc<str>,
+    name: Arc<str>,
+}
+
+impl Member for GroupMember {
+    fn fetch(&self, max: usize) -> FetchedEvents {
+        let (consumers, group, name) = (Arc::clone(&self.consumers), Arc::clone(&self.group), Arc::clone(&self.name));
+        Box::pin(async move {
+            let leased = consumers.fetch(&group, &name, max, FETCH_WAIT).await.map_err(consumer_error)?;
+            Ok(leased.into_iter().map(|leased| (leased.event, leased.delivery)).collect())
+        })
+    }
+
+    fn answer(&self, answers: Vec<(Position, Answer)>) -> BoxFuture<Result<(), HandleError>> {
+        let (consumers, group, name) = (Arc::clone(&self.consumers), Arc::clone(&self.group), Arc::clone(&self.name));
+        let settle = |answer| match answer {
+            Answer::Done => Settle::Ack,
+            Answer::Again { delay_ms, reason } => Settle::Nak { delay_ms, reason: Some(reason) },
+            Answer::Working => Settle::Extend,
+        };
+        let answers = answers.into_iter().map(|(position, answer)| (position, settle(answer))).collect();
+        Box::pin(async move { consumers.settle(&group, &name, answers).await.map(drop).map_err(consumer_error) })
     }
 }
 

@@ -32,7 +32,7 @@ use crate::values::Values;
 use crate::writer::{Clock, Job, Writer};
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, ProjectionStore,
-    StreamList, Subscription, Ticket, Usage, lists, reader,
+    StreamList, Subscription, Ticket, Usage, lists, names, reader,
 };
 
 mod appending;
@@ -315,7 +315,7 @@ impl EventLog for JournalLog {
     }
 
     fn streams(&self, list: StreamList) -> BoxFuture<'_, Result<Vec<StreamHead>, LogError>> {
-        Box::pin(self.with_store(move |shared, _| Ok(lists::streams(&shared.live.read(), &list))))
+        Box::pin(self.with_store(move |shared, _| Ok(names::streams(shared, &list))))
     }
 
     fn head(&self) -> Position {

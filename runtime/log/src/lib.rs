@@ -12,6 +12,7 @@ pub mod backup;
 pub mod bench;
 mod block;
 mod bodies;
+pub mod consumers;
 pub mod content;
 mod door;
 mod envelope;
@@ -29,6 +30,7 @@ mod live;
 mod lock;
 mod log;
 mod memory;
+mod names;
 mod personal;
 mod plan;
 pub mod private_file;
@@ -50,8 +52,8 @@ pub use error::LogError;
 pub use journal_log::{JournalLog, JournalOptions};
 pub use keys::{KeyBackup, KeysRestored, restore_keys};
 pub use log::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, Ticket, checkpoint_change,
-    checkpoint_key,
+    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, StreamMark, StreamOrder, Ticket,
+    checkpoint_change, checkpoint_key,
 };
 pub use memory::MemoryLog;
 pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};

@@ -15,6 +15,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::StreamHead;
 
 use crate::index::{IdFilter, Span, span_first, span_of};
+use crate::names::Names;
 use crate::plan::IdWindow;
 
 /// The newest events that the store has already stay in memory for subscribers that are close behind, unless they
@@ -61,6 +62,8 @@ pub(crate) struct Live {
     pub(crate) stored: u64,
     /// The last event of every stream.
     pub(crate) heads: HashMap<StreamName, Head, foldhash::fast::RandomState>,
+    /// The names of all streams in order, once somebody has asked.
+    pub(crate) names: Names,
     /// Finished spans that are not in the store yet.
     pub(crate) finished: VecDeque<Arc<Span>>,
     /// The span under way.
@@ -129,7 +132,10 @@ impl Live {
         match self.heads.get_mut(&event.stream) {
             Some(place) if place.position > position => {}
             Some(place) => *place = head,
-            None => drop(self.heads.insert(event.stream.clone(), head)),
+            None => {
+                self.names.note(&event.stream);
+                self.heads.insert(event.stream.clone(), head);
+            }
         }
     }
 

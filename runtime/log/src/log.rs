@@ -87,15 +87,44 @@ pub struct Health {
     pub store_lag: u64,
 }
 
-/// Which streams to list, in order of name.
+/// In which order streams are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StreamOrder {
+    /// By name.
+    #[default]
+    Name,
+    /// The one that changed last first.
+    Newest,
+    /// The one that has not changed for longest first.
+    Oldest,
+    /// The one with most events first.
+    Longest,
+    /// The one with fewest events first.
+    Shortest,
+}
+
+/// Which streams to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamList {
     /// Only names that match, with `*` for any run of characters.
     pub pattern: Option<CompactString>,
-    /// Only names after this one.
-    pub after: Option<CompactString>,
+    /// In which order.
+    pub order: StreamOrder,
+    /// Only what comes after this one.
+    pub after: Option<StreamMark>,
     /// How many at most; 0 means all.
     pub limit: usize,
+}
+
+/// A place in a list of streams: the last one that was listed, as it was then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamMark {
+    /// Its name.
+    pub name: CompactString,
+    /// Its version; counts for the orders by length.
+    pub version: u64,
+    /// Its last position; counts for the orders by change.
+    pub position: u64,
 }
 
 /// The key under which a subscription checkpoint is kept as state.

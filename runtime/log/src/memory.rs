@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
 use tidewire_model::event::{Event, EventId, StreamName};
 use tidewire_model::position::Position;
-use tidewire_model::query::{Direction, Filter, Page, Query, Start, StreamHead, has_wildcard, wildcard_matches};
+use tidewire_model::query::{Direction, Filter, Page, Query, Start, StreamHead, has_wildcard};
 use tokio::sync::watch;
 
 use crate::live::Head;
@@ -21,7 +21,7 @@ use crate::space::Parts;
 use crate::usage::usage;
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, MemoryProjections,
-    ProjectionStore, SpaceLevel, StoreHealth, StreamList, Subscription, Ticket, Usage,
+    ProjectionStore, SpaceLevel, StoreHealth, StreamList, StreamOrder, Subscription, Ticket, Usage,
 };
 
 /// Most events that one read looks at before it answers with what it has.
@@ -309,12 +309,18 @@ impl EventLog for MemoryLog {
     fn streams(&self, list: StreamList) -> BoxFuture<'_, Result<Vec<StreamHead>, LogError>> {
         let contents = self.inner.contents.read();
         let records = &contents.records;
-        let start = list.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let matches =
-            |name: &StreamName| list.pattern.as_ref().is_none_or(|pattern| wildcard_matches(pattern, name.as_str()));
-        let found = records.streams.range::<str, _>((start, Bound::Unbounded)).filter(|(name, _)| matches(name));
-        let limit = if list.limit == 0 { usize::MAX } else { list.limit };
-        done(Ok(found.take(limit).map(|(name, stream)| stream.head.of(name.clone())).collect()))
+        let head = |name: &StreamName| {
+            records.streams.get(name).map(|stream| stream.head).unwrap_or_default().of(name.clone())
+        };
+        if list.order != StreamOrder::Name {
+            let streams = records.streams.iter();
+            let found = list.select(streams.map(|(name, stream)| (name, stream.head.version, stream.head.position)));
+            return done(Ok(found.iter().map(head).collect()));
+        }
+        let after = list.after.as_ref().map_or(Bound::Unbounded, |after| Bound::Excluded(after.name.as_str()));
+        let found = records.streams.range::<str, _>((after, Bound::Unbounded)).map(|(name, _)| name);
+        let found = found.filter(|name| list.matches(name.as_str())).take(list.most());
+        done(Ok(found.map(head).collect()))
     }
 
     fn head(&self) -> Position {

@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     /// Held by the writer from numbering events to publishing them, and by the indexer while it opens the store anew:
     /// the memory that both work on must not change under either.
     pub(crate) quiet: Mutex<()>,
+    /// Held by who puts the names of streams in order.
+    pub(crate) listing: Mutex<()>,
     closing: AtomicBool,
     /// Keeps the memory between the writer and the store within bounds.
     pub(crate) backlog: Backlog,
@@ -73,6 +75,7 @@ impl Shared {
             notices: Mutex::default(),
             store_dirty: AtomicBool::new(false),
             quiet: Mutex::new(()),
+            listing: Mutex::new(()),
             closing: AtomicBool::new(false),
             backlog: Backlog::default(),
             waiting: Mutex::new(()),

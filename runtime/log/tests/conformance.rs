@@ -3,6 +3,8 @@
 
 #[path = "conformance/append.rs"]
 mod append;
+#[path = "conformance/consumers.rs"]
+mod consumers;
 #[path = "conformance/content.rs"]
 mod content;
 #[path = "conformance/personal.rs"]
@@ -111,6 +113,10 @@ on_every_engine!(
     subscribe::a_filter_that_skips_still_moves_the_checkpoint,
     subscribe::a_dropped_wait_loses_nothing,
     subscribe::subscriptions_end_when_the_log_is_closed,
+    consumers::a_group_shares_events_and_survives,
+    consumers::what_fails_again_and_again_is_parked,
+    consumers::no_two_members_hold_one_event,
+    consumers::events_of_a_stream_stay_in_order,
     projections::state_and_checkpoint_change_together,
     projections::keys_are_listed_in_order_and_in_pages,
     projections::large_values_come_back_whole,

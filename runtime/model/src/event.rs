@@ -6,6 +6,7 @@
 pub mod body;
 pub mod id;
 pub mod json;
+mod rules;
 pub mod stream;
 pub mod time;
 pub mod value;

@@ -12,6 +12,7 @@ use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
 use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start};
+use tokio::sync::Mutex;
 
 use crate::cell::{Cell, Take};
 
@@ -78,6 +79,66 @@ pub trait Log: Send + Sync {
 
     /// Position of the last event.
     fn head(&self) -> Position;
+
+    /// Joins a group that shares events out among its members. A log without groups has one member only.
+    fn join(&self, join: Join) -> BoxFuture<Result<Box<dyn Member>, HandleError>> {
+        let alone = Alone(Arc::new(Mutex::new(self.subscribe(join.filter, join.start))));
+        Box::pin(std::future::ready(Ok(Box::new(alone) as Box<dyn Member>)))
+    }
+}
+
+/// Who joins which group, and what the group is about.
+#[derive(Debug, Clone)]
+pub struct Join {
+    pub group: String,
+    pub member: String,
+    pub filter: Filter,
+    /// Where a new group begins.
+    pub start: Start,
+    /// All events of a stream go to one member, in order.
+    pub by_stream: bool,
+    /// How often an event is handed out before it is put aside.
+    pub deliveries_max: u32,
+}
+
+/// What becomes of an event that a member holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It is dealt with.
+    Done,
+    /// It failed: it is handed out again after a while, to whoever asks.
+    Again { delay_ms: u64, reason: String },
+    /// The member still works on it.
+    Working,
+}
+
+/// Events of a member, each with how often it was handed out.
+pub type FetchedEvents = BoxFuture<Result<Vec<(Arc<Event>, u32)>, HandleError>>;
+
+/// A member of a group. What it does not answer is handed to another one after a while.
+pub trait Member: Send + Sync {
+    /// Waits for events, at most `max` and not for ever: there may be none. Each comes with how often it was handed out.
+    fn fetch(&self, max: usize) -> FetchedEvents;
+
+    /// Answers for events.
+    fn answer(&self, answers: Vec<(Position, Answer)>) -> BoxFuture<Result<(), HandleError>>;
+}
+
+/// The only member of a group.
+struct Alone(Arc<Mutex<Box<dyn Subscription>>>);
+
+impl Member for Alone {
+    fn fetch(&self, _max: usize) -> FetchedEvents {
+        let subscription = Arc::clone(&self.0);
+        Box::pin(async move {
+            let events = subscription.lock().await.next().await?;
+            Ok(events.into_iter().map(|event| (event, 1)).collect())
+        })
+    }
+
+    fn answer(&self, _answers: Vec<(Position, Answer)>) -> BoxFuture<Result<(), HandleError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// The future of [`Subscription::next`].

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidewire_log::StreamList;
+use tidewire_log::{StreamList, StreamMark, StreamOrder};
 use tidewire_model::append::AppendRequest;
 use tidewire_model::event::{BINARY, Event, EventId, NewEvent};
-use tidewire_model::query::{Direction, Filter, Query};
+use tidewire_model::query::{Direction, Filter, Query, StreamHead};
 
 use super::{Log, at, event, one, positions, stream};
 
@@ -139,9 +139,37 @@ pub async fn streams_are_listed_with_their_last_change(log: Log) {
             (last.version, last.position, last.recorded_time)
         );
     }
-    let things = StreamList { pattern: Some("thing-*".into()), after: Some("thing-2".into()), limit: 3 };
+    let after = |name: &str| Some(StreamMark { name: name.into(), ..StreamMark::default() });
+    let things =
+        StreamList { pattern: Some("thing-*".into()), after: after("thing-2"), limit: 3, ..StreamList::default() };
     let names: Vec<_> = log.streams(things).await.unwrap().into_iter().map(|head| head.stream.to_string()).collect();
     assert_eq!(names, ["thing-3", "thing-4", "thing-5"]);
+    for (order, key) in [
+        (
+            StreamOrder::Newest,
+            (|head| (u64::MAX - head.position.get(), head.stream.to_string())) as fn(&StreamHead) -> _,
+        ),
+        (StreamOrder::Oldest, |head| (head.position.get(), head.stream.to_string())),
+        (StreamOrder::Longest, |head| (u64::MAX - head.version, head.stream.to_string())),
+        (StreamOrder::Shortest, |head| (head.version, head.stream.to_string())),
+    ] {
+        let mut expected = list.clone();
+        expected.sort_by_key(key);
+        let mut found: Vec<StreamHead> = Vec::new();
+        while found.len() < list.len() {
+            let after = found.last().map(|last| StreamMark {
+                name: last.stream.as_str().into(),
+                version: last.version,
+                position: last.position.get(),
+            });
+            let page = StreamList { order, after, limit: 3, pattern: None };
+            found.extend(log.streams(page).await.unwrap());
+        }
+        assert_eq!(found, expected, "{order:?}");
+    }
+    log.append(vec![one("thing-25", "read", 1), one("a", "read", 1)]).await.unwrap();
+    let names = log.streams(StreamList::default()).await.unwrap();
+    assert!(names.len() == 12 && names.is_sorted_by(|a, b| a.stream < b.stream), "new streams join in order");
     let heads = log.heads(vec![stream("thing-4"), stream("absent")]).await.unwrap();
     assert_eq!(heads[0], list.iter().find(|head| head.stream.as_str() == "thing-4").unwrap().clone());
     assert_eq!((heads[1].version, heads[1].position), (0, at(0)));

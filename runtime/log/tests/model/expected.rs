@@ -214,7 +214,7 @@ impl Model {
         names.sort();
         names.dedup();
         names.retain(|name| list.pattern.as_ref().is_none_or(|pattern| like(pattern, name.as_str())));
-        names.retain(|name| list.after.as_ref().is_none_or(|after| name.as_str() > after.as_str()));
+        names.retain(|name| list.after.as_ref().is_none_or(|after| name.as_str() > after.name.as_str()));
         names.truncate(if list.limit == 0 { usize::MAX } else { list.limit });
         names.iter().map(|name| self.head_of(name)).collect()
     }

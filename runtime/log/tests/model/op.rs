@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use tidewire_log::{Commit, StreamList, checkpoint_change};
+use tidewire_log::{Commit, StreamList, StreamMark, checkpoint_change};
 use tidewire_model::append::{AppendRequest, ExpectedVersion, StateChange};
 use tidewire_model::event::{EventId, NewEvent, StreamName};
 use tidewire_model::position::Position;
@@ -312,8 +312,9 @@ impl Source {
     fn stream_list(&mut self) -> StreamList {
         StreamList {
             pattern: self.dice.maybe(50, |dice| (dice.pick(&["thing-*", "*", "alone", "x*"])).into()),
-            after: self.dice.maybe(30, |dice| (dice.pick(STREAMS)).into()),
+            after: self.dice.maybe(30, |dice| StreamMark { name: dice.pick(STREAMS).into(), ..StreamMark::default() }),
             limit: self.dice.below(4) as usize,
+            ..StreamList::default()
         }
     }
 }

@@ -9,10 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use compact_str::CompactString;
+use serde::de::IgnoredAny;
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::rules;
 use super::time::{format_rfc3339, parse_rfc3339};
 use super::{BINARY, Body, Event, EventId, JSON, NewEvent, Place, Raw, StreamName, TEXT, Upcast, is_json_type};
 use crate::append::ExpectedVersion;
@@ -24,6 +26,9 @@ pub enum EventJsonError {
     /// Not JSON, or an attribute of the wrong kind.
     #[error("the event is not valid CloudEvents JSON: {0}")]
     Malformed(String),
+    /// An attribute that is not known. It is not dropped in silence.
+    #[error("{0}")]
+    Unknown(String),
     /// An attribute has a value that cannot be.
     #[error("the event's attribute '{attribute}' {problem}")]
     Attribute {
@@ -130,6 +135,7 @@ impl Scalar {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Attributes<'a> {
     specversion: Option<CompactString>,
     id: Option<CompactString>,
@@ -151,6 +157,8 @@ struct Attributes<'a> {
     keyid: Option<CompactString>,
     erased: Option<bool>,
     dataproblem: Option<CompactString>,
+    #[serde(default, rename = "upcastproblem")]
+    _upcastproblem: Option<IgnoredAny>,
     raw: Option<CompactString>,
     rawtopic: Option<CompactString>,
     rawretain: Option<bool>,
@@ -166,7 +174,9 @@ struct Attributes<'a> {
 /// # Errors
 /// When the text is not JSON, or when an attribute is missing or unusable; the error says which and how to mend it.
 pub fn parse_incoming(json: &[u8]) -> Result<Incoming, EventJsonError> {
-    incoming(parse(json)?)
+    let parts = parse(json)?;
+    check(&parts)?;
+    incoming(parts)
 }
 
 /// Reads several proposals: a JSON array (batch mode) or one object.
@@ -177,9 +187,8 @@ pub fn parse_incoming_batch(json: &[u8]) -> Result<Vec<Incoming>, EventJsonError
     if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
         return Ok(vec![parse_incoming(json)?]);
     }
-    let items: Vec<Attributes<'_>> =
-        serde_json::from_slice(json).map_err(|error| EventJsonError::Malformed(error.to_string()))?;
-    items.into_iter().map(incoming).collect()
+    let items: Vec<Attributes<'_>> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
+    items.into_iter().map(|parts| check(&parts).and_then(|()| incoming(parts))).collect()
 }
 
 /// Reads a recorded event back from the JSON that [`Event`] serialises to.
@@ -211,7 +220,40 @@ pub fn parse_event(json: &[u8]) -> Result<Event, EventJsonError> {
 }
 
 fn parse(json: &[u8]) -> Result<Attributes<'_>, EventJsonError> {
-    serde_json::from_slice(json).map_err(|error| EventJsonError::Malformed(error.to_string()))
+    serde_json::from_slice(json).map_err(|error| malformed(&error))
+}
+
+fn malformed(error: &serde_json::Error) -> EventJsonError {
+    let text = error.to_string();
+    let unknown = text.strip_prefix("unknown field `").and_then(|rest| rest.split_once("`, expected"));
+    match unknown {
+        Some((name, _)) => EventJsonError::Unknown(rules::unknown(name)),
+        None => EventJsonError::Malformed(text),
+    }
+}
+
+/// Checks what comes in from outside.
+fn check(parts: &Attributes<'_>) -> Result<(), EventJsonError> {
+    type Rule = fn(&str) -> Option<String>;
+    let checks: [(&'static str, &Option<CompactString>, Rule); 11] = [
+        ("id", &parts.id, rules::text),
+        ("source", &parts.source, rules::uri_reference),
+        ("type", &parts.r#type, rules::text),
+        ("subject", &parts.subject, rules::text),
+        ("causationid", &parts.causationid, rules::text),
+        ("correlationid", &parts.correlationid, rules::text),
+        ("actor", &parts.actor, rules::text),
+        ("flowrev", &parts.flowrev, rules::text),
+        ("nodeid", &parts.nodeid, rules::text),
+        ("dataschema", &parts.dataschema, rules::uri_reference),
+        ("datacontenttype", &parts.datacontenttype, rules::media_type),
+    ];
+    for (name, value, rule) in checks {
+        if let Some(problem) = value.as_deref().and_then(rule) {
+            return Err(attribute(name, problem));
+        }
+    }
+    Ok(())
 }
 
 fn instant(name: &'static str, text: Option<CompactString>) -> Result<Option<i64>, EventJsonError> {

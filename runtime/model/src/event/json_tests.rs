@@ -119,3 +119,20 @@ fn unusable_events_are_refused_with_the_attribute_named() {
         assert!(error.contains(part), "{text}: {error}");
     }
 }
+
+#[test]
+fn what_is_not_kept_is_refused_by_name() {
+    for (more, told) in [
+        (r#""traceparent":"00-1""#, "'traceparent'"),
+        (r#""Actor":"me""#, "lower-case"),
+        (r#""source":"a b""#, "'source'"),
+        (r#""datacontenttype":"json""#, "media type"),
+        (r#""id":"""#, "'id' is empty"),
+        (r#""specversion":"0.3""#, "specversion"),
+    ] {
+        let text = format!(r#"{{"type":"read","subject":"thing-1",{more}}}"#);
+        let error = parse_incoming(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(told), "{text}: {error}");
+        assert!(parse_incoming_batch(format!("[{text}]").as_bytes()).is_err());
+    }
+}
