@@ -9,6 +9,7 @@
 mod access;
 mod backup;
 mod bad_input;
+mod consumers;
 mod context;
 mod dead_letters;
 mod deploy_load;
@@ -25,6 +26,7 @@ mod node_red_api;
 mod node_types;
 mod notifications;
 mod personal;
+mod reading;
 mod restart;
 mod rewire;
 mod schemas;

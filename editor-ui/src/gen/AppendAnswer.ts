@@ -20,5 +20,12 @@ version: number
  * It had been stored before under the same id.
  */
 deduplicated: boolean
+/**
+ * Why it was not stored, with `atomic=false`.
+ */
+error?: ({
+code: string
+detail: string
+} | null)
 }[]
 }

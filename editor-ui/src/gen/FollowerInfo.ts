@@ -38,4 +38,17 @@ under_way?: (number | null)
  * Since when, milliseconds since 1970.
  */
 since?: (number | null)
+/**
+ * On how many events its condition failed; they were left out.
+ */
+filter_failures?: ({
+/**
+ * On how many events it failed.
+ */
+count: number
+/**
+ * The last reason.
+ */
+last: string
+} | null)
 }

@@ -5,29 +5,23 @@
  */
 export interface List10 {
 items: {
-/**
- * Its stream without `thing-`.
- */
-id: string
 name: string
 /**
- * By name: `{"value","time","unit"?}`.
- */
-properties: {
-[k: string]: unknown
-}
-/**
- * Milliseconds since 1970.
- */
-lastSeen: number
-/**
- * How many events there are of it.
- */
-events: number
-/**
- * Position of the last of them.
+ * Events up to here have taken effect.
  */
 position: number
+/**
+ * How many events it is behind.
+ */
+lag: number
+/**
+ * Events that could not be applied.
+ */
+parked: number
+/**
+ * Progress from 0 to 1 while it is built anew.
+ */
+building?: (number | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -5,22 +5,16 @@
  */
 export interface List11 {
 items: {
-id: string
+key: string
+value: unknown
 /**
- * `requested`, `sent`, `deferred` or `failed`.
+ * The event that changed it last.
  */
-state: string
+position: number
 /**
- * Milliseconds since 1970.
+ * Time of that event, milliseconds since 1970.
  */
 time: number
-/**
- * Data of the request and of what followed, merged.
- */
-data: {
-[k: string]: unknown
-}
-events: unknown[]
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -5,41 +5,63 @@
  */
 export interface List14 {
 items: {
-id: string
-folder: string
+rev: string
 /**
- * How far a backup is.
+ * From 1, without gaps.
  */
-state: ("running" | "done" | "failed" | "cancelled")
+number: number
 /**
- * When it was begun, in milliseconds since 1970.
+ * `full`, `flows`, `nodes` or `reload`.
  */
-started: number
+kind: string
+author: string
 /**
- * Bytes copied so far.
+ * Milliseconds since 1970.
  */
-doneBytes: number
+time: number
 /**
- * Bytes to be copied, as far as is known.
+ * Place of its event in the log.
  */
-totalBytes: number
+position: number
 /**
- * The last position in it.
+ * Revision of the earlier deploy whose flows these are.
  */
-position?: (number | null)
+restored?: (string | null)
 /**
- * How many files it holds.
+ * How many nodes a deploy changed, and in what way.
  */
-files?: (number | null)
+changes: {
+added: number
+removed: number
+changed: number
+rewired: number
+moved: number
+}
 /**
- * How many of them were copied; the others were there.
+ * Only when one deploy is asked for.
  */
-copiedFiles?: (number | null)
+diff?: ({
+added: string[]
+removed: string[]
 /**
- * Files of the log that were damaged before.
+ * Behaves differently now: a property, its flow, its being switched off, or a config node it uses changed.
  */
-problems?: string[]
-error?: (string | null)
+changed: string[]
+/**
+ * Only its outgoing wires changed.
+ */
+rewired: string[]
+/**
+ * Only its looks changed: place, size, label, icon, group, documentation.
+ */
+moved: string[]
+} | null)
+/**
+ * Only when one deploy is asked for.
+ */
+flows?: {
+[k: string]: unknown
+}
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

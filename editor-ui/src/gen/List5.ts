@@ -39,6 +39,19 @@ under_way?: (number | null)
  * Since when, milliseconds since 1970.
  */
 since?: (number | null)
+/**
+ * On how many events its condition failed; they were left out.
+ */
+filter_failures?: ({
+/**
+ * On how many events it failed.
+ */
+count: number
+/**
+ * The last reason.
+ */
+last: string
+} | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -7,21 +7,55 @@ export interface List8 {
 items: {
 name: string
 /**
- * Events up to here have taken effect.
+ * Which events.
+ */
+filter: {
+[k: string]: unknown
+}
+/**
+ * How events are shared out.
+ */
+strategy: ("round_robin" | "by_stream")
+in_flight_max: number
+lease_ms: number
+deliveries_max: number
+/**
+ * Everything up to here is dealt with or put aside.
  */
 position: number
 /**
- * How many events it is behind.
+ * How many positions the head of the log is ahead of it.
  */
 lag: number
 /**
- * Events that could not be applied.
+ * Events that members hold.
+ */
+in_flight: number
+/**
+ * Events that wait for a time before they are handed out again.
+ */
+waiting: number
+/**
+ * Events that were put aside.
  */
 parked: number
 /**
- * Progress from 0 to 1 while it is built anew.
+ * How often events were handed out.
  */
-building?: (number | null)
+delivered: number
+/**
+ * How often that was not the first time.
+ */
+redelivered: number
+acknowledged: number
+members: {
+name: string
+in_flight: number
+/**
+ * When it was heard of last, milliseconds since 1970.
+ */
+seen: number
+}[]
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

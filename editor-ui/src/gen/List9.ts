@@ -5,16 +5,29 @@
  */
 export interface List9 {
 items: {
-key: string
-value: unknown
-/**
- * The event that changed it last.
- */
 position: number
 /**
- * Time of that event, milliseconds since 1970.
+ * Why it was put aside.
+ */
+reason: string
+/**
+ * How often it was handed out.
+ */
+deliveries: number
+/**
+ * When, milliseconds since 1970.
  */
 time: number
+/**
+ * By whom.
+ */
+by: string
+/**
+ * The event, unless it is gone.
+ */
+event?: {
+[k: string]: unknown
+}
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -10,6 +10,10 @@
  * With a *durable* name the node goes on after a restart where it stood, whatever *start* says: each event is sent until
  * the nodes behind have dealt with it (at least once). An event on which they fail is sent three times, then skipped with
  * an error.
+ * 
+ * In a *group* several nodes share the events: each goes to one of them, again to any of them when it failed or was not
+ * dealt with in time, and after ten times it is put aside (*parked*), where it can be looked at and replayed.
+ * `event.delivery` counts. The group keeps its place under its own name; *start* says where a new group begins.
  */
 export interface EventStoreInConfig {
 /**
@@ -38,4 +42,13 @@ start?: (string | number | boolean | null)
  * Name under which the node's place in the log is kept. Empty: the place is not kept.
  */
 durable?: string
+/**
+ * Name of a group to be a member of: its members, here and elsewhere, share the events among them, and each event goes to
+ * one of them. Empty: this node gets all events.
+ */
+group?: string
+/**
+ * In a group: all events of a stream go to one member at a time, in order.
+ */
+byStream?: (boolean | string | number | null)
 }

@@ -37,6 +37,12 @@ category?: string
  */
 eventTypes?: (string[] | string | null)
 /**
+ * Only events on which this is true: a condition in rhai over the event, such as `data.temperature > 25` or
+ * `subject.starts_with("thing-")`. It may use `id source type subject stream category thing time time_ms recordedtime
+ * position version actor causationid correlationid` and `data`. An event on which it fails is left out. Empty: all.
+ */
+filter?: string
+/**
  * What belongs together: `{{subject}}` (the stream), `{{thing}}`, `{{type}}`, `{{data.room}}`, or a fixed word.
  */
 key?: string

@@ -1,5 +1,6 @@
 //! `event-store-in` brings events of the log into a flow: what comes, or history first.
 
+mod crew;
 mod pump;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tidewire_model::position::Position;
 use tidewire_model::query::Filter;
 use tidewire_model::{Message, Problem};
-use tidewire_node_api::handles::At;
+use tidewire_node_api::handles::{At, Join};
 use tidewire_node_api::{
     BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, Status,
     StopReason, lenient,
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 
 use super::background::Background;
 use crate::shared::event_filter::{Begin, condition, filter, list, list_schema};
+use crew::Crew;
 use pump::{News, Pump};
 
 /// Pause before a failed subscription or event is tried again, in milliseconds.
@@ -35,6 +37,10 @@ const PAUSE_TIMER: u64 = 1;
 /// With a *durable* name the node goes on after a restart where it stood, whatever *start* says: each event is sent until
 /// the nodes behind have dealt with it (at least once). An event on which they fail is sent three times, then skipped with
 /// an error.
+///
+/// In a *group* several nodes share the events: each goes to one of them, again to any of them when it failed or was not
+/// dealt with in time, and after ten times it is put aside (*parked*), where it can be looked at and replayed.
+/// `event.delivery` counts. The group keeps its place under its own name; *start* says where a new group begins.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct EventStoreInConfig {
@@ -60,6 +66,14 @@ pub(crate) struct EventStoreInConfig {
     /// Name under which the node's place in the log is kept. Empty: the place is not kept.
     #[schemars(length(max = 100), extend("x-widget" = "text"))]
     durable: String,
+    /// Name of a group to be a member of: its members, here and elsewhere, share the events among them, and each event goes to
+    /// one of them. Empty: this node gets all events.
+    #[schemars(length(max = 64), extend("x-widget" = "text"))]
+    group: String,
+    /// In a group: all events of a stream go to one member at a time, in order.
+    #[serde(deserialize_with = "lenient::boolean")]
+    #[schemars(schema_with = "lenient::boolean_schema")]
+    by_stream: bool,
 }
 
 impl Default for EventStoreInConfig {
@@ -71,11 +85,25 @@ impl Default for EventStoreInConfig {
             filter: String::new(),
             start: "now".to_owned(),
             durable: String::new(),
+            group: String::new(),
+            by_stream: false,
         }
     }
 }
 
+/// How often a group hands out an event before it is put aside.
+const DELIVERIES_MAX: u32 = 10;
+
+/// What a node has to know to be a member of a group.
+struct Membership {
+    group: String,
+    /// The node's own name in it.
+    member: String,
+    by_stream: bool,
+}
+
 pub(crate) struct EventStoreIn {
+    membership: Option<Membership>,
     filter: Filter,
     begin: Begin,
     durable: Option<String>,
@@ -97,16 +125,32 @@ impl NodeType for EventStoreIn {
     };
 
     fn check(config: &EventStoreInConfig) -> Vec<Problem> {
-        if config.start.trim() == "checkpoint" && config.durable.trim().is_empty() {
-            return vec![Problem::error("/durable", "the start \"checkpoint\" needs a durable name")];
+        let (durable, group) = (config.durable.trim(), config.group.trim());
+        let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let mut problems = Vec::new();
+        if config.start.trim() == "checkpoint" && durable.is_empty() && group.is_empty() {
+            problems.push(Problem::error("/durable", "the start \"checkpoint\" needs a durable name"));
         }
-        Vec::new()
+        if !durable.is_empty() && !group.is_empty() {
+            problems.push(Problem::error("/durable", "a group keeps its own place; leave the durable name empty"));
+        }
+        if !group.chars().all(usable) {
+            problems
+                .push(Problem::error("/group", "use letters, digits, \"-\", \"_\" and \".\" for the name of a group"));
+        }
+        problems
     }
 
-    fn build(config: EventStoreInConfig, _env: &BuildEnv) -> Result<Self, BuildError> {
+    fn build(config: EventStoreInConfig, env: &BuildEnv) -> Result<Self, BuildError> {
         let begin = Begin::parse(&config.start).map_err(|problem| BuildError(vec![problem]))?;
         let matching = condition(&config.filter).map_err(|problem| BuildError(vec![problem]))?;
+        let group = Some(config.group.trim()).filter(|name| !name.is_empty());
         Ok(EventStoreIn {
+            membership: group.map(|group| Membership {
+                group: group.to_owned(),
+                member: env.id.as_str().to_owned(),
+                by_stream: config.by_stream,
+            }),
             filter: Filter { matching, ..filter(&config.stream, &config.category, &config.event_types) },
             begin,
             durable: Some(config.durable.trim()).filter(|name| !name.is_empty()).map(str::to_owned),
@@ -135,6 +179,20 @@ impl Node for EventStoreIn {
         let log = Arc::clone(&ctx.services().log);
         let head = log.head();
         let continued = state.is_some() && self.begin == Begin::Now;
+        if let Some(membership) = &self.membership {
+            let join = Join {
+                group: membership.group.clone(),
+                member: membership.member.clone(),
+                filter: self.filter.clone(),
+                start: self.begin.start(),
+                by_stream: membership.by_stream,
+                deliveries_max: DELIVERIES_MAX,
+            };
+            let crew = Crew { log, feed: ctx.feed(), join, resume: Arc::clone(&self.resume) };
+            self.pump = Some(Background::spawn(crew.run())?);
+            ctx.status(Status::ok(format!("member of {}", membership.group)));
+            return Ok(());
+        }
         let begin = self.begin(state);
         self.fed.store(head.get(), Ordering::Release);
         let pump = Pump::new(log, ctx.feed(), self.filter.clone(), begin, self.durable.clone())

@@ -8,6 +8,7 @@ mod reduce;
 
 use std::sync::Arc;
 
+use tidewire_model::query::Filter;
 use tidewire_model::{Message, Problem};
 use tidewire_node_api::handles::{Progress, ProjectionGuard, ProjectionSpec};
 use tidewire_node_api::{
@@ -17,7 +18,7 @@ use tidewire_node_api::{
 use tidewire_script::Script;
 
 use super::background::Background;
-use crate::shared::event_filter::filter;
+use crate::shared::event_filter::{condition, filter};
 use crate::shared::event_value::data_path;
 use backlog::Backlog;
 pub(crate) use config::{ProjectorConfig, ReducerKind};
@@ -89,13 +90,17 @@ pub(crate) fn spec(config: &ProjectorConfig, id: &str) -> Result<ProjectionSpec,
         ReducerKind::Script => compile(&config.script).map_err(|problem| problems.push(problem)).ok(),
         _ => None,
     };
+    let matching = condition(&config.filter).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
     let plan = config.plan().map_err(|problem| problems.push(problem)).ok();
     let (Some(key), Some(plan), true) = (key, plan, problems.is_empty()) else { return Err(problems) };
     let name = match config.projection.trim() {
         "" => id.to_owned(),
         name => name.to_owned(),
     };
-    let filter = filter(&config.stream, &config.category, &config.event_types);
+    let filter = Filter { matching, ..filter(&config.stream, &config.category, &config.event_types) };
     let source = script.as_ref().map(|_| config.script.as_str());
     let definition = serde_json::json!([2, filter, config.key, plan, property, source]).to_string();
     let Some(reduce) = Reduce::new(filter.clone(), key, plan, path, script) else { return Err(problems) };

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tidewire_model::Problem;
 use tidewire_model::event::time::{parse_rfc3339, parse_time};
 use tidewire_model::position::Position;
-use tidewire_model::query::{Condition, Filter};
+use tidewire_model::query::{Condition, Filter, Start};
 use tidewire_node_api::handles::At;
 use tidewire_script::compile_condition;
 
@@ -71,6 +71,16 @@ pub(crate) enum Begin {
 }
 
 impl Begin {
+    /// The start of a new subscription: there is no checkpoint yet.
+    pub(crate) fn start(self) -> Start {
+        match self {
+            Begin::Now => Start::Now,
+            Begin::Beginning | Begin::Checkpoint => Start::Beginning,
+            Begin::At(At::Position(position)) => Start::Position(position),
+            Begin::At(At::Time(time)) => Start::Time(time),
+        }
+    }
+
     /// Reads `now`, `beginning`, `checkpoint`, a position or a time.
     ///
     /// # Errors

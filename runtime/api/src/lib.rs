@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod backup;
+pub mod consumer;
 pub mod dead_letter;
 pub mod flows;
 pub mod live;

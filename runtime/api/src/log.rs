@@ -58,6 +58,8 @@ pub struct EventsQuery {
 pub struct EventQuery {
     /// 1: in the form in which it was stored, not in that of the latest schema.
     pub raw: Option<String>,
+    /// `structured` or `binary` mode of CloudEvents; plain JSON without it.
+    pub mode: Option<String>,
 }
 
 /// A page of events.
@@ -99,6 +101,25 @@ pub struct StoredEvent {
     pub version: u64,
     /// It had been stored before under the same id.
     pub deduplicated: bool,
+    /// Why it was not stored, with `atomic=false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Refused>,
+}
+
+/// Why an event was not stored.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Refused {
+    pub code: String,
+    pub detail: String,
+}
+
+/// How events are appended.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AppendQuery {
+    /// `true` (default): all events of the request, whatever their streams, are stored or none. `false`: each for itself; the
+    /// answer says which were not, and why.
+    pub atomic: Option<bool>,
 }
 
 /// A stream and its last change.
@@ -136,6 +157,9 @@ pub struct FollowerInfo {
     /// Since when, milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<i64>,
+    /// On how many events its condition failed; they were left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter_failures: Option<FilterFailures>,
 }
 
 /// A place in the log that is kept under a name.
@@ -162,6 +186,8 @@ pub struct CheckpointAt {
 pub struct StreamsQuery {
     /// Only names that match; `*` stands for any run of characters.
     pub pattern: Option<String>,
+    /// `name` (default), `position` or `time` (of the last change), or `version`; with `-` in front from the end.
+    pub sort: Option<String>,
     pub limit: Option<usize>,
     pub cursor: Option<String>,
 }

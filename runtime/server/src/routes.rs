@@ -2,6 +2,7 @@
 
 mod account;
 mod backups;
+mod consumers;
 mod context;
 mod dead_letters;
 mod deploys;
@@ -49,6 +50,7 @@ pub fn all() -> Routes {
     subscriptions::register(&mut routes);
     personal::register(&mut routes);
     schemas::register(&mut routes);
+    consumers::register(&mut routes);
     projections::register(&mut routes);
     things::register(&mut routes);
     deploys::register(&mut routes);

@@ -14,7 +14,7 @@ use tidewire_model::message::{Flags, Provenance};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Start};
 use tidewire_model::{Map, Message};
-use tidewire_node_api::handles::{At, HandleError, Log, Subscription};
+use tidewire_node_api::handles::{HandleError, Log, Subscription};
 use tidewire_node_api::{AckSink, Batch, Delivery, Feed, Outcome, Signal, Token};
 use tokio::sync::Notify;
 
@@ -40,9 +40,16 @@ pub(super) enum News {
 
 /// Takes the outcomes of events under way.
 #[derive(Default)]
-struct Outcomes {
+pub(super) struct Outcomes {
     ended: Mutex<Vec<(u64, Outcome)>>,
-    wake: Notify,
+    pub(super) wake: Notify,
+}
+
+impl Outcomes {
+    /// What has ended since the last look.
+    pub(super) fn take(&self) -> Vec<(u64, Outcome)> {
+        std::mem::take(&mut *self.ended.lock())
+    }
 }
 
 impl AckSink for Outcomes {
@@ -158,13 +165,7 @@ impl Pump {
         if let Some(first) = self.first.take() {
             return Ok(first);
         }
-        let start = match self.begin {
-            Begin::Now => Start::Now,
-            Begin::Beginning | Begin::Checkpoint => Start::Beginning,
-            Begin::At(At::Position(position)) => Start::Position(position),
-            Begin::At(At::Time(time)) => Start::Time(time),
-        };
-        Ok(self.log.subscribe(self.filter.clone(), start))
+        Ok(self.log.subscribe(self.filter.clone(), self.begin.start()))
     }
 
     /// Finds the place that is kept under the durable name, or keeps the first one.
@@ -235,7 +236,7 @@ impl Pump {
     /// Takes the outcomes that are known and keeps the place.
     async fn settle(&mut self) -> Result<(), HandleError> {
         let Some(name) = self.durable.clone() else { return Ok(()) };
-        let ended = std::mem::take(&mut *self.outcomes.ended.lock());
+        let ended = self.outcomes.take();
         for (number, outcome) in ended {
             let Some(under_way) = self.under_way.get_mut(&number) else { continue };
             if outcome < Outcome::Failed {
@@ -264,18 +265,21 @@ impl Pump {
             let sink = Arc::clone(&self.outcomes);
             Token::new(sink, event.position.get())
         });
-        Delivery::from_source(message(event, event.position <= self.history), token)
+        Delivery::from_source(message(event, event.position <= self.history, None), token)
     }
 }
 
 /// The message of an event. The node gives it an identity when it sends it.
-fn message(event: &Event, replayed: bool) -> Message {
+pub(super) fn message(event: &Event, replayed: bool, delivery: Option<u32>) -> Message {
     let mut body = Map::with_capacity(3);
     body.insert("topic", event.stream.as_str());
     body.insert("payload", data(event));
     let mut facts = envelope(event);
     if replayed {
         facts.insert("replayed", true);
+    }
+    if let Some(delivery) = delivery {
+        facts.insert("delivery", delivery);
     }
     body.insert("event", facts);
     let mut message = Message::new(0, body);

@@ -40,6 +40,11 @@ pub(crate) struct ProjectorConfig {
     #[serde(deserialize_with = "list")]
     #[schemars(schema_with = "list_schema")]
     pub(super) event_types: Vec<String>,
+    /// Only events on which this is true: a condition in rhai over the event, such as `data.temperature > 25` or
+    /// `subject.starts_with("thing-")`. It may use `id source type subject stream category thing time time_ms recordedtime
+    /// position version actor causationid correlationid` and `data`. An event on which it fails is left out. Empty: all.
+    #[schemars(extend("x-widget" = "code", "x-language" = "rhai"))]
+    pub(super) filter: String,
     /// What belongs together: `{{subject}}` (the stream), `{{thing}}`, `{{type}}`, `{{data.room}}`, or a fixed word.
     #[schemars(extend("x-widget" = "text"))]
     pub(super) key: String,
@@ -143,6 +148,7 @@ impl Default for ProjectorConfig {
             stream: String::new(),
             category: String::new(),
             event_types: Vec::new(),
+            filter: String::new(),
             key: "{{subject}}".to_owned(),
             reducer: ReducerKind::Latest,
             property: String::new(),

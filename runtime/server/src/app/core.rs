@@ -12,6 +12,7 @@ use tidewire_engine::schemas::Schemas;
 use tidewire_engine::{
     DeployError, DeployKind, DeployRequest, Deployed, Engine, EngineConfig, EngineError, SystemClock,
 };
+use tidewire_log::consumers::Consumers;
 use tidewire_log::{EventLog, JournalLog, JournalOptions, LogError, MemoryLog};
 use tidewire_model::NodeId;
 use tidewire_model::flow::{DocumentError, FlowDocument};
@@ -41,6 +42,7 @@ pub struct Core {
     /// Who follows the log over HTTP.
     pub followers: Arc<Followers>,
     pub backups: Backups,
+    pub consumers: Arc<Consumers>,
     secrets: Arc<Secrets>,
     broker: Mutex<Option<Broker>>,
     /// Held while flows and their secrets are changed together.
@@ -147,8 +149,10 @@ impl Core {
             move |event_type| projections.build_anew(event_type)
         });
         let http = Outgoing::new(Policy::default()).map_err(CoreError::Other)?;
+        let handle = LogHandle::new(shared);
+        let consumers = handle.consumers();
         let services = Services {
-            log: Arc::new(LogHandle::new(shared)),
+            log: Arc::new(handle),
             projections: Arc::new(projections.clone()),
             http: Arc::new(http),
             broker: parts.broker.as_ref().map(Broker::local),
@@ -173,6 +177,7 @@ impl Core {
             environment,
             followers: Arc::default(),
             backups: Backups::default(),
+            consumers,
             log,
             projections,
             schemas,

@@ -1,5 +1,8 @@
 //! `tidewire log`: look into the event log, check it, rebuild its index.
 
+mod checkpoints;
+mod export;
+
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -8,10 +11,16 @@ use serde_json::{Value, json};
 use tidewire_log::{EventLog as _, PersonalError};
 use tidewire_model::event::StreamName;
 
+use checkpoints::Checkpoints;
+use export::Export;
+
 use super::local::{self, Place, encode};
 use super::{Failure, Outcome, backup};
 use crate::app::{Core, CoreError};
 use crate::settings::{LogKind, Settings};
+
+/// Events that `tail` shows unless something else is said.
+const LAST: usize = 20;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {
@@ -23,13 +32,17 @@ pub(super) enum LogCommand {
         #[arg(long)]
         no_follow: bool,
     },
-    /// Prints events as JSON, one a line
+    /// Prints events as JSON, one a line, or as CSV; all of them into a file
     Read {
         #[command(flatten)]
         filter: Filter,
-        /// Only events after this position
-        #[arg(long, default_value_t = 0)]
-        after: u64,
+        #[command(flatten)]
+        export: Export,
+    },
+    /// Lists, moves or forgets the places that are kept in the log under a name
+    Checkpoints {
+        #[command(subcommand)]
+        command: Option<Checkpoints>,
     },
     /// Prints how many events and streams there are, and what they take
     Stats,
@@ -69,9 +82,9 @@ pub(super) struct Filter {
     /// A condition on each event, such as 'data.temperature > 25 && subject.starts_with("thing-")'
     #[arg(long)]
     filter: Option<String>,
-    /// How many events at most
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
+    /// How many events at most [default: 20, into a file all]
+    #[arg(long)]
+    limit: Option<usize>,
 }
 
 impl Filter {
@@ -103,7 +116,8 @@ impl Filter {
 pub(super) fn run(settings: &Settings, command: LogCommand) -> Outcome {
     match command {
         LogCommand::Tail { filter, no_follow } => tail(settings, &filter, !no_follow),
-        LogCommand::Read { filter, after } => lines(&read(settings, &filter, Some(after))?),
+        LogCommand::Read { filter, export } => export::run(settings, &filter, &export),
+        LogCommand::Checkpoints { command } => checkpoints::run(settings, command),
         LogCommand::Stats => stats(settings),
         LogCommand::Erase { stream, confirm } => erase(settings, &stream, &confirm),
         LogCommand::Verify { folder } => verify(settings, folder),
@@ -122,7 +136,7 @@ fn lines(events: &[Value]) -> Outcome {
 
 /// Events after a position in order, or the last ones (`None`), oldest first.
 fn read(settings: &Settings, filter: &Filter, after: Option<u64>) -> Result<Vec<Value>, Failure> {
-    let limit = filter.limit;
+    let limit = filter.limit.unwrap_or(LAST);
     match local::place(settings)? {
         Place::Server(server) => {
             let order = after.map_or("order=desc".to_owned(), |after| format!("order=asc&after={after}"));

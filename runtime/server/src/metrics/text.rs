@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use tidewire_engine::{NodeStats, Stats, WireStats};
+use tidewire_log::consumers::GroupStatus;
 use tidewire_log::{EventLog as _, Usage};
 
 use crate::app::{AppState, Core};
 
 /// One page for Prometheus.
-pub fn render(app: &AppState, core: &Core, usage: Option<&Usage>) -> String {
+pub fn render(app: &AppState, core: &Core, usage: Option<&Usage>, groups: &[GroupStatus]) -> String {
     let mut out = String::with_capacity(16 * 1024);
     let stats = core.engine.stats();
     nodes(&stats, &mut out);
@@ -19,6 +20,7 @@ pub fn render(app: &AppState, core: &Core, usage: Option<&Usage>) -> String {
     single(&mut out, "tidewire_log_store_lag", "gauge", "Events that are not in the indexed store yet.", lag);
     usage.iter().for_each(|usage| log_usage(usage, &mut out));
     projections(core, &mut out);
+    followers(core, groups, &mut out);
     if let Some(broker) = core.broker_stats() {
         for (name, kind, help, value) in [
             ("clients", "gauge", "Connected clients.", broker.clients as f64),
@@ -44,6 +46,36 @@ pub fn render(app: &AppState, core: &Core, usage: Option<&Usage>) -> String {
     app.http.seconds.write("tidewire_http_seconds", "Time from request to answer.", &mut out);
     process(app, &mut out);
     out
+}
+
+/// Who follows the log, and how far behind.
+fn followers(core: &Core, groups: &[GroupStatus], out: &mut String) {
+    let log_head = core.log.head().get();
+    let open = core.followers.list();
+    let of = |kind: &'static str| open.iter().filter(move |follower| follower.kind == kind);
+    head(out, "tidewire_followers", "gauge", "Clients that follow the log.");
+    for kind in ["sse", "socket"] {
+        let _ = writeln!(out, "tidewire_followers{{kind=\"{kind}\"}} {}", of(kind).count());
+    }
+    head(out, "tidewire_follower_lag_max", "gauge", "Positions that the slowest client is behind the log.");
+    for kind in ["sse", "socket"] {
+        let lag = of(kind).map(|follower| log_head.saturating_sub(follower.position().get())).max().unwrap_or(0);
+        let _ = writeln!(out, "tidewire_follower_lag_max{{kind=\"{kind}\"}} {lag}");
+    }
+    type Figure = (&'static str, &'static str, &'static str, fn(&GroupStatus) -> u64);
+    let figures: [Figure; 5] = [
+        ("lag", "gauge", "Positions that a consumer group is behind the log.", |group| group.lag),
+        ("in_flight", "gauge", "Events that members of a consumer group hold.", |group| group.in_flight),
+        ("parked", "gauge", "Events that a consumer group has put aside.", |group| group.parked),
+        ("delivered_total", "counter", "Events that a consumer group handed out.", |group| group.delivered),
+        ("redelivered_total", "counter", "Events that it handed out again.", |group| group.redelivered),
+    ];
+    for (name, kind, help, figure) in figures {
+        head(out, &format!("tidewire_consumer_{name}"), kind, help);
+        for group in groups {
+            let _ = writeln!(out, "tidewire_consumer_{name}{{group=\"{}\"}} {}", group.name, figure(group));
+        }
+    }
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

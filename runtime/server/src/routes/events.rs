@@ -5,13 +5,17 @@ mod chain;
 mod export;
 mod follow;
 mod query;
+mod single;
+
+pub(super) use follow::parse_start;
+pub(super) use query::{condition, failures};
 
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use tidewire_api::List;
-use tidewire_api::log::{AppendAnswer, EventQuery, EventsPage, EventsQuery};
+use tidewire_api::log::{AppendAnswer, AppendQuery, EventQuery, EventsPage, EventsQuery};
 use tidewire_log::EventLog as _;
 use tidewire_model::event::{Event, EventId};
 use tidewire_model::position::Position;
@@ -32,7 +36,10 @@ pub fn register(routes: &mut Routes) {
         Permission::EventsAppend,
         "Appends CloudEvents in structured, batch or binary mode; `expectedversion` guards a stream",
     );
-    routes.add(append_route.answers::<AppendAnswer>().status(201).body_max(APPEND_MAX), append::append);
+    routes.add(
+        append_route.query::<AppendQuery>().answers::<AppendAnswer>().status(201).body_max(APPEND_MAX),
+        append::append,
+    );
     let list_route = Route::get(
         "/api/events",
         read,
@@ -44,7 +51,7 @@ pub fn register(routes: &mut Routes) {
     let socket_route =
         Route::get("/api/events/socket", read, "Follows events (WebSocket), with acknowledgements if wanted");
     routes.add(socket_route.query::<EventsQuery>().socket(), follow::socket);
-    let one_route = Route::get("/api/events/{id}", read, "One event, by position or id");
+    let one_route = Route::get("/api/events/{id}", read, "One event, by position or id, also as a CloudEvent");
     routes.add(one_route.query::<EventQuery>(), one);
     routes.add(Route::get("/api/events/{id}/why", read, "What led to an event, and what followed"), why);
 }
@@ -72,7 +79,7 @@ async fn list(core: Running, headers: HeaderMap, Query(query): Query<EventsQuery
     let raw = is_set(query.raw.as_deref());
     let items = events.iter().map(|event| to_json(in_form(event, raw))).collect();
     let next = next.map(|next| next.to_string());
-    Ok(axum::Json(EventsPage { items, next, filter_failures: window.failures() }).into_response())
+    Ok(axum::Json(EventsPage { items, next, filter_failures: failures(&window.filter) }).into_response())
 }
 
 /// Where a page that goes backwards begins: at a cursor, or at the end of the log.
@@ -94,9 +101,14 @@ pub(super) async fn find(core: &Core, id: &str) -> ApiResult<std::sync::Arc<Even
     found.ok_or_else(|| ApiError::not_found(format!("there is no event with the position or id {id}")))
 }
 
-async fn one(core: Running, Path(id): Path<String>, Query(query): Query<EventQuery>) -> ApiResult<axum::Json<Value>> {
+async fn one(
+    core: Running,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Query(query): Query<EventQuery>,
+) -> ApiResult<Response> {
     let event = find(&core, &id).await?;
-    Ok(axum::Json(to_json(in_form(&event, is_set(query.raw.as_deref())))))
+    single::answer(in_form(&event, is_set(query.raw.as_deref())), &query, &headers)
 }
 
 async fn why(core: Running, Path(id): Path<String>) -> ApiResult<axum::Json<List<Value>>> {

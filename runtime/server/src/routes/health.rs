@@ -46,5 +46,7 @@ async fn readyz(State(app): State<App>) -> Response {
 async fn figures(State(app): State<App>, core: Running) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     let usage = core.log.usage().await.ok();
-    (kind, metrics::render(&app, &core, usage.as_ref())).into_response()
+    // A log that cannot be read has no groups to tell of; the rest is told all the same.
+    let groups = core.consumers.list().await.unwrap_or_default();
+    (kind, metrics::render(&app, &core, usage.as_ref(), &groups)).into_response()
 }

@@ -8,6 +8,7 @@ use tidewire_log::{Commit, EventLog as _, checkpoint_key};
 use tidewire_model::append::StateChange;
 use tidewire_model::position::Position;
 
+use super::events::failures;
 use crate::app::Core;
 use crate::auth::Permission;
 use crate::error::{ApiError, ApiResult};
@@ -58,8 +59,10 @@ async fn list(core: Running) -> ApiResult<axum::Json<List<FollowerInfo>>> {
             lag: head.saturating_sub(follower.position().get()),
             under_way: Some(follower.waiting()),
             since: Some(follower.since),
+            filter_failures: failures(&follower.filter),
         })
         .collect();
+    items.extend(super::consumers::followers(&core).await?);
     items.extend(stored(&core).await?.into_iter().map(|checkpoint| FollowerInfo {
         kind: "checkpoint".to_owned(),
         name: checkpoint.name,
@@ -69,6 +72,7 @@ async fn list(core: Running) -> ApiResult<axum::Json<List<FollowerInfo>>> {
         lag: checkpoint.lag,
         under_way: None,
         since: None,
+        filter_failures: None,
     }));
     Ok(axum::Json(List::whole(items)))
 }

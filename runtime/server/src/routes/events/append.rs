@@ -2,22 +2,21 @@
 
 use std::time::Instant;
 
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
-use tidewire_api::log::{AppendAnswer, StoredEvent};
+use tidewire_api::log::{AppendAnswer, AppendQuery, Refused, StoredEvent};
 use tidewire_log::EventLog as _;
-use tidewire_model::append::AppendRequest;
-use tidewire_model::event::StreamName;
+use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::json::{Incoming, parse_incoming, parse_incoming_batch};
+use tidewire_model::event::{EventId, StreamName};
 
 use crate::app::App;
 use crate::auth::Principal;
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::Running;
+use crate::web::extract::{Query, Running, body};
 
 /// Streams that only the server itself writes: who could add a deploy could run anything.
 const OWN_CATEGORIES: [&str; 3] = ["flow", "user", "session"];
@@ -26,19 +25,26 @@ pub(super) async fn append(
     State(app): State<App>,
     actor: Principal,
     core: Running,
-    headers: HeaderMap,
-    body: Bytes,
+    Query(query): Query<AppendQuery>,
+    request: Request,
 ) -> ApiResult<(StatusCode, axum::Json<AppendAnswer>)> {
+    let headers = request.headers().clone();
+    let body = body(request, &app).await?;
     let incoming = read(&headers, &body)?;
     if incoming.is_empty() {
         return Err(ApiError::bad_request("invalid_event", "there is no event in the batch; send at least one"));
     }
     let name = actor.actor();
     app.ingest.take(&name, incoming.len(), Instant::now()).map_err(too_many)?;
+    let key = idempotency_key(&headers)?;
     let mut requests = Vec::with_capacity(incoming.len());
-    for Incoming { stream, expected, mut event } in incoming {
+    for (index, Incoming { stream, expected, mut event }) in (0..).zip(incoming) {
         check(&stream, &event.event_type)?;
         event.actor = Some(name.as_str().into());
+        if let Some(key) = key.filter(|_| event.id.is_none()) {
+            // The same key of the same sender gives the same ids: a repetition stores nothing twice.
+            event.id = Some(EventId::derived(&EventId::from(key), &format!("idempotency-key/{name}"), 0, index));
+        }
         requests.push(AppendRequest { stream, expected, events: vec![event] });
     }
     let names: Vec<(Option<String>, String)> = requests
@@ -48,20 +54,43 @@ pub(super) async fn append(
             (id, request.stream.to_string())
         })
         .collect();
-    let appended = core.log.append(requests).await?;
-    let items: Vec<StoredEvent> = names
-        .into_iter()
-        .zip(appended)
-        .map(|((id, stream), stored)| StoredEvent {
+    let stored: Vec<Result<Appended, AppendError>> = if query.atomic.unwrap_or(true) {
+        core.log.append(requests).await?.into_iter().map(Ok).collect()
+    } else {
+        core.log.append_each(requests).await
+    };
+    if let [Err(error)] = stored.as_slice() {
+        return Err(error.clone().into());
+    }
+    let items: Vec<StoredEvent> = names.into_iter().zip(stored).map(|(name, stored)| item(name, stored)).collect();
+    let position = items.iter().filter(|item| item.error.is_none()).map(|item| item.position).min().unwrap_or(0);
+    Ok((StatusCode::CREATED, axum::Json(AppendAnswer { position, items })))
+}
+
+fn item((id, stream): (Option<String>, String), stored: Result<Appended, AppendError>) -> StoredEvent {
+    match stored {
+        Ok(stored) => StoredEvent {
             id,
             stream,
             position: stored.first_position.get(),
             version: stored.version,
             deduplicated: stored.deduplicated,
-        })
-        .collect();
-    let position = items.first().map_or(0, |item| item.position);
-    Ok((StatusCode::CREATED, axum::Json(AppendAnswer { position, items })))
+            error: None,
+        },
+        Err(error) => {
+            let error = ApiError::from(error);
+            let refused = Refused { code: error.code.to_owned(), detail: error.detail };
+            StoredEvent { id, stream, position: 0, version: 0, deduplicated: false, error: Some(refused) }
+        }
+    }
+}
+
+/// The header `Idempotency-Key`: whoever repeats a request with it gets the first answer again.
+fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<&str>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().map(|key| key.trim_matches('"')).filter(|key| (1..=200).contains(&key.len()));
+    let text = "the header Idempotency-Key has to be 1 to 200 printable ASCII characters";
+    key.map(Some).ok_or_else(|| ApiError::bad_request("invalid_idempotency_key", text))
 }
 
 fn too_many(seconds: u64) -> ApiError {
@@ -92,7 +121,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> ApiResult<Vec<Incoming>> {
         "application/cloudevents-batch+json" => parse_incoming_batch(body).map_err(|error| bad(&error)),
         "application/cloudevents+json" => Ok(vec![parse_incoming(body).map_err(|error| bad(&error))?]),
         _ if headers.contains_key("ce-specversion") => {
-            let text = binary(headers, kind, body);
+            let text = binary(headers, kind, body)?;
             Ok(vec![parse_incoming(text.as_bytes()).map_err(|error| bad(&error))?])
         }
         "application/json" if body.trim_ascii_start().starts_with(b"[") => {
@@ -108,11 +137,17 @@ fn read(headers: &HeaderMap, body: &[u8]) -> ApiResult<Vec<Incoming>> {
 }
 
 /// The structured form of a binary-mode event: attributes stand in `ce-` headers.
-fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> String {
+fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> ApiResult<String> {
     let mut event = Map::new();
-    for (name, value) in headers {
-        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("ce-"), value.to_str()) {
-            event.insert(name.to_owned(), decode(value).into());
+    for (header, value) in headers {
+        let Some(name) = header.as_str().strip_prefix("ce-") else { continue };
+        let refuse = |text: &str| ApiError::bad_request("invalid_event", format!("the header {header} {text}"));
+        if matches!(name, "data" | "data_base64" | "datacontenttype") {
+            return Err(refuse("cannot be; the data is the body, and its type is Content-Type"));
+        }
+        let text = value.to_str().map_err(|_| refuse("has characters that belong percent-encoded"))?;
+        if event.insert(name.to_owned(), typed(name, decode(text))).is_some() {
+            return Err(refuse("stands there twice"));
         }
     }
     if !kind.is_empty() {
@@ -121,7 +156,17 @@ fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> String {
     if !body.is_empty() {
         event.insert("data_base64".to_owned(), STANDARD.encode(body).into());
     }
-    Value::Object(event).to_string()
+    Ok(Value::Object(event).to_string())
+}
+
+/// Headers carry texts; two of our attributes are a number and a truth.
+fn typed(name: &str, text: String) -> Value {
+    let typed = match name {
+        "rawqos" => text.parse::<u8>().ok().map(Value::from),
+        "rawretain" => text.parse::<bool>().ok().map(Value::from),
+        _ => None,
+    };
+    typed.unwrap_or(Value::String(text))
 }
 
 /// Headers carry what is not ASCII percent-encoded.
@@ -155,6 +200,21 @@ mod tests {
         assert_eq!(decode("thing-%C3%A4%20b"), "thing-ä b");
         assert_eq!(decode("100%"), "100%");
         assert_eq!(decode("%zz"), "%zz");
+    }
+
+    #[test]
+    fn binary_mode_refuses_what_it_cannot_carry() {
+        let text = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, value.parse().unwrap());
+            }
+            binary(&headers, "text/plain", b"hi").map_err(|error| error.detail)
+        };
+        let good = text(&[("ce-type", "read"), ("ce-rawqos", "1"), ("ce-subject", "thing-%C3%A4")]).unwrap();
+        assert!(good.contains(r#""rawqos":1"#) && good.contains("thing-ä") && good.contains(r#""data_base64":"aGk=""#));
+        assert!(text(&[("ce-data", "x")]).unwrap_err().contains("body"));
+        assert!(text(&[("ce-id", "a"), ("ce-id", "b")]).unwrap_err().contains("twice"));
     }
 
     #[test]

@@ -57,9 +57,19 @@ fn start(query: &EventsQuery, last: Option<Position>, from_time: Option<i64>) ->
             (None, None, Some(time)) => Start::Time(time),
             (None, None, None) => Start::Now,
         }),
-        Some("now") => Ok(Start::Now),
-        Some("beginning") => Ok(Start::Beginning),
-        Some(text) => {
+        Some(text) => parse_start(text),
+    }
+}
+
+/// Where to begin, as a text.
+///
+/// # Errors
+/// It is none of the words, no position and no time.
+pub fn parse_start(text: &str) -> ApiResult<Start> {
+    match text.trim() {
+        "now" => Ok(Start::Now),
+        "beginning" => Ok(Start::Beginning),
+        text => {
             if let Some(name) = text.strip_prefix("checkpoint:") {
                 return Ok(Start::Checkpoint(name.into()));
             }

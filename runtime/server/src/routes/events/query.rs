@@ -152,11 +152,11 @@ impl Window {
         self.from = next.unwrap_or(self.from);
         next.is_some() && self.limit > 0
     }
+}
 
-    /// On which events the condition failed, if it did.
-    pub fn failures(&self) -> Option<FilterFailures> {
-        let condition = self.filter.matching.as_ref()?;
-        let last = condition.0.last_failure()?;
-        Some(FilterFailures { count: condition.0.failures(), last })
-    }
+/// On how many events a filter's condition failed, if it did.
+pub fn failures(filter: &Filter) -> Option<FilterFailures> {
+    let condition = filter.matching.as_ref()?;
+    let last = condition.0.last_failure()?;
+    Some(FilterFailures { count: condition.0.failures(), last })
 }
