@@ -8,12 +8,30 @@ use std::path::Path;
 /// journal already; the journal before what it refers to, because that is there earlier.
 pub fn copy_log(from: &Path, to: &Path) {
     copy(&from.join("sled"), &to.join("sled"));
-    copy(&from.join("journal"), &to.join("journal"));
+    copy_at_once(&from.join("journal"), &to.join("journal"));
     for entry in fs::read_dir(from).unwrap() {
         let name = entry.unwrap().file_name();
         if name != "sled" && name != "journal" && name != "lock" {
             copy(&from.join(&name), &to.join(&name));
         }
+    }
+}
+
+/// Copies a folder as it is at one moment: anew, when a file has come or gone meanwhile.
+fn copy_at_once(from: &Path, to: &Path) {
+    let names = || {
+        let entries = fs::read_dir(from).into_iter().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    loop {
+        let before = names();
+        copy(from, to);
+        if names() == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
     }
 }
 
