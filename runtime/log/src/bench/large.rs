@@ -32,38 +32,38 @@ const BATCH: u64 = 1000;
 /// Each kind of query is asked so often, somewhere else each time.
 const QUERIES: u64 = 40;
 const LIMIT: usize = 100;
-/// How long it appends before it is killed.
+/// How long it goes on appending before it is killed.
 const BEFORE_KILL: Duration = Duration::from_secs(1);
 
 /// What the process says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Report {
-    event_bytes: u64,
+    /// How many bytes were proposed for an event.
+    event_bytes: f64,
+    events: u64,
     query_stream_ms: f64,
     query_time_ms: f64,
     rss_mib: f64,
 }
 
-/// Fills the log, opens it after a clean stop and after a kill.
+/// Fills the log, kills it, opens it and, after a clean stop, opens it again.
 pub(super) fn figures(plan: &Plan<'_>) -> Result<Vec<Row>, BenchError> {
     let folder = plan.folder.join("large");
     fs::create_dir_all(&folder).map_err(LogError::io("create the folder", &folder))?;
     let mut filling = Process::start(plan, &folder, "fill")?;
     let filled = filling.hear()?;
-    filling.end()?;
-    let disk = disk_bytes(&folder.join("log")).map_err(LogError::io("measure", &folder))?;
-    let (clean, asked) = start(plan, &folder)?;
-    let mut killed = Process::start(plan, &folder, "append")?;
-    killed.hear()?;
     std::thread::sleep(BEFORE_KILL);
-    killed.child.kill().and_then(|()| killed.child.wait()).map_err(|error| failed(&error))?;
+    filling.child.kill().and_then(|()| filling.child.wait()).map_err(|error| failed(&error))?;
     let (after_kill, _) = start(plan, &folder)?;
+    let (clean, asked) = start(plan, &folder)?;
+    let disk = disk_bytes(&folder.join("log")).map_err(LogError::io("measure", &folder))?;
+    let proposed = filled.event_bytes * asked.events as f64;
     fs::remove_dir_all(&folder).map_err(LogError::io("remove", &folder))?;
     Ok(vec![
         Row::new("query_stream_ms", asked.query_stream_ms, "ms"),
         Row::new("query_time_ms", asked.query_time_ms, "ms"),
-        Row::new("disk_bytes_per_event_byte", disk as f64 / filled.event_bytes.max(1) as f64, ""),
+        Row::new("disk_bytes_per_event_byte", disk as f64 / proposed, ""),
         Row::new("rss_mib_10m_events", asked.rss_mib, "MiB"),
         Row::new("rss_mib_10m_events_filling", filled.rss_mib, "MiB"),
         Row::new("startup_ms_clean", clean, "ms"),
@@ -112,6 +112,14 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already, unless something failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// What the disk holds, without holes.
 fn disk_bytes(folder: &Path) -> std::io::Result<u64> {
     let mut bytes = 0;
@@ -132,12 +140,9 @@ pub async fn child(folder: &Path, what: &str) -> Result<(), BenchError> {
     log.ready().await?;
     match what {
         "fill" => {
-            let event_bytes = append(&log, EVENTS).await?;
-            log.close().await;
+            let event_bytes = append(&log, EVENTS).await? as f64 / EVENTS as f64;
             say(Report { event_bytes, rss_mib: peak_mib(), ..Report::default() });
-        }
-        "append" => {
-            say(Report::default());
+            // Until it is killed.
             append(&log, EVENTS).await?;
             log.close().await;
         }
@@ -145,7 +150,8 @@ pub async fn child(folder: &Path, what: &str) -> Result<(), BenchError> {
             say(Report { rss_mib: peak_mib(), ..Report::default() });
             let query_stream_ms = ask(&log, true).await?;
             let query_time_ms = ask(&log, false).await?;
-            say(Report { query_stream_ms, query_time_ms, rss_mib: peak_mib(), ..Report::default() });
+            let (events, rss_mib) = (log.head().get(), peak_mib());
+            say(Report { events, query_stream_ms, query_time_ms, rss_mib, ..Report::default() });
             log.close().await;
         }
     }
