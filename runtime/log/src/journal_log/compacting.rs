@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tidewire_model::event::Event;
 use tidewire_model::retention::RetentionPolicy;
 use tokio::sync::oneshot;
 
 use super::JournalLog;
+use crate::block::EVENTS_MAX;
 use crate::journal::archive::{archive_name, read_archive_head};
 use crate::journal::archiving::is_archived;
 use crate::journal::entry::Entry;
@@ -55,6 +57,7 @@ impl JournalLog {
             self.sweep_content().await?;
         }
         self.record_dropped().await?;
+        self.let_store_catch_up().await;
         let held = holds(self, &order).await?;
         let needed = held.first().map_or(u64::MAX, |hold| hold.from.get());
         // What would go if nobody needed it tells who keeps it.
@@ -89,6 +92,18 @@ impl JournalLog {
             self.sweep_content().await?;
         }
         Ok(compacted)
+    }
+
+    /// Waits a while for the store: what it does not have stays.
+    async fn let_store_catch_up(&self) {
+        let shared = &self.inner.shared;
+        let behind = || shared.health().store_lag >= EVENTS_MAX as u64;
+        for _ in 0..500 {
+            if !behind() || shared.is_closing() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Whether the segment under way began more than a day ago: a log that grows slowly has to forget too.
