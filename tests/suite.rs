@@ -26,6 +26,7 @@ mod node_red_api;
 mod node_types;
 mod notifications;
 mod personal;
+mod read_models;
 mod reading;
 mod restart;
 mod rewire;

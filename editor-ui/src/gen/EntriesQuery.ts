@@ -5,7 +5,8 @@
  */
 export interface EntriesQuery {
 /**
- * `key=text` or `value.path=text`; `*` stands for any run of characters.
+ * Conditions on `key`, `time`, `position` or `value.path` with `=`, `!=`, `<`, `<=`, `>`, `>=`, joined by ` and `:
+ * `value.celsius>21 and key=thing-*`. With `=` and `!=`, `*` stands for any run of characters.
  */
 filter?: (string | null)
 /**

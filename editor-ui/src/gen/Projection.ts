@@ -18,7 +18,31 @@ lag: number
  */
 parked: number
 /**
+ * How many keys it has.
+ */
+keys: number
+/**
  * Progress from 0 to 1 while it is built anew.
  */
 building?: (number | null)
+/**
+ * Events per second at which it is built.
+ */
+build_rate?: (number | null)
+/**
+ * Seconds until the build is done, as far as is known.
+ */
+build_eta?: (number | null)
+/**
+ * The new build is complete and waits to be swapped in.
+ */
+ready: boolean
+/**
+ * Why it stands still, if it does.
+ */
+failed?: (string | null)
+/**
+ * Whether a node keeps it up to date.
+ */
+kept: boolean
 }

@@ -12,6 +12,7 @@ pub mod log;
 pub mod node;
 pub mod personal;
 pub mod problem;
+pub mod projection;
 pub mod schema;
 pub mod thing;
 

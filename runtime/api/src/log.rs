@@ -202,9 +202,25 @@ pub struct Projection {
     pub lag: u64,
     /// Events that could not be applied.
     pub parked: u64,
+    /// How many keys it has.
+    pub keys: u64,
     /// Progress from 0 to 1 while it is built anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub building: Option<f64>,
+    /// Events per second at which it is built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_rate: Option<f64>,
+    /// Seconds until the build is done, as far as is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_eta: Option<f64>,
+    /// The new build is complete and waits to be swapped in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ready: bool,
+    /// Why it stands still, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    /// Whether a node keeps it up to date.
+    pub kept: bool,
 }
 
 /// One entry of a read model.
@@ -222,7 +238,8 @@ pub struct ProjectionEntry {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EntriesQuery {
-    /// `key=text` or `value.path=text`; `*` stands for any run of characters.
+    /// Conditions on `key`, `time`, `position` or `value.path` with `=`, `!=`, `<`, `<=`, `>`, `>=`, joined by ` and `:
+    /// `value.celsius>21 and key=thing-*`. With `=` and `!=`, `*` stands for any run of characters.
     pub filter: Option<String>,
     /// `key`, `time`, `position` or `value.path`; with `-` in front from the end.
     pub sort: Option<String>,

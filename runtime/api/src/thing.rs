@@ -60,3 +60,52 @@ pub struct Notification {
     pub data: Value,
     pub events: Vec<Value>,
 }
+
+/// Which stretch of a property's history.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HistoryQuery {
+    /// Name of a numeric property; of a nested one such as `battery.percent`. Absent: the answer names those there are.
+    pub property: Option<String>,
+    /// RFC 3339, or milliseconds since 1970; a day before `to` when absent.
+    pub from: Option<String>,
+    /// Now when absent.
+    pub to: Option<String>,
+    /// Seconds of one bucket.
+    pub step: Option<i64>,
+    /// How many buckets are wanted at most, when there is no `step`; 300 when absent.
+    pub points: Option<i64>,
+    /// `json` or `csv`; else as the `Accept` header says.
+    pub format: Option<String>,
+}
+
+/// History of one property.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HistoryAnswer {
+    pub thing: String,
+    /// The numeric properties of the thing that have a history.
+    pub properties: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
+    /// Milliseconds since 1970.
+    pub from: i64,
+    pub to: i64,
+    /// Seconds of one bucket.
+    pub step: i64,
+    /// Seconds of the stored buckets that it was made from.
+    pub resolution: i64,
+    /// In order of time; stretches without a reading are left out.
+    pub items: Vec<HistoryBucket>,
+}
+
+/// What is known of a property in one stretch of time.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HistoryBucket {
+    /// When it begins, milliseconds since 1970.
+    pub time: i64,
+    pub count: u64,
+    pub min: f64,
+    pub max: f64,
+    pub mean: f64,
+    pub last: f64,
+}

@@ -7,17 +7,25 @@
 //! What a read model computes is the reducer's business; how it is stored, the log crate's.
 
 mod anew;
+mod answer;
+mod asks;
+mod choice;
 mod codec;
+mod compare;
 mod fold;
 mod past;
+mod run;
+mod service;
 mod shelf;
+mod snapshot;
+mod status;
 mod task;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tidewire_log::{EventLog, LogError, StoreHealth};
 use tidewire_model::position::Position;
 use tidewire_node_api::handles::{
@@ -27,43 +35,16 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::log_handle::handle_error;
+pub use asks::Skipped;
+pub use compare::{Comparison, Difference};
+pub use past::Past;
 use shelf::{NAME_MAX, Shelf};
+pub use status::{Building, Parked, ProjectionDetails, ProjectionStatus};
 use task::{Shared, Task};
+pub use watch::{RECOVERED, STALLED};
 
 /// Entries read from the store at a time.
 const SCAN_PAGE: usize = 1_000;
-
-/// An event that a read model could not apply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parked {
-    pub position: Position,
-    /// Id of the event.
-    pub event: String,
-    /// Why it could not be applied.
-    pub reason: String,
-}
-
-/// How a read model is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProjectionStatus {
-    pub name: String,
-    /// Whether a node keeps it up to date.
-    pub kept: bool,
-    /// Every event up to here has taken effect.
-    pub position: Position,
-    /// How many events of the log are still to be looked at.
-    pub lag: u64,
-    pub keys: u64,
-    /// How many events it could not apply.
-    pub parked: u64,
-    /// How much of it is done, from 0 to 1, while it is built from history.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub building: Option<f64>,
-    /// Why it stands still, if it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failed: Option<String>,
-}
 
 /// Keeps read models. A clone is the same service. What is not `async` waits for the store while that is being opened.
 #[derive(Clone)]
@@ -77,6 +58,8 @@ struct Inner {
     runtime: Handle,
     kept: Mutex<BTreeMap<String, Kept>>,
     form: OnceLock<anew::Form>,
+    /// The last looks back.
+    past: Mutex<Vec<Arc<Past>>>,
 }
 
 /// A read model that a node keeps, or kept until a moment ago.
@@ -96,8 +79,17 @@ impl Kept {
 impl ProjectionService {
     /// A service whose read models lie in the store beside `log` and whose tasks run on `runtime`.
     pub fn new(log: Arc<dyn EventLog>, runtime: Handle) -> Self {
-        let (shelf, kept) = (Shelf::new(log.projections()), Mutex::default());
-        ProjectionService { inner: Arc::new(Inner { log, shelf, runtime, kept, form: OnceLock::new() }) }
+        let shelf = Shelf::new(log.projections());
+        let inner = Arc::new(Inner {
+            log,
+            shelf,
+            runtime,
+            kept: Mutex::default(),
+            past: Mutex::default(),
+            form: OnceLock::new(),
+        });
+        inner.runtime.spawn(watch::watch(Arc::downgrade(&inner)));
+        ProjectionService { inner }
     }
 
     /// Names of all read models, also of those that no node keeps any more.
@@ -118,32 +110,6 @@ impl ProjectionService {
     /// When the store cannot be read.
     pub fn status(&self, name: &str) -> Result<Option<ProjectionStatus>, HandleError> {
         self.inner.status(name).map_err(|error| handle_error(&error))
-    }
-
-    /// Events that a read model could not apply, oldest first, and why.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn parked(&self, name: &str, limit: usize) -> Result<Vec<Parked>, HandleError> {
-        let read = || match self.inner.place(name)? {
-            Some(place) => self.inner.shelf.parked(&place, limit),
-            None => Ok(Vec::new()),
-        };
-        read().map_err(|error| handle_error(&error))
-    }
-
-    /// Builds a read model once more from the first event, beside the one that is served until then.
-    ///
-    /// # Errors
-    /// When no node keeps it.
-    pub fn rebuild(&self, name: &str) -> Result<(), HandleError> {
-        match self.inner.kept(name).filter(Kept::is_running) {
-            Some(kept) => {
-                kept.shared.ask_rebuild();
-                Ok(())
-            }
-            None => Err(not_kept(name)),
-        }
     }
 
     /// Waits until every event up to `position` has taken effect on what readers see.
@@ -263,6 +229,7 @@ impl Inner {
                 keys: progress.keys,
                 parked: progress.parked,
                 building: progress.building,
+                build: kept.shared.state.lock().building,
                 failed: progress.failed,
             }));
         }
@@ -275,8 +242,7 @@ impl Inner {
             lag: lag(position),
             keys: totals.keys,
             parked: totals.parked,
-            building: None,
-            failed: None,
+            ..ProjectionStatus::default()
         }))
     }
 
@@ -298,7 +264,10 @@ impl Inner {
                 return Ok(now);
             }
         }
-        past::entry_at(&self.log, &kept.spec, key, until).await.map_err(failed)
+        let start = self.start_at(name, &kept.spec, until)?;
+        past::entry_at(&self.log, &kept.spec, key, until, start.entry(&self.shelf, name, key).map_err(failed)?)
+            .await
+            .map_err(failed)
     }
 }
 
@@ -310,7 +279,7 @@ fn progress(shared: &Shared, head: Position) -> Progress {
         lag: head.get().saturating_sub(position.get()),
         keys: state.totals.keys,
         parked: state.totals.parked,
-        building: state.building,
+        building: state.building.map(|building| building.done),
         failed: state.failed,
     }
 }
@@ -396,5 +365,7 @@ impl Projections for ProjectionService {
     }
 }
 
+#[cfg(test)]
+mod keeping_tests;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,11 @@ pub trait Cell: Send {
     /// The event is parked with this reason. Invariant: the state is as it was before, also after a panic.
     fn apply(&mut self, input: Value, event: &Event) -> Result<(), String>;
 
+    /// Whether what was applied last has changed anything that is stored or shown.
+    fn changed(&self) -> bool {
+        true
+    }
+
     /// What is stored; undefined when there is no such key.
     fn state(&self) -> Value;
 

@@ -178,8 +178,8 @@ pub trait Reducer: Send + Sync {
 
     /// The state of a key, to be changed in place; undefined when there is none yet. `None`: [`Reducer::apply`] makes a
     /// new state for each event.
-    fn open(&self, state: &Value) -> Option<Box<dyn Cell>> {
-        let _ = state;
+    fn open(&self, key: &str, state: &Value) -> Option<Box<dyn Cell>> {
+        let _ = (key, state);
         None
     }
 
@@ -188,6 +188,22 @@ pub trait Reducer: Send + Sync {
     fn narrow(&self, key: &str) -> Option<Filter> {
         let _ = key;
         None
+    }
+
+    /// Whether snapshots are taken now and then, so that it can be looked back at cheaply.
+    fn snapshots(&self) -> bool {
+        true
+    }
+
+    /// Whether keys are removed when they get old; then [`Reducer::is_expired`] is asked about each now and then.
+    fn expires(&self) -> bool {
+        false
+    }
+
+    /// Whether a key is too old, by the clock (milliseconds since 1970).
+    fn is_expired(&self, key: &str, now: i64) -> bool {
+        let _ = (key, now);
+        false
     }
 
     /// What a reader sees of a state; the state itself by default.

@@ -11,6 +11,7 @@ mod gen_schemas;
 mod local;
 mod log;
 mod progress;
+mod projection;
 mod run;
 
 use std::path::PathBuf;
@@ -59,6 +60,9 @@ enum Command {
     /// Looks into the event log
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Looks at read models and builds them anew
+    #[command(subcommand)]
+    Projection(projection::ProjectionCommand),
     /// Manages users
     #[command(subcommand)]
     User(accounts::UserCommand),
@@ -152,6 +156,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Import { file } => flows::import(&settings, &file),
         Command::Export { out } => flows::export(&settings, out.as_deref()),
         Command::Log(command) => log::run(&settings, command),
+        Command::Projection(command) => projection::run(&settings, command),
         Command::User(command) => accounts::user(&settings, command),
         Command::Token(command) => accounts::token(&settings, command),
         Command::Bench { large_log: Some(what), .. } => bench::large_log(&what),

@@ -14,6 +14,7 @@ mod compaction;
 mod error;
 mod files;
 mod followers;
+mod history;
 mod ingest;
 mod live;
 mod metrics;

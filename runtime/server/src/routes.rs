@@ -22,6 +22,8 @@ mod testing;
 mod things;
 mod users;
 
+pub(crate) use projections::details as projection_details;
+
 use axum::extract::State;
 use axum::http::header;
 

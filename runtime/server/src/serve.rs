@@ -95,8 +95,13 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
     let graph = runtime("graph", settings.graph_workers)?;
     let ephemeral = settings.ephemeral;
     let app = AppState::new(settings, auth, secrets);
-    let parts =
-        CoreParts { secrets: app.secrets.clone(), broker, graph: graph.handle().clone(), safe: app.settings.safe };
+    let parts = CoreParts {
+        secrets: app.secrets.clone(),
+        broker,
+        graph: graph.handle().clone(),
+        safe: app.settings.safe,
+        history: app.settings.history,
+    };
     let result = web.block_on(life(&app, &data, listener, log, parts, file));
     graph.shutdown_timeout(Duration::from_millis(100));
     web.shutdown_timeout(Duration::from_millis(100));

@@ -10,8 +10,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use options::Options;
-use parse::{address, boolean, context, count, host_name, keyword, node_setting, whole};
+use parse::{address, boolean, context, count, history_days, host_name, keyword, node_setting, whole};
 use tidewire_engine::{ContextSettings, StoreKind};
+
+use crate::history::Keeping;
 
 /// Where the event log lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Settings {
     pub append_rate: Option<u32>,
     /// Patterns of streams that hold personal data, beside those that are set while it runs.
     pub personal: Vec<String>,
+    /// How long the history of numbers is kept.
+    pub history: Keeping,
     pub graph_workers: usize,
     pub web_workers: usize,
     pub log_level: String,
@@ -130,6 +134,7 @@ impl Settings {
             allow_hosts: options.allow_host.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?,
             append_rate: options.append_rate.as_deref().map(|text| count("append-rate", Some(text), 0)).transpose()?,
             personal: options.personal.clone(),
+            history: history_days(options.history_days.as_deref())?,
             graph_workers: whole("graph-workers", options.graph_workers.as_deref(), default_graph_workers(cores))?,
             web_workers: whole("web-workers", options.web_workers.as_deref(), 1)?,
             log_level: options.log_level.unwrap_or_else(|| "info".to_owned()),
@@ -199,6 +204,7 @@ impl Settings {
             allow_host: self.allow_hosts.clone(),
             append_rate: self.append_rate.map(|rate| rate.to_string()),
             personal: self.personal.clone(),
+            history_days: Some(self.history.to_string()),
             graph_workers: Some(self.graph_workers.to_string()),
             web_workers: Some(self.web_workers.to_string()),
             log_level: Some(self.log_level.clone()),
@@ -256,6 +262,7 @@ mod tests {
             (resolve(|o| o.safe = Some("perhaps".into())), "true or false"),
             (resolve(|o| o.inbox_memory = Some("0".into())), "from 1 to"),
             (resolve(|o| o.max_hops = Some("many".into())), "from 1 to"),
+            (resolve(|o| o.history_days = Some("7,90".into())), "7,90,1825,0"),
             (resolve(|o| o.context_store = vec!["a=redis".into()]), "NAME=memory"),
             (resolve(|o| o.context_store = vec!["default=files".into()]), "Default context store unknown: 'files'"),
             (resolve(|o| o.context_max = Some("lots".into())), "from 1 to"),

@@ -83,7 +83,8 @@ impl Reducer for Latest {
     }
 }
 
-fn read_data(event: &Event) -> Value {
+/// The data of an event as a value; text where it is no JSON.
+pub fn read_data(event: &Event) -> Value {
     if event.is_json() {
         return Value::lazy_json(event.data.clone()).unwrap_or(Value::Undefined);
     }

@@ -57,7 +57,7 @@ fn event(position: u64, time: i64, data: &Json) -> Event {
 /// What readers see after these events; every few events the state goes through the store.
 fn fold(config: &Json, events: &[Event]) -> Json {
     let (reducer, _) = reducer(config);
-    let mut cell = reducer.open(&Value::Undefined).unwrap();
+    let mut cell = reducer.open("thing-a", &Value::Undefined).unwrap();
     for (index, event) in events.iter().enumerate() {
         // A look at the whole state is dear.
         let before = (index % 7 == 2).then(|| cell.state().to_json());
@@ -71,7 +71,7 @@ fn fold(config: &Json, events: &[Event]) -> Json {
             assert_eq!(cell.state().to_json(), before, "a refused event changes nothing");
         }
         if index % 7 == 3 && (index < 3_000 || index % 1_000 == 3) {
-            cell = reducer.open(&cell.state()).unwrap();
+            cell = reducer.open("thing-a", &cell.state()).unwrap();
         }
     }
     to_json_value(&cell.shown())
@@ -297,17 +297,17 @@ fn a_state_machine_knows_its_state_and_how_long_it_was_in_each() {
 fn sizes_are_bounded_and_said() {
     let big = event(1, 0, &json!("x".repeat(2_000)));
     let (reduce, _) = reducer(&json!({"reducer": "state-machine"}));
-    let mut cell = reduce.open(&Value::Undefined).unwrap();
+    let mut cell = reduce.open("thing-a", &Value::Undefined).unwrap();
     assert!(cell.apply(Value::string("x".repeat(2_000)), &big).unwrap_err().contains("200 are allowed"));
     for n in 0..200 {
         cell.apply(Value::string(format!("s{n}")), &big).unwrap();
     }
     assert!(cell.apply(Value::string("one more"), &big).unwrap_err().contains("200 states"));
     let (reduce, _) = reducer(&json!({"reducer": "last-n", "count": 1_000}));
-    let mut cell = reduce.open(&Value::Undefined).unwrap();
+    let mut cell = reduce.open("thing-a", &Value::Undefined).unwrap();
     assert!(cell.apply(Value::string("x".repeat(2_000)), &big).unwrap_err().contains("1000 times"));
     let (reduce, _) = reducer(&json!({"reducer": "duty-cycle", "over": 3_600}));
-    let mut cell = reduce.open(&Value::Undefined).unwrap();
+    let mut cell = reduce.open("thing-a", &Value::Undefined).unwrap();
     let results = (0..10_100).map(|n| cell.apply(Value::Bool(n % 2 == 0), &event(1, n, &json!(0))));
     assert!(results.filter_map(Result::err).last().unwrap().contains("shorter window"));
 }

@@ -168,7 +168,7 @@ impl Reducer for Reduce {
         }
     }
 
-    fn open(&self, state: &Value) -> Option<Box<dyn Cell>> {
+    fn open(&self, _key: &str, state: &Value) -> Option<Box<dyn Cell>> {
         let plain = &self.plain;
         Some(match &self.opening {
             Opening::Keep(keep) => Whole::open(*keep, state),

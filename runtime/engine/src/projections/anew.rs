@@ -32,6 +32,7 @@ impl ProjectionService {
     /// # Errors
     /// When the store cannot be read or written, or when a read model cannot be made anew; it may be called again.
     pub async fn forget(&self, stream: &StreamName) -> Result<usize, HandleError> {
+        self.inner.past.lock().clear();
         let mut count = 0;
         for name in self.names()? {
             let again = match self.inner.kept(&name).filter(Kept::is_running) {
@@ -94,6 +95,7 @@ impl ProjectionService {
         let (shelf, name) = (self.inner.shelf.clone(), name.to_owned());
         self.blocking(move || {
             let builds = shelf.builds(&name)?;
+            shelf.drop_snapshots(&name)?;
             let all: Vec<_> = builds.live.iter().chain(&builds.next).map(|build| build.number).collect();
             for number in &all {
                 shelf.remove(&Shelf::place(&name, *number))?;

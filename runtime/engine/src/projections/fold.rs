@@ -11,16 +11,16 @@ use tidewire_model::position::Position;
 use tidewire_node_api::cell::{Cell, Whole};
 use tidewire_node_api::handles::{Entry, Reducer};
 
-use super::Parked;
 use super::codec::{encode, same};
 use super::shelf::{KEY_MAX, Shelf, Step, Totals};
+use super::status::Parked;
 
 /// Bound of one read model's state in memory, in bytes. Two generations of half this size.
 const HOT_BYTES_MAX: usize = 16 << 20;
 /// A commit is due when so many keys wait for it: it goes to the store as one batch.
 const DIRTY_KEYS_MAX: usize = 4_096;
 /// A commit is due after so many events, however few keys they touch.
-const EVENTS_MAX: u64 = 50_000;
+const EVENTS_MAX: u64 = 200_000;
 /// Parked events whose reason is kept; further ones are only counted.
 const PARKED_MAX: u64 = 1_000;
 
@@ -48,7 +48,9 @@ pub(super) struct Fold {
     dirty: Vec<String>,
     events: u64,
     totals: Totals,
-    parked: Vec<Parked>,
+    parked: Vec<(Position, Option<Parked>)>,
+    /// The build whose marks on parked events are taken over.
+    marks: Option<String>,
     told: Vec<Entry>,
     /// Nothing is in the store but what is at hand.
     fresh: bool,
@@ -78,6 +80,7 @@ impl Fold {
             events: 0,
             totals,
             parked: Vec::new(),
+            marks: None,
             told: Vec::new(),
             fresh,
         })
@@ -109,10 +112,7 @@ impl Fold {
         self.events += 1;
         match self.try_event(event, tell)? {
             Ok(()) => Ok(()),
-            Err(reason) => {
-                self.park(event, reason);
-                Ok(())
-            }
+            Err(reason) => self.park(event, reason),
         }
     }
 
@@ -148,6 +148,9 @@ impl Fold {
         if let Err(reason) = slot.cell.apply(input, event) {
             return Ok(Err(reason));
         }
+        if !slot.cell.changed() {
+            return Ok(Ok(()));
+        }
         let exists = slot.cell.exists();
         match (existed, exists) {
             (false, false) => return Ok(Ok(())),
@@ -178,7 +181,7 @@ impl Fold {
                 let known = stored.as_ref().map(|stored| (stored.position, stored.time));
                 let (position, time) = known.unwrap_or((Position::ZERO, 0));
                 let state = stored.map_or(Value::Undefined, |stored| stored.state);
-                let cell = open(&self.reducer, state);
+                let cell = open(&self.reducer, key, state);
                 let weight = weight(key, &*cell);
                 Slot { cell, position, time, stored: known.is_some(), dirty: false, weight }
             }
@@ -188,12 +191,73 @@ impl Fold {
         Ok(())
     }
 
-    fn park(&mut self, event: &Event, reason: String) {
-        tracing::warn!(projection = self.place, position = event.position.get(), reason, "event parked");
-        self.totals.parked += 1;
-        if self.totals.parked <= PARKED_MAX {
-            self.parked.push(Parked { position: event.position, event: event.id.to_string(), reason });
+    /// Events that are skipped in this build stay skipped.
+    pub(super) fn with_marks_of(mut self, place: Option<String>) -> Self {
+        self.marks = place;
+        self
+    }
+
+    fn park(&mut self, event: &Event, reason: String) -> Result<(), LogError> {
+        let before = match &self.marks {
+            Some(place) => self.shelf.parked_at(place, event.position)?,
+            None => None,
+        };
+        let skipped = before.and_then(|before| before.skipped);
+        if skipped.is_none() {
+            tracing::warn!(projection = self.place, position = event.position.get(), reason, "event parked");
+            self.totals.parked += 1;
         }
+        if self.totals.parked <= PARKED_MAX {
+            let event_id = event.id.to_string();
+            self.parked
+                .push((event.position, Some(Parked { position: event.position, event: event_id, reason, skipped })));
+        }
+        Ok(())
+    }
+
+    /// Tries a parked event again; its record goes if it takes effect now.
+    pub(super) fn retry(&mut self, event: &Event) -> Result<Result<(), String>, LogError> {
+        let result = self.try_event(event, true)?;
+        if result.is_ok() {
+            self.parked.push((event.position, None));
+            self.totals.parked = self.totals.parked.saturating_sub(1);
+        }
+        Ok(result)
+    }
+
+    /// Removes keys that are too old from a page of those that are stored.
+    pub(super) fn expire(&mut self, keys: &[String], now: i64) -> Result<(), LogError> {
+        for key in keys {
+            if !guarded(|| self.reducer.is_expired(key, now)).unwrap_or(false) {
+                continue;
+            }
+            if !self.hot.contains_key(key) {
+                self.load(key)?;
+            }
+            if let Some(slot) = self.hot.get_mut(key)
+                && slot.cell.exists()
+            {
+                slot.cell = open(&self.reducer, key, Value::Undefined);
+                self.totals.keys = self.totals.keys.saturating_sub(1);
+                if !slot.dirty {
+                    slot.dirty = true;
+                    self.dirty.push(key.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a mark on a parked event.
+    pub(super) fn skip(&mut self, parked: Parked) {
+        self.totals.parked = self.totals.parked.saturating_sub(1);
+        self.parked.push((parked.position, Some(parked)));
+    }
+
+    /// Begins with what a snapshot holds.
+    pub(super) fn begin_with(&mut self, totals: Totals) {
+        self.totals = totals;
+        self.fresh = false;
     }
 
     /// What is to be committed now. Everything counts as committed from here on: if the commit fails, this fold is
@@ -238,8 +302,8 @@ fn weight(key: &str, cell: &dyn Cell) -> usize {
 }
 
 /// The state of a key as its reducer wants it.
-pub(super) fn open(reducer: &Arc<dyn Reducer>, state: Value) -> Box<dyn Cell> {
-    match guarded(|| reducer.open(&state)) {
+pub(super) fn open(reducer: &Arc<dyn Reducer>, key: &str, state: Value) -> Box<dyn Cell> {
+    match guarded(|| reducer.open(key, &state)) {
         Ok(Some(cell)) => cell,
         _ => Box::new(Whole::new(Arc::clone(reducer), state)),
     }

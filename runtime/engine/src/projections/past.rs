@@ -1,17 +1,28 @@
-//! An entry as it was: its events folded again, up to a moment.
+//! A read model as it was: its events folded again, up to a moment, from the nearest snapshot on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_log::{EventLog, LogError};
 use tidewire_model::Value;
+use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::Query;
-use tidewire_node_api::handles::{At, Entry, ProjectionSpec};
+use tidewire_node_api::cell::Cell;
+use tidewire_node_api::handles::{At, Entry, HandleError, ProjectionSpec, Reducer};
 
+use super::codec::Stored;
 use super::fold::{guarded, open, shown};
+use super::handle_error;
+use super::service::StartAt;
+use super::shelf::Shelf;
 
 /// Events read at a time: bounds the memory that a question takes, however long the history is.
 const PAGE: usize = 1_000;
+/// Events that are folded again for one look at a whole read model.
+const EVENTS_MAX: u64 = 1_000_000;
+/// Entries of a whole read model in the past.
+const KEYS_MAX: usize = 200_000;
 
 /// The last position that had been recorded at a moment.
 pub(super) async fn position_at(log: &dyn EventLog, at: At) -> Result<Position, LogError> {
@@ -21,33 +32,78 @@ pub(super) async fn position_at(log: &dyn EventLog, at: At) -> Result<Position, 
     }
 }
 
+/// A key while it is folded again.
+struct Again {
+    cell: Box<dyn Cell>,
+    position: Position,
+    time: i64,
+}
+
+impl Again {
+    fn open(reducer: &Arc<dyn Reducer>, key: &str, stored: Option<Stored>) -> Again {
+        let (position, time) = stored.as_ref().map_or((Position::ZERO, 0), |stored| (stored.position, stored.time));
+        let state = stored.map_or(Value::Undefined, |stored| stored.state);
+        Again { cell: open(reducer, key, state), position, time }
+    }
+
+    fn apply(&mut self, input: Value, event: &Event) -> Result<(), String> {
+        let existed = self.cell.exists();
+        self.cell.apply(input, event)?;
+        if existed || self.cell.exists() {
+            (self.position, self.time) = (event.position, event.time);
+        }
+        Ok(())
+    }
+
+    fn entry(&self, key: &str) -> Option<Entry> {
+        let exists = self.cell.exists();
+        exists.then(|| Entry {
+            key: key.to_owned(),
+            value: shown(&*self.cell),
+            position: self.position,
+            time: self.time,
+        })
+    }
+}
+
+impl StartAt {
+    fn position(&self) -> Position {
+        self.0.as_ref().map_or(Position::ZERO, |snapshot| snapshot.position)
+    }
+
+    /// What the snapshot holds of one key, and where it stands.
+    pub(super) fn entry(&self, shelf: &Shelf, name: &str, key: &str) -> Result<(Position, Option<Stored>), LogError> {
+        let mut found = None;
+        if let Some(snapshot) = &self.0 {
+            shelf.read_snapshot(name, snapshot, |known, stored| {
+                if known == key {
+                    found = Some(stored);
+                }
+                Ok(())
+            })?;
+        }
+        Ok((self.position(), found))
+    }
+}
+
 /// The entry of a key after the event at `until` had taken effect.
 pub(super) async fn entry_at(
     log: &Arc<dyn EventLog>,
     spec: &ProjectionSpec,
     key: &str,
     until: Position,
+    (start, stored): (Position, Option<Stored>),
 ) -> Result<Option<Entry>, LogError> {
     let filter = spec.reducer.narrow(key).unwrap_or_else(|| spec.filter.clone());
-    let mut cell = open(&spec.reducer, Value::Undefined);
-    let (mut position, mut time) = (Position::ZERO, 0);
-    let mut from = Position::FIRST;
+    let mut again = Again::open(&spec.reducer, key, stored);
+    let mut from = start.next();
     while from <= until {
         let page = log.read(Query::forwards(filter.clone(), from, PAGE)).await?;
         for event in page.events.iter().take_while(|event| event.position <= until) {
             if !spec.filter.matches(event) {
                 continue;
             }
-            let mut apply = |found: &str, input: Value| {
-                if found == key {
-                    let existed = cell.exists();
-                    cell.apply(input, event)?;
-                    if existed || cell.exists() {
-                        (position, time) = (event.position, event.time);
-                    }
-                }
-                Ok(())
-            };
+            let mut apply = |found: &str, input: Value| if found == key { again.apply(input, event) } else { Ok(()) };
             // What is parked when it happens has no effect in the past either.
             let _ = guarded(|| spec.reducer.each(event, &mut apply));
         }
@@ -55,8 +111,72 @@ pub(super) async fn entry_at(
         from = next;
         tokio::task::yield_now().await;
     }
-    if !cell.exists() {
-        return Ok(None);
+    Ok(again.entry(key))
+}
+
+/// A whole read model as it was.
+pub struct Past {
+    name: String,
+    definition: String,
+    /// After this event had taken effect.
+    pub position: Position,
+    /// Where the snapshot stood that it was made from; 0: from the first event.
+    pub begun_from: Position,
+    /// In order of key.
+    pub entries: Vec<Entry>,
+}
+
+impl Past {
+    pub(super) fn is(&self, name: &str, definition: &str, position: Position) -> bool {
+        self.name == name && self.definition == definition && self.position == position
     }
-    Ok(Some(Entry { key: key.to_owned(), value: shown(&*cell), position, time }))
+}
+
+/// The whole read model after the event at `until` had taken effect.
+pub(super) async fn list_at(
+    log: &Arc<dyn EventLog>,
+    shelf: &Shelf,
+    spec: &ProjectionSpec,
+    until: Position,
+    start: StartAt,
+) -> Result<Past, HandleError> {
+    let failed = |error: LogError| handle_error(&error);
+    let mut keys: BTreeMap<String, Again> = BTreeMap::new();
+    if let Some(snapshot) = &start.0 {
+        let put = |key: &str, stored| {
+            keys.insert(key.to_owned(), Again::open(&spec.reducer, key, Some(stored)));
+            Ok(())
+        };
+        shelf.read_snapshot(&spec.name, snapshot, put).map_err(failed)?;
+    }
+    let begun_from = start.position();
+    let (mut from, mut events) = (begun_from.next(), 0);
+    while from <= until {
+        let page = log.read(Query::forwards(spec.filter.clone(), from, PAGE)).await.map_err(failed)?;
+        for event in page.events.iter().take_while(|event| event.position <= until) {
+            events += 1;
+            let mut apply = |key: &str, input: Value| {
+                if let Some(again) = keys.get_mut(key) {
+                    return again.apply(input, event);
+                }
+                let mut again = Again::open(&spec.reducer, key, None);
+                again.apply(input, event)?;
+                keys.insert(key.to_owned(), again);
+                Ok(())
+            };
+            let _ = guarded(|| spec.reducer.each(event, &mut apply));
+        }
+        if events > EVENTS_MAX || keys.len() > KEYS_MAX {
+            return Err(HandleError::new(format!(
+                "that takes too long: more than {EVENTS_MAX} events or {KEYS_MAX} entries lie between the snapshot at \
+                 position {begun_from} and position {until}; ask for one key instead"
+            )));
+        }
+        let Some(next) = page.next else { break };
+        from = next;
+        tokio::task::yield_now().await;
+    }
+    let entries = keys.iter().filter_map(|(key, again)| again.entry(key)).collect();
+    let (name, definition) = (spec.name.clone(), spec.definition.clone());
+    Ok(Past { name, definition, position: until, begun_from, entries })
 }

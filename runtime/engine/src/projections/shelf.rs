@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use tidewire_log::{LogError, ProjectionStore};
 use tidewire_model::position::Position;
 
-use super::Parked;
 use super::codec::{Stored, decode};
+use super::compare::Comparison;
+use super::snapshot::Snapshot;
+use super::status::Parked;
 
 /// The projection that records the builds of all others.
 const BUILDS: &str = "tidewire.builds";
@@ -33,6 +35,15 @@ pub(super) struct Build {
     pub(super) definition: String,
     /// Up to here it is history that nobody is told of.
     pub(super) quiet: Position,
+    /// It was begun from a snapshot that stands here, not from the first event.
+    #[serde(default)]
+    pub(super) from: Position,
+    /// What was made before must leave no trace in it.
+    #[serde(default)]
+    pub(super) renewed: bool,
+    /// It takes the place of the one that is served only when that is asked for.
+    #[serde(default)]
+    pub(super) hold: bool,
 }
 
 /// The builds of one read model.
@@ -44,12 +55,28 @@ pub(super) struct Builds {
     pub(super) live: Option<Build>,
     /// The one that is being made.
     pub(super) next: Option<Build>,
+    /// In order of position.
+    #[serde(default)]
+    pub(super) snapshots: Vec<Snapshot>,
+    #[serde(default)]
+    pub(super) snapshots_made: u64,
+    /// Events up to here may be gone from the log.
+    #[serde(default)]
+    pub(super) thinned: Position,
+    /// What the last exchange of builds changed.
+    #[serde(default)]
+    pub(super) comparison: Option<Comparison>,
 }
 
 impl Builds {
     /// The one that readers see.
     pub(super) fn served(&self) -> Option<&Build> {
         self.live.as_ref().or(self.next.as_ref())
+    }
+
+    /// The snapshot of a definition that is nearest before a position.
+    pub(super) fn nearest(&self, definition: &str, until: Position) -> Option<&Snapshot> {
+        self.snapshots.iter().rfind(|one| one.definition == definition && one.position <= until)
     }
 }
 
@@ -65,7 +92,8 @@ pub(super) struct Totals {
 pub(super) struct Step {
     /// Key and encoded entry; `None` removes it.
     pub(super) entries: Vec<(String, Option<Bytes>)>,
-    pub(super) parked: Vec<Parked>,
+    /// Position of a parked event; `None`: it is parked no more.
+    pub(super) parked: Vec<(Position, Option<Parked>)>,
     pub(super) totals: Totals,
 }
 
@@ -139,6 +167,34 @@ impl Shelf {
         Ok(found.into_iter().filter_map(|(_, bytes)| serde_json::from_slice(&bytes).ok()).collect())
     }
 
+    /// The record of one parked event.
+    pub(super) fn parked_at(&self, place: &str, position: Position) -> Result<Option<Parked>, LogError> {
+        let stored = self.store.get(place, &parked_key(position))?;
+        Ok(stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Keys and values as they are, in order of key.
+    pub(super) fn raw_page(
+        &self,
+        place: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>, LogError> {
+        let found = self.store.scan(place, "", after, limit)?;
+        Ok(found.into_iter().map(|(key, bytes)| (key.into(), bytes)).collect())
+    }
+
+    /// Stores keys and values as they are.
+    pub(super) fn raw_commit(
+        &self,
+        place: &str,
+        values: Vec<(String, Option<Bytes>)>,
+        checkpoint: Position,
+    ) -> Result<(), LogError> {
+        let changes = values.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        self.store.commit(place, BUILDS_FORM, changes, checkpoint)
+    }
+
     /// Stores entries, parked events, counts and checkpoint in one step.
     pub(super) fn commit(&self, place: &str, step: Step, checkpoint: Position) -> Result<(), LogError> {
         let json = |value: Result<Vec<u8>, serde_json::Error>| match value {
@@ -149,9 +205,12 @@ impl Shelf {
         for (key, value) in step.entries {
             changes.push((format!("{ENTRY}{key}").into(), value));
         }
-        for parked in step.parked {
-            let key = format!("{PARKED}{:016}", parked.position.get());
-            changes.push((key.into(), json(serde_json::to_vec(&parked))?));
+        for (position, parked) in step.parked {
+            let value = match parked {
+                Some(parked) => json(serde_json::to_vec(&parked))?,
+                None => None,
+            };
+            changes.push((parked_key(position).into(), value));
         }
         changes.push((TOTALS.into(), json(serde_json::to_vec(&step.totals))?));
         self.store.commit(place, BUILDS_FORM, changes, checkpoint)
@@ -160,6 +219,10 @@ impl Shelf {
     pub(super) fn remove(&self, place: &str) -> Result<(), LogError> {
         self.store.drop_projection(place)
     }
+}
+
+fn parked_key(position: Position) -> String {
+    format!("{PARKED}{:016}", position.get())
 }
 
 fn damaged(place: &str, key: &str) -> LogError {

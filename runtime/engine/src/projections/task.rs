@@ -3,8 +3,8 @@
 //! Invariant: entries and checkpoint go into the store in one commit, and a fold whose commit failed is thrown away, so
 //! each event takes effect exactly once.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
@@ -17,20 +17,22 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::beside;
-use super::fold::{Fold, guarded};
+use super::asks::{Ask, Asks};
+use super::compare::compare;
+use super::fold::guarded;
+use super::run::Run;
 use super::shelf::{Build, Shelf, Totals};
-use crate::pace::{Pace, rest_after};
+use super::status::Building;
+use super::{SCAN_PAGE, beside};
+use crate::pace::rest_after;
+use crate::{Clock as _, SystemClock};
 
 /// Events read at a time.
-const PAGE: usize = 2_000;
-/// While there is more to read, changes wait no longer than this for their commit.
-const COMMIT_EVERY: Duration = Duration::from_millis(200);
-/// How far the checkpoint may lag behind when nothing that matters has happened: so much is looked at again after a
-/// restart, instead of a write for each event that does not concern the read model.
-const IDLE_POSITIONS_MAX: u64 = 10_000;
+const PAGE: usize = 4_000;
 /// Work on one event after which a reducer rests: a script that has run into its limit.
 const VERY_LONG: Duration = Duration::from_millis(50);
+/// How often it is looked for what has become too old.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// Pauses after a failure of the store: the first and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -42,7 +44,7 @@ pub(super) struct Shared {
     pub(super) position: watch::Sender<Position>,
     pub(super) state: Mutex<State>,
     pub(super) cancel: CancellationToken,
-    rebuild: AtomicBool,
+    pub(super) asks: Asks,
     wake: Notify,
 }
 
@@ -50,7 +52,7 @@ pub(super) struct Shared {
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) totals: Totals,
-    pub(super) building: Option<f64>,
+    pub(super) building: Option<Building>,
     pub(super) failed: Option<String>,
 }
 
@@ -61,18 +63,23 @@ impl Shared {
             position: watch::channel(Position::ZERO).0,
             state: Mutex::default(),
             cancel: CancellationToken::new(),
-            rebuild: AtomicBool::new(false),
+            asks: Asks::default(),
             wake: Notify::new(),
         }
     }
 
-    /// Asks for a new build of the same definition.
-    pub(super) fn ask_rebuild(&self) {
-        self.rebuild.store(true, Ordering::Release);
+    /// Asks for something to be done between two events.
+    pub(super) fn ask(&self, ask: Ask) {
+        self.asks.push(ask);
         self.wake.notify_one();
     }
 
-    fn serve(&self, place: &str) {
+    /// Asks for a new build from what the log holds now: nothing of what was kept goes into it.
+    pub(super) fn ask_rebuild(&self) {
+        self.ask(Ask::Renew);
+    }
+
+    pub(super) fn serve(&self, place: &str) {
         *self.place.write() = Some(place.to_owned());
     }
 }
@@ -89,34 +96,24 @@ pub(super) struct Task {
     pub(super) began: Option<Position>,
 }
 
-enum End {
-    Over,
-    Rebuild,
+/// What is being kept: the build that is served, one that is being made, or both.
+pub(super) struct Runs {
+    pub(super) live: Option<Run>,
+    pub(super) next: Option<Run>,
+    /// Whose turn it is while both have work.
+    pub(super) turn: bool,
+    /// Asked for and not possible yet.
+    pub(super) later: VecDeque<Ask>,
 }
 
-/// One build on its way.
-struct Run {
-    build: Build,
-    building: bool,
-    fold: Fold,
-    through: Position,
-    stored: Position,
-    committed: Instant,
-    pace: Pace,
-}
-
-impl Run {
-    fn swap_due(&self) -> bool {
-        self.building && self.through >= self.build.quiet
+impl Runs {
+    fn each(&mut self) -> impl Iterator<Item = &mut Run> {
+        self.live.iter_mut().chain(self.next.iter_mut())
     }
 
-    fn commit_due(&self, caught_up: bool) -> bool {
-        caught_up || self.swap_due() || self.fold.is_full() || self.committed.elapsed() > COMMIT_EVERY
-    }
-
-    fn write_due(&self) -> bool {
-        let idle = self.through.get().saturating_sub(self.stored.get());
-        self.fold.is_dirty() || self.fold.is_full() || self.swap_due() || idle >= IDLE_POSITIONS_MAX
+    /// The one that events take effect in for good.
+    pub(super) fn main(&mut self) -> Option<&mut Run> {
+        self.live.as_mut().or(self.next.as_mut())
     }
 }
 
@@ -126,7 +123,10 @@ impl Task {
         let mut pause = RETRY.0;
         loop {
             let started = Instant::now();
-            let Err(error) = self.follow().await else { return };
+            let Err(error) = self.follow().await else {
+                self.shared.asks.refuse_all("the projection is no longer kept");
+                return;
+            };
             let text = error.full_text();
             tracing::warn!(projection = self.spec.name, error = text, "projection failed, trying again");
             self.shared.state.lock().failed = Some(text);
@@ -134,7 +134,10 @@ impl Task {
                 pause = RETRY.0;
             }
             tokio::select! {
-                () = self.shared.cancel.cancelled() => return,
+                () = self.shared.cancel.cancelled() => {
+                    self.shared.asks.refuse_all("the projection is no longer kept");
+                    return;
+                }
                 () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(RETRY.1);
@@ -146,95 +149,117 @@ impl Task {
             () = self.shared.cancel.cancelled() => return Ok(()),
             ready = self.log.ready() => ready?,
         }
-        loop {
-            let again = self.shared.rebuild.swap(false, Ordering::AcqRel);
-            let (build, building) = self.choose(again)?;
-            match self.keep(build, building).await? {
-                End::Over => return Ok(()),
-                End::Rebuild => {}
-            }
-        }
-    }
-
-    /// Which build to go on with; a new one when there is none of this definition.
-    fn choose(&self, again: bool) -> Result<(Build, bool), LogError> {
-        let (name, definition) = (&self.spec.name, &self.spec.definition);
-        let head = self.log.head();
-        let mut builds = self.shelf.builds(name)?;
-        // A checkpoint beyond the head belongs to another log.
-        let usable = |build: &Build| -> Result<bool, LogError> {
-            let checkpoint = self.shelf.checkpoint(&Shelf::place(name, build.number))?;
-            Ok(!again && build.definition == *definition && checkpoint <= head)
-        };
-        // Built once more: readers were told of what the build before had stored, and are told from there on.
-        let mut told = None;
-        if let Some(next) = builds.next.take() {
-            if usable(&next)? {
-                return Ok((next, true));
-            }
-            told = (next.definition == *definition).then_some(next.quiet);
-            self.shelf.remove(&Shelf::place(name, next.number))?;
-        }
-        if let Some(live) = &builds.live
-            && usable(live)?
-        {
-            self.shelf.save_builds(name, &builds)?;
-            return Ok((live.clone(), false));
-        }
-        if let Some(live) = builds.live.as_ref().filter(|live| again && live.definition == *definition) {
-            told = Some(self.shelf.checkpoint(&Shelf::place(name, live.number))?);
-        }
-        let told = told.or(self.began).unwrap_or(head);
-        builds.made += 1;
-        let build = Build { number: builds.made, definition: definition.clone(), quiet: told.min(head) };
-        builds.next = Some(build.clone());
-        self.shelf.save_builds(name, &builds)?;
-        tracing::info!(projection = name, events = head.get(), "building a projection from history");
-        Ok((build, true))
-    }
-
-    async fn keep(&self, build: Build, building: bool) -> Result<End, LogError> {
-        let place = Shelf::place(&self.spec.name, build.number);
-        let fold = Fold::open(self.shelf.clone(), place, Arc::clone(&self.spec.reducer))?;
-        let stored = self.shelf.checkpoint(fold.place())?;
-        let mut run =
-            Run { build, building, fold, through: stored, stored, committed: Instant::now(), pace: Pace::default() };
-        let served = self.shelf.builds(&self.spec.name)?;
-        if let Some(served) = served.served() {
-            self.shared.serve(&Shelf::place(&self.spec.name, served.number));
-        }
-        self.publish(&run);
+        let mut runs = self.open()?;
         let mut head = self.log.watch_head();
+        let mut swept: Option<Instant> = None;
         loop {
             if self.shared.cancel.is_cancelled() {
-                self.commit(&mut run, true).await?;
-                return Ok(End::Over);
+                for run in runs.each() {
+                    self.commit(run, true).await?;
+                }
+                return Ok(());
             }
-            if self.shared.rebuild.load(Ordering::Acquire) {
-                self.commit(&mut run, true).await?;
-                return Ok(End::Rebuild);
-            }
+            self.answer(&mut runs).await?;
             let known = *head.borrow_and_update();
-            if run.through < known {
-                self.fold_page(&mut run).await?;
-            } else {
-                if run.swap_due() {
-                    self.commit(&mut run, false).await?;
-                }
-                tokio::select! {
-                    () = self.shared.cancel.cancelled() => {}
-                    () = self.shared.wake.notified() => {}
-                    changed = head.changed() => if changed.is_err() { return Ok(End::Over) },
-                }
+            if self.advance(&mut runs, known).await? {
+                continue;
+            }
+            if self.spec.reducer.expires() && swept.is_none_or(|swept| swept.elapsed() > SWEEP_EVERY) {
+                swept = Some(Instant::now());
+                self.sweep(&mut runs).await?;
+            }
+            tokio::select! {
+                () = self.shared.cancel.cancelled() => {}
+                () = self.shared.wake.notified() => {}
+                changed = head.changed() => if changed.is_err() { return Ok(()) },
+                () = tokio::time::sleep(SWEEP_EVERY), if self.spec.reducer.expires() => {}
             }
         }
     }
 
-    async fn fold_page(&self, run: &mut Run) -> Result<(), LogError> {
+    /// Removes what has become too old.
+    async fn sweep(&self, runs: &mut Runs) -> Result<(), LogError> {
+        let Some(live) = &mut runs.live else { return Ok(()) };
+        let now = SystemClock.now_ms();
+        let mut last: Option<String> = None;
+        loop {
+            let (shelf, place) = (self.shelf.clone(), live.fold.place().to_owned());
+            let page = self.blocking(move || shelf.page(&place, "", last.as_deref(), SCAN_PAGE)).await?;
+            let keys: Vec<String> = page.into_iter().map(|(key, _)| key).collect();
+            live.fold.expire(&keys, now)?;
+            if live.fold.is_dirty() {
+                self.commit(live, true).await?;
+            }
+            last = keys.into_iter().next_back();
+            if last.is_none() || self.shared.cancel.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes one step; false when there is nothing to do.
+    async fn advance(&self, runs: &mut Runs, known: Position) -> Result<bool, LogError> {
+        let waits = |run: &Option<Run>, until: Position| run.as_ref().is_some_and(|run| run.through < until);
+        let live_waits = waits(&runs.live, known);
+        let limit = runs.live.as_ref().map_or(Position::new(u64::MAX), |live| live.through);
+        let next_waits = waits(&runs.next, if runs.live.is_some() { limit } else { known });
+        runs.turn = !runs.turn;
+        let step = match (&mut runs.live, &mut runs.next) {
+            (Some(live), Some(next)) if next.through == live.through && !next.ready => {
+                self.meet(live, next).await?;
+                true
+            }
+            (Some(live), _) if live_waits && (!next_waits || runs.turn) => {
+                self.fold_page(live, Position::new(u64::MAX)).await?;
+                true
+            }
+            (_, Some(next)) if next_waits => {
+                self.fold_page(next, limit).await?;
+                true
+            }
+            (None, Some(next)) if next.swap_due() => {
+                self.commit(next, false).await?;
+                true
+            }
+            _ => false,
+        };
+        self.settle(runs).await?;
+        self.publish(runs);
+        if step {
+            // Others run on this thread too; memory answers without ever waiting.
+            tokio::task::yield_now().await;
+        }
+        Ok(step)
+    }
+
+    /// A build that has come out of history is the one to be kept from here on.
+    pub(super) async fn settle(&self, runs: &mut Runs) -> Result<(), LogError> {
+        let done = |next: &Run| (next.beside && next.ready && !next.build.hold) || (!next.beside && !next.building);
+        if !runs.next.as_ref().is_some_and(done) {
+            return Ok(());
+        }
+        let Some(mut next) = runs.next.take() else { return Ok(()) };
+        if let Some(live) = runs.live.as_mut() {
+            // At the same position, so that nothing is told twice or never.
+            self.commit(live, true).await?;
+            while next.through < live.through {
+                self.fold_page(&mut next, live.through).await?;
+            }
+            next.build.quiet = next.through;
+            next.beside = false;
+            next.ready = false;
+            self.commit(&mut next, false).await?;
+        }
+        runs.live = Some(next);
+        Ok(())
+    }
+
+    /// Folds the next page, up to `limit` at most.
+    async fn fold_page(&self, run: &mut Run, limit: Position) -> Result<(), LogError> {
         let query = Query::forwards(self.spec.filter.clone(), run.through.next(), PAGE);
         let page = self.log.read(query).await?;
         let mut began = Instant::now();
-        for event in &page.events {
+        for event in page.events.iter().take_while(|event| event.position <= limit) {
             if self.fold_event(run, event, &mut began).await? {
                 // What has come out so far is shown, and a stop is heard, long before the page is done.
                 run.through = event.position.max(run.through);
@@ -244,21 +269,18 @@ impl Task {
                 }
             }
         }
-        run.through = page.next.map_or(page.head, Position::previous).max(run.through);
+        run.since_snapshot += page.events.len() as u64;
+        run.through = page.next.map_or(page.head, Position::previous).min(limit).max(run.through);
         if run.commit_due(page.next.is_none()) {
             self.commit(run, false).await?;
-        } else if run.building {
-            self.publish(run);
         }
-        // Others run on this thread too; memory answers without ever waiting.
-        tokio::task::yield_now().await;
         Ok(())
     }
 
     /// Applies one event. A reducer that takes long works on a thread of its own; one that takes very long rests after it.
     /// Whether it did.
     async fn fold_event(&self, run: &mut Run, event: &Event, began: &mut Instant) -> Result<bool, LogError> {
-        let tell = event.position > run.build.quiet;
+        let tell = run.tells(event.position);
         if self.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
             return run.fold.event(event, tell).map(|()| false);
         }
@@ -280,13 +302,16 @@ impl Task {
     }
 
     /// Stores what has changed, then shows and tells it.
-    async fn commit(&self, run: &mut Run, last: bool) -> Result<(), LogError> {
+    pub(super) async fn commit(&self, run: &mut Run, last: bool) -> Result<(), LogError> {
         run.committed = Instant::now();
         if run.write_due() || (last && run.through > run.stored) {
             let (shelf, place, through) = (self.shelf.clone(), run.fold.place().to_owned(), run.through);
             let step = run.fold.step();
             self.blocking(move || shelf.commit(&place, step, through)).await?;
             run.stored = run.through;
+            if self.spec.reducer.snapshots() && run.snapshot_due() {
+                self.snapshot(run, false).await?;
+            }
         }
         if run.swap_due() {
             self.swap(&run.build, run.fold.place()).await?;
@@ -299,19 +324,28 @@ impl Task {
         {
             tracing::error!(projection = self.spec.name, error = reason, "listener of a projection panicked");
         }
-        self.publish(run);
+        if !run.building {
+            self.shared.position.send_replace(run.through);
+        }
         Ok(())
     }
 
     /// Lets readers see the new build, then removes the old one.
     async fn swap(&self, build: &Build, place: &str) -> Result<(), LogError> {
         let (shelf, name, build) = (self.shelf.clone(), self.spec.name.clone(), build.clone());
+        let new = place.to_owned();
         let old = self
             .blocking(move || {
                 let mut builds = shelf.builds(&name)?;
                 let old = builds.live.replace(build.clone()).filter(|old| old.number != build.number);
                 builds.next = None;
+                if let Some(old) = old.as_ref().filter(|_| !build.renewed)
+                    && builds.comparison.is_none()
+                {
+                    builds.comparison = Some(compare(&shelf, &Shelf::place(&name, old.number), &new)?);
+                }
                 shelf.save_builds(&name, &builds)?;
+                shelf.forget_snapshots(&name, &build.definition)?;
                 Ok(old)
             })
             .await?;
@@ -324,24 +358,17 @@ impl Task {
         Ok(())
     }
 
-    fn publish(&self, run: &Run) {
-        let part = if run.build.quiet == Position::ZERO {
-            1.0
-        } else {
-            (run.through.get() as f64 / run.build.quiet.get() as f64).min(1.0)
-        };
-        {
-            let mut state = self.shared.state.lock();
-            state.totals = run.fold.totals();
-            state.building = run.building.then_some(part);
-            state.failed = None;
-        }
-        if !run.building {
-            self.shared.position.send_replace(run.through);
+    pub(super) fn publish(&self, runs: &mut Runs) {
+        let target = runs.live.as_ref().map_or(Position::ZERO, |live| live.through);
+        let mut state = self.shared.state.lock();
+        state.building = runs.next.as_ref().filter(|next| next.building).map(|next| next.progress(target));
+        state.failed = None;
+        if let Some(main) = runs.main() {
+            state.totals = main.fold.totals();
         }
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {

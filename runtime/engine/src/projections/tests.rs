@@ -18,9 +18,9 @@ use tokio::time::timeout;
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-type Log = Arc<dyn EventLog>;
+pub(super) type Log = Arc<dyn EventLog>;
 
 /// Adds up `n` by stream; refuses texts, panics at -1, forgets the stream at null.
 struct Sum {
@@ -52,36 +52,36 @@ impl Reducer for Sum {
     }
 }
 
-fn spec(definition: &str, factor: i64) -> ProjectionSpec {
+pub(super) fn spec(definition: &str, factor: i64) -> ProjectionSpec {
     let reducer = Arc::new(Sum { factor });
     ProjectionSpec { name: "sums".into(), filter: Filter::default(), definition: definition.into(), reducer }
 }
 
-fn event(stream: &str, n: impl Into<serde_json::Value>) -> AppendRequest {
+pub(super) fn event(stream: &str, n: impl Into<serde_json::Value>) -> AppendRequest {
     let event = NewEvent::json("reading-reported", &json!({ "n": n.into() }));
     AppendRequest::one(StreamName::new(stream).unwrap(), event)
 }
 
-async fn append(log: &Log, requests: Vec<AppendRequest>) -> Position {
+pub(super) async fn append(log: &Log, requests: Vec<AppendRequest>) -> Position {
     log.append(requests).await.unwrap().last().unwrap().last_position
 }
 
-fn memory() -> Log {
+pub(super) fn memory() -> Log {
     Arc::new(MemoryLog::new())
 }
 
-fn nobody() -> Changed {
+pub(super) fn nobody() -> Changed {
     Box::new(|_| {})
 }
 
 /// Collects what is told.
-fn listener() -> (Changed, Arc<Mutex<Vec<Entry>>>) {
+pub(super) fn listener() -> (Changed, Arc<Mutex<Vec<Entry>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let inner = Arc::clone(&told);
     (Box::new(move |entries| inner.lock().unwrap().extend_from_slice(entries)), told)
 }
 
-async fn caught_up(service: &ProjectionService, log: &Log) {
+pub(super) async fn caught_up(service: &ProjectionService, log: &Log) {
     timeout(PATIENCE, service.wait_for("sums", log.head())).await.expect("in time").unwrap();
 }
 
@@ -91,7 +91,7 @@ async fn value(service: &ProjectionService, key: &str) -> Option<String> {
 }
 
 /// The entries as a plain loop over the whole log gives them.
-async fn recount(log: &Log, until: Position) -> BTreeMap<String, String> {
+pub(super) async fn recount(log: &Log, until: Position) -> BTreeMap<String, String> {
     let mut sums: BTreeMap<String, i64> = BTreeMap::new();
     let mut from = Position::FIRST;
     loop {
@@ -114,7 +114,7 @@ async fn recount(log: &Log, until: Position) -> BTreeMap<String, String> {
     sums.into_iter().map(|(key, sum)| (key, format!("sum {sum}"))).collect()
 }
 
-async fn listed(service: &ProjectionService) -> BTreeMap<String, String> {
+pub(super) async fn listed(service: &ProjectionService) -> BTreeMap<String, String> {
     let entries = service.list("sums", usize::MAX).await.unwrap();
     entries.into_iter().map(|entry| (entry.key, entry.value.to_text().into_owned())).collect()
 }

@@ -22,6 +22,7 @@ use super::Environment;
 use crate::backups::Backups;
 use crate::files::DataDir;
 use crate::followers::Followers;
+use crate::history::{History, Keeping};
 use crate::live::Live;
 use crate::metrics::MeteredLog;
 use crate::outgoing::{Outgoing, Policy};
@@ -38,6 +39,7 @@ pub struct Core {
     pub engine: Engine,
     pub live: Live,
     pub things: Things,
+    pub history: History,
     pub environment: Arc<Environment>,
     /// Who follows the log over HTTP.
     pub followers: Arc<Followers>,
@@ -79,6 +81,8 @@ pub struct CoreParts {
     /// Where nodes run.
     pub graph: tokio::runtime::Handle,
     pub safe: bool,
+    /// How long the history of numbers is kept.
+    pub history: Keeping,
 }
 
 /// Who deploys.
@@ -174,6 +178,7 @@ impl Core {
             registry,
             live: Live::new(engine.clone(), log.clone()),
             things: Things::keep(&projections),
+            history: History::keep(&projections, parts.history),
             environment,
             followers: Arc::default(),
             backups: Backups::default(),
@@ -265,6 +270,7 @@ impl Core {
         self.backups.stop().await;
         self.engine.shutdown(deadline).await;
         self.things.stop();
+        self.history.stop();
         self.projections.close().await;
         if let Some(broker) = broker {
             // Its thread writes the sessions to the log.

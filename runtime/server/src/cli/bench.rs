@@ -117,6 +117,7 @@ async fn services(folder: &Path) -> Result<Services, Failure> {
         broker: None,
         graph: tokio::runtime::Handle::current(),
         safe: false,
+        history: Default::default(),
     };
     let schemas = Schemas::open(Arc::clone(&log)).await.map_err(CoreError::Log)?;
     let core = Core::build(log, schemas, parts)?;

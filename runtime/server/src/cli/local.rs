@@ -68,7 +68,11 @@ pub(super) fn with_core<T>(
         let secrets = Arc::new(Secrets::open(data.path())?);
         let graph = tokio::runtime::Handle::current();
         let schemas = Schemas::open(Arc::clone(&log)).await.map_err(CoreError::Log)?;
-        let core = Arc::new(Core::build(log, schemas, CoreParts { secrets, broker: None, graph, safe: true })?);
+        let core = Arc::new(Core::build(
+            log,
+            schemas,
+            CoreParts { secrets, broker: None, graph, safe: true, history: Default::default() },
+        )?);
         core.load(None, None).await?;
         let result = work(&core).await;
         core.stop(Duration::ZERO).await;

@@ -22,14 +22,22 @@ impl Line {
 
     /// Shows how many bytes of how many are done.
     pub fn draw(&mut self, (done, total): (u64, u64)) {
-        if !std::io::stderr().is_terminal() || total == 0 {
+        if total == 0 {
             return;
         }
-        let share = (done.min(total) * 100) / total;
-        let bar: String = (0..20).map(|step| if step * 5 < share { '#' } else { '.' }).collect();
         let mega = |bytes: u64| bytes as f64 / 1e6;
+        let text = format!("{:.1} of {:.1} MB", mega(done), mega(total));
+        self.bar(done.min(total) as f64 / total as f64, &text);
+    }
+
+    /// Shows which share is done, from 0 to 1, and what there is to say about it.
+    pub fn bar(&mut self, share: f64, text: &str) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar: String = (0..20).map(|step| if f64::from(step) < share * 20.0 { '#' } else { '.' }).collect();
         // A line that cannot be drawn is not missed.
-        let _ = write!(std::io::stderr(), "\r{} [{bar}] {:.1} of {:.1} MB", self.what, mega(done), mega(total));
+        let _ = write!(std::io::stderr(), "\r{} [{bar}] {text}  ", self.what);
         self.drawn = true;
     }
 }

@@ -1,32 +1,35 @@
-//! Read models over HTTP, now and at a moment in the past.
+//! Read models over HTTP, now and at a moment in the past, and how they are kept.
 
-use std::cmp::Ordering;
+mod query;
+
 use std::time::Duration;
 
 use axum::extract::Path;
 use axum::http::StatusCode;
-use serde_json::Value;
-use tidewire_api::List;
 use tidewire_api::log::{EntriesQuery, Projection, ProjectionEntry};
-use tidewire_engine::projections::ProjectionStatus;
+use tidewire_api::projection::{
+    Comparison, Difference, ProjectionStatus as Details, RebuildQuery, SkipRequest, SkippedEvent, UnappliedEvent,
+};
+use tidewire_api::{List, PageQuery};
+use tidewire_engine::projections::{Parked, ProjectionDetails, ProjectionStatus, Skipped};
+use tidewire_engine::{Clock as _, SystemClock};
 use tidewire_model::event::time::parse_rfc3339;
 use tidewire_model::position::Position;
-use tidewire_model::query::wildcard_matches;
 use tidewire_model::value::to_json_value;
-use tidewire_node_api::handles::{At, Entry, Projections as _};
+use tidewire_node_api::handles::{At, Entry, HandleError, Projections as _};
 
 use crate::app::Core;
-use crate::auth::Permission;
+use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Query, Running};
+use crate::web::extract::{Json, Query, Running};
 use crate::web::route::{Route, Routes};
+use query::Selection;
 
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
-/// Entries that are looked at when a list is filtered or sorted.
-const SCAN_MAX: usize = 10_000;
-/// Entries whose past is looked up in one request: each costs a look into history.
-const PAST_MAX: usize = 100;
+/// Parked events that are kept of one read model.
+const PARKED_MAX: usize = 1_000;
+const REASON_MAX: usize = 500;
 /// How long `min_position` waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,7 +45,28 @@ pub fn register(routes: &mut Routes) {
         Permission::FlowsWrite,
         "Builds a read model once more from the first event, beside the one that is served",
     );
-    routes.add(rebuild_route.status(202), rebuild);
+    routes.add(rebuild_route.query::<RebuildQuery>().status(202), rebuild);
+    register_keeping(routes);
+}
+
+fn register_keeping(routes: &mut Routes) {
+    let (read, write) = (Permission::ModelsRead, Permission::FlowsWrite);
+    let status_route = Route::get("/api/projections/{name}/status", read, "How a read model is kept");
+    routes.add(status_route.answers::<Details>(), status);
+    let cancel_route = Route::delete("/api/projections/{name}/rebuild", write, "Gives up a new build");
+    routes.add(cancel_route.status(204), cancel);
+    let swap_route =
+        Route::post("/api/projections/{name}/swap", write, "Lets a new build take the place of the one that is served");
+    routes.add(swap_route.status(202), swap);
+    let parked_route =
+        Route::get("/api/projections/{name}/parked", read, "Events that a read model could not apply, and why");
+    routes.add(parked_route.query::<PageQuery>().answers::<List<UnappliedEvent>>(), parked);
+    let retry_route =
+        Route::post("/api/projections/{name}/parked/{position}/retry", write, "Applies a parked event once more");
+    routes.add(retry_route.status(204), retry);
+    let skip_route =
+        Route::post("/api/projections/{name}/parked/{position}/skip", write, "Leaves a parked event out for good");
+    routes.add(skip_route.body::<SkipRequest>().status(204), skip);
 }
 
 fn public(status: ProjectionStatus) -> Projection {
@@ -51,7 +75,13 @@ fn public(status: ProjectionStatus) -> Projection {
         position: status.position.get(),
         lag: status.lag,
         parked: status.parked,
+        keys: status.keys,
         building: status.building,
+        build_rate: status.build.map(|build| build.events_per_s),
+        build_eta: status.build.and_then(|build| build.eta_s),
+        ready: status.build.is_some_and(|build| build.ready),
+        failed: status.failed,
+        kept: status.kept,
     }
 }
 
@@ -130,78 +160,131 @@ async fn entries(
 ) -> ApiResult<axum::Json<List<ProjectionEntry>>> {
     prepare(&core, &name, &query).await?;
     let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let selection = Selection::parse(query.filter.as_deref(), query.sort.as_deref(), query.cursor.clone(), limit)?;
     if let Some(at) = at(&query)? {
-        return past(&core, &name, at, limit).await;
-    }
-    if query.filter.is_none() && query.sort.is_none() {
-        let mut page = core.projections.page(&name, "", query.cursor.as_deref(), limit + 1)?;
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let next = page.last().filter(|_| more).map(|entry| entry.key.clone());
-        return Ok(axum::Json(List { items: page.into_iter().map(public_entry).collect(), next }));
-    }
-    let all = core.projections.page(&name, "", None, SCAN_MAX)?;
-    let mut all: Vec<ProjectionEntry> = all.into_iter().map(public_entry).collect();
-    if let Some(filter) = &query.filter {
-        let (path, pattern) = filter.split_once('=').ok_or_else(|| {
-            ApiError::bad_request("invalid_query", format!("filter is '{filter}'; use key=text or value.path=text"))
-        })?;
-        all.retain(|entry| wildcard_matches(pattern, &text(&field(entry, path))));
-    }
-    if let Some(sort) = &query.sort {
-        let (path, backwards) = sort.strip_prefix('-').map_or((sort.as_str(), false), |path| (path, true));
-        all.sort_by(|a, b| {
-            let order = compare(&field(a, path), &field(b, path));
-            if backwards { order.reverse() } else { order }
+        let past = core.projections.list_at(&name, at).await?;
+        let prefix = selection.prefix().to_owned();
+        let found = selection.run(&mut |after, count| {
+            let start = past.entries.partition_point(|entry| after.is_some_and(|after| entry.key.as_str() <= after));
+            let rest = past.entries.iter().skip(start).filter(|entry| entry.key.starts_with(&prefix));
+            Ok(rest.take(count).cloned().map(public_entry).collect())
         });
+        return Ok(axum::Json(found?));
     }
-    let start: usize = query.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-    let next = (start + limit < all.len()).then(|| (start + limit).to_string());
-    Ok(axum::Json(List { items: all.into_iter().skip(start).take(limit).collect(), next }))
+    let projections = core.projections.clone();
+    let select = move || {
+        let prefix = selection.prefix().to_owned();
+        selection.run(&mut |after, count| {
+            Ok(projections.page(&name, &prefix, after, count)?.into_iter().map(public_entry).collect())
+        })
+    };
+    // A large read model takes a while, which others need not wait for.
+    let found = tokio::task::spawn_blocking(select).await.map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(axum::Json(found?))
 }
 
-async fn past(core: &Core, name: &str, at: At, limit: usize) -> ApiResult<axum::Json<List<ProjectionEntry>>> {
-    let keys = core.projections.page(name, "", None, PAST_MAX + 1)?;
-    if keys.len() > PAST_MAX {
-        let detail = format!("the past is shown for lists of up to {PAST_MAX} entries; ask for one key instead");
-        return Err(ApiError::bad_request("too_many_entries", detail));
-    }
-    let mut items = Vec::new();
-    for key in keys.into_iter().map(|entry| entry.key).take(limit) {
-        items.extend(core.projections.get_at(name, &key, at).await?.map(public_entry));
-    }
-    Ok(axum::Json(List::whole(items)))
+async fn status(core: Running, Path(name): Path<String>) -> ApiResult<axum::Json<Details>> {
+    let status = core.projections.status(&name)?.ok_or_else(|| unknown(&name))?;
+    Ok(axum::Json(details(status, core.projections.details(&name)?)))
 }
 
-/// `key`, `time`, `position`, or a path into the value.
-fn field(entry: &ProjectionEntry, path: &str) -> Value {
-    match path {
-        "key" => entry.key.as_str().into(),
-        "time" => entry.time.into(),
-        "position" => entry.position.into(),
-        path => {
-            let path = path.strip_prefix("value").unwrap_or(path);
-            let mut parts = path.split('.').filter(|part| !part.is_empty());
-            parts.try_fold(&entry.value, |value, part| value.get(part)).cloned().unwrap_or(Value::Null)
-        }
-    }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn compare(a: &Value, b: &Value) -> Ordering {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => a.total_cmp(&b),
-        _ => text(a).cmp(&text(b)),
+/// A read model as it is answered.
+pub(crate) fn details(status: ProjectionStatus, details: ProjectionDetails) -> Details {
+    let comparison = details.comparison.map(|one| Comparison {
+        old_position: one.old_position.get(),
+        new_position: one.new_position.get(),
+        old_keys: one.old_keys,
+        new_keys: one.new_keys,
+        different: one.different,
+        sample: one.sample.into_iter().map(|one| Difference { key: one.key, old: one.old, new: one.new }).collect(),
+    });
+    Details {
+        projection: public(status),
+        snapshots: details.snapshots.into_iter().map(Position::get).collect(),
+        begun_from: details.begun_from.get(),
+        thinned: details.thinned.get(),
+        comparison,
     }
 }
 
-async fn rebuild(core: Running, Path(name): Path<String>) -> ApiResult<StatusCode> {
+async fn parked(
+    core: Running,
+    Path(name): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<axum::Json<List<UnappliedEvent>>> {
     if core.projections.status(&name)?.is_none() {
         return Err(unknown(&name));
     }
-    core.projections.rebuild(&name)?;
+    let limit = query.limit.unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX);
+    let after: u64 = query.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+    // No more are kept than fit.
+    let all = core.projections.parked(&name, PARKED_MAX)?;
+    let mut rest = all.into_iter().filter(|one| one.position.get() > after);
+    let items: Vec<UnappliedEvent> = rest.by_ref().take(limit).map(public_parked).collect();
+    let next = rest.next().and_then(|_| items.last().map(|one| one.position.to_string()));
+    Ok(axum::Json(List { items, next }))
+}
+
+fn public_parked(parked: Parked) -> UnappliedEvent {
+    UnappliedEvent {
+        position: parked.position.get(),
+        event: parked.event,
+        reason: parked.reason,
+        skipped: parked.skipped.map(|one| SkippedEvent { by: one.by, reason: one.reason, time: one.time }),
+    }
+}
+
+async fn retry(actor: Principal, core: Running, Path((name, position)): Path<(String, u64)>) -> ApiResult<StatusCode> {
+    core.projections.retry(&name, Position::new(position), &actor.actor()).await.map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn skip(
+    actor: Principal,
+    core: Running,
+    Path((name, position)): Path<(String, u64)>,
+    Json(body): Json<SkipRequest>,
+) -> ApiResult<StatusCode> {
+    let reason = body.reason.trim().to_owned();
+    if reason.is_empty() || reason.len() > REASON_MAX {
+        let text = format!("say in up to {REASON_MAX} characters why the event is left out: {{\"reason\": …}}");
+        return Err(ApiError::bad_request("invalid_reason", text));
+    }
+    let skipped = Skipped { by: actor.actor(), reason, time: SystemClock.now_ms() };
+    core.projections.skip(&name, Position::new(position), skipped).await.map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the task that keeps a read model does not do, and why.
+fn refused(error: HandleError) -> ApiError {
+    if error.retryable {
+        return error.into();
+    }
+    ApiError::new(StatusCode::CONFLICT, "refused", error.text)
+}
+
+async fn rebuild(core: Running, Path(name): Path<String>, Query(query): Query<RebuildQuery>) -> ApiResult<StatusCode> {
+    if core.projections.status(&name)?.is_none() {
+        return Err(unknown(&name));
+    }
+    let hold = match query.swap.as_deref() {
+        None | Some("auto") => false,
+        Some("manual") => true,
+        Some(other) => {
+            let text = format!("swap is '{other}'; use auto or manual");
+            return Err(ApiError::bad_request("invalid_query", text));
+        }
+    };
+    core.projections.rebuild_beside(&name, hold).await.map_err(refused)?;
     Ok(StatusCode::ACCEPTED)
+}
+
+async fn swap(core: Running, Path(name): Path<String>) -> ApiResult<StatusCode> {
+    core.projections.swap(&name).await.map_err(refused)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn cancel(core: Running, Path(name): Path<String>) -> ApiResult<StatusCode> {
+    core.projections.cancel_rebuild(&name).await.map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
 }

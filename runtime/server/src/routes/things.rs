@@ -1,9 +1,11 @@
 //! Things, commands to them with their evidence, and notifications.
 
+mod history;
+
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
-use tidewire_api::thing::{Command, CommandAccepted, CommandRequest, Notification, Thing};
+use tidewire_api::thing::{Command, CommandAccepted, CommandRequest, HistoryAnswer, HistoryQuery, Notification, Thing};
 use tidewire_api::{List, PageQuery};
 use tidewire_log::EventLog as _;
 use tidewire_model::append::{AppendError, AppendRequest, ExpectedVersion};
@@ -30,6 +32,9 @@ pub fn register(routes: &mut Routes) {
     let list_route = Route::get("/api/things", read, "Things with their last known values");
     routes.add(list_route.query::<PageQuery>().answers::<List<Thing>>(), list);
     routes.add(Route::get("/api/things/{id}", read, "One thing").answers::<Thing>(), one);
+    let history_route =
+        Route::get("/api/things/{id}/history", read, "History of a numeric property in buckets, as JSON or CSV");
+    routes.add(history_route.query::<HistoryQuery>().answers::<HistoryAnswer>(), history::history);
     let command_route = Route::post(
         "/api/things/{id}/commands",
         Permission::CommandsSend,

@@ -114,6 +114,10 @@ pub struct Options {
     #[arg(long, value_name = "PATTERN", env = "TIDEWIRE_PERSONAL", value_delimiter = ',', global = true, hide = true)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub personal: Vec<String>,
+    /// Days for which the history of numbers is kept: by second, minute, hour and day; 0 is for ever [default: 7,90,1825,0]
+    #[arg(long, value_name = "S,M,H,D", env = "TIDEWIRE_HISTORY_DAYS", global = true, hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_days: Option<String>,
     /// Threads that run nodes [default: one less than cores]
     #[arg(long, value_name = "N", env = "TIDEWIRE_GRAPH_WORKERS", global = true, hide = true)]
     #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
@@ -168,6 +172,7 @@ impl Options {
             allow_host: either(self.allow_host, under.allow_host),
             append_rate: self.append_rate.or(under.append_rate),
             personal: either(self.personal, under.personal),
+            history_days: self.history_days.or(under.history_days),
             graph_workers: self.graph_workers.or(under.graph_workers),
             web_workers: self.web_workers.or(under.web_workers),
             log_level: self.log_level.or(under.log_level),

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use tidewire_engine::ContextSettings;
 
 use super::SettingsError;
+use crate::history::Keeping;
 
 const ADDRESS: &str = "use ADDRESS:PORT such as 127.0.0.1:1880";
 const MQTT_ADDRESS: &str = "use ADDRESS:PORT such as 127.0.0.1:1883, or off";
@@ -47,6 +48,17 @@ pub(super) fn keyword<T: Copy>(name: &'static str, text: &str, words: &[(&str, T
 }
 
 /// A whole number from 1 to 256.
+/// Days for which history is kept, by resolution.
+pub(super) fn history_days(text: Option<&str>) -> Result<Keeping, SettingsError> {
+    let Some(text) = text else { return Ok(Keeping::default()) };
+    Keeping::parse(text).ok_or_else(|| SettingsError::Value {
+        name: "history-days",
+        value: text.to_owned(),
+        reason: "which is not four numbers of days".to_owned(),
+        mend: "use days for seconds, minutes, hours and days such as 7,90,1825,0",
+    })
+}
+
 pub(super) fn whole(name: &'static str, text: Option<&str>, default: usize) -> Result<usize, SettingsError> {
     let Some(text) = text else { return Ok(default) };
     text.parse().ok().filter(|number| (1..=256).contains(number)).ok_or_else(|| SettingsError::Value {

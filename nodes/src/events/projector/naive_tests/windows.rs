@@ -89,7 +89,7 @@ fn a_late_event_is_counted_or_parked_as_chosen() {
         let mut config = json!({"reducer": reducer, "late": "park"});
         config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let (reduce, _) = super::reducer(&config);
-        let mut cell = reduce.open(&Value::Undefined).unwrap();
+        let mut cell = reduce.open("thing-a", &Value::Undefined).unwrap();
         let results: Vec<_> = events.iter().map(|event| cell.apply(Value::Int(1), event)).collect();
         assert!(results[0].is_ok() && results[1].is_ok(), "{reducer}");
         assert!(results[2].as_ref().unwrap_err().contains("late"), "{reducer}");

@@ -1,0 +1,159 @@
+//! What the task that keeps a read model does between two events, because somebody asked.
+
+use tidewire_log::LogError;
+use tidewire_model::position::Position;
+
+use super::asks::{Ask, Skipped};
+use super::compare::compare;
+use super::run::Run;
+use super::shelf::Build;
+use super::status::Parked;
+use super::task::{Runs, Task};
+
+impl Task {
+    /// The new build has got as far as the one that is served: what differs is written down.
+    pub(super) async fn meet(&self, live: &mut Run, next: &mut Run) -> Result<(), LogError> {
+        self.commit(live, true).await?;
+        self.commit(next, true).await?;
+        if !next.build.renewed {
+            self.write_comparison(live.fold.place(), next.fold.place()).await?;
+        }
+        next.ready = true;
+        Ok(())
+    }
+
+    async fn write_comparison(&self, old: &str, new: &str) -> Result<(), LogError> {
+        let (shelf, name, old, new) = (self.shelf.clone(), self.spec.name.clone(), old.to_owned(), new.to_owned());
+        self.blocking(move || {
+            let comparison = compare(&shelf, &old, &new)?;
+            tracing::info!(projection = name, different = comparison.different, "builds of a projection compared");
+            let mut builds = shelf.builds(&name)?;
+            builds.comparison = Some(comparison);
+            shelf.save_builds(&name, &builds)
+        })
+        .await
+    }
+
+    /// Does what was asked for.
+    pub(super) async fn answer(&self, runs: &mut Runs) -> Result<(), LogError> {
+        let mut asks = std::mem::take(&mut runs.later);
+        asks.extend(self.shared.asks.take_all());
+        for ask in asks {
+            // An answer that nobody waits for any more is no loss.
+            match ask {
+                Ask::Rebuild { hold, answer } => drop(answer.send(self.rebuild(runs, hold).await?)),
+                Ask::Renew => self.renew(runs).await?,
+                Ask::Swap(answer) => {
+                    let waits = runs.next.as_mut().filter(|next| next.beside);
+                    let known = waits.map(|next| next.build.hold = false);
+                    self.settle(runs).await?;
+                    drop(answer.send(known.ok_or_else(|| "no new build waits to be swapped in".to_owned())));
+                }
+                Ask::Cancel(answer) => drop(answer.send(self.cancel_build(runs).await?)),
+                Ask::Retry { position, answer } => drop(answer.send(self.retry(runs, position).await?)),
+                Ask::Skip { position, skipped, answer } => {
+                    drop(answer.send(self.skip(runs, position, skipped).await?));
+                }
+                Ask::Snapshot { through, answer } => match runs.main() {
+                    Some(run) if !run.building && run.through >= through => {
+                        self.commit(run, true).await?;
+                        drop(answer.send(Ok(self.snapshot(run, true).await?)));
+                    }
+                    _ => runs.later.push_back(Ask::Snapshot { through, answer }),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a build into which nothing of what was made before goes.
+    async fn renew(&self, runs: &mut Runs) -> Result<(), LogError> {
+        let quiet = match (&runs.live, &runs.next) {
+            (None, Some(next)) => next.build.quiet,
+            _ => Position::ZERO,
+        };
+        let (shelf, name) = (self.shelf.clone(), self.spec.name.clone());
+        let given_up = runs.next.take().map(|next| next.fold.place().to_owned());
+        self.blocking(move || {
+            shelf.drop_snapshots(&name)?;
+            given_up.map_or(Ok(()), |place| shelf.remove(&place))
+        })
+        .await?;
+        let build = Build { renewed: true, ..self.begin(quiet, false)? };
+        let mut builds = self.shelf.builds(&self.spec.name)?;
+        builds.next = Some(build.clone());
+        self.shelf.save_builds(&self.spec.name, &builds)?;
+        runs.next = Some(Run::open(&self.shelf, &self.spec, build, true)?);
+        self.pair(runs);
+        Ok(())
+    }
+
+    async fn rebuild(&self, runs: &mut Runs, hold: bool) -> Result<Result<(), String>, LogError> {
+        if runs.live.is_none() {
+            return Ok(Err("the projection is being built already".to_owned()));
+        }
+        if runs.next.is_some() {
+            let _ = self.cancel_build(runs).await?;
+        }
+        let build = self.begin(Position::ZERO, hold)?;
+        runs.next = Some(Run::open(&self.shelf, &self.spec, build, true)?);
+        self.pair(runs);
+        Ok(Ok(()))
+    }
+
+    async fn cancel_build(&self, runs: &mut Runs) -> Result<Result<(), String>, LogError> {
+        if runs.live.is_none() {
+            let text = "nothing else is there to be kept up to date; deploy the former definition to go back to it";
+            return Ok(Err(text.to_owned()));
+        }
+        let Some(next) = runs.next.take() else { return Ok(Err("no build is under way".to_owned())) };
+        let (shelf, name, place) = (self.shelf.clone(), self.spec.name.clone(), next.fold.place().to_owned());
+        self.blocking(move || {
+            let mut builds = shelf.builds(&name)?;
+            builds.next = None;
+            shelf.save_builds(&name, &builds)?;
+            shelf.remove(&place)
+        })
+        .await?;
+        Ok(Ok(()))
+    }
+
+    async fn skip(
+        &self,
+        runs: &mut Runs,
+        position: Position,
+        skipped: Skipped,
+    ) -> Result<Result<(), String>, LogError> {
+        let Some(run) = runs.main() else { return Ok(Err("nothing is kept".to_owned())) };
+        match self.shelf.parked_at(run.fold.place(), position)? {
+            None => Ok(Err(format!("no event is parked at position {position}"))),
+            Some(parked) if parked.skipped.is_some() => {
+                Ok(Err(format!("the event at position {position} is skipped already")))
+            }
+            Some(parked) => {
+                run.fold.skip(Parked { skipped: Some(skipped), ..parked });
+                self.commit(run, true).await?;
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    async fn retry(&self, runs: &mut Runs, position: Position) -> Result<Result<(), String>, LogError> {
+        let Some(run) = runs.main() else { return Ok(Err("nothing is kept".to_owned())) };
+        if self.shelf.parked_at(run.fold.place(), position)?.is_none() {
+            return Ok(Err(format!("no event is parked at position {position}")));
+        }
+        let Some(event) = self.log.event_at(position).await? else {
+            return Ok(Err(format!("the event at position {position} is no longer in the log")));
+        };
+        let result = run.fold.retry(&event)?;
+        self.commit(run, true).await?;
+        Ok(result)
+    }
+
+    pub(super) async fn snapshot(&self, run: &mut Run, pinned: bool) -> Result<Position, LogError> {
+        run.since_snapshot = 0;
+        let (shelf, name, build) = (self.shelf.clone(), self.spec.name.clone(), run.build.clone());
+        self.blocking(move || shelf.take_snapshot(&name, &build, pinned)).await
+    }
+}

@@ -1,0 +1,182 @@
+//! Rebuilding beside, comparing, parked events, and looking back from snapshots.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tidewire_model::position::Position;
+use tidewire_model::query::{Filter, Query};
+use tidewire_node_api::handles::{At, Projections as _};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::tests::{Log, PATIENCE, append, caught_up, event, listed, listener, memory, nobody, recount, spec};
+use super::*;
+
+async fn until(service: &ProjectionService, what: impl Fn(&ProjectionStatus) -> bool) {
+    let looking = async {
+        while !what(&service.status("sums").unwrap().unwrap()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, looking).await.expect("in time");
+}
+
+fn start(log: &Log) -> (ProjectionService, Box<dyn ProjectionGuard>) {
+    let service = ProjectionService::new(Arc::clone(log), Handle::current());
+    let guard = service.keep(spec("1", 1), nobody()).unwrap();
+    (service, guard)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_build_on_trial_is_compared_and_swapped_or_given_up_on_request() {
+    let log = memory();
+    let (service, _guard) = start(&log);
+    append(&log, (0..3_000).map(|n| event(&format!("thing-{}", n % 7), n % 5)).collect()).await;
+    caught_up(&service, &log).await;
+    assert!(service.swap("sums").await.is_err() && service.cancel_rebuild("sums").await.is_err());
+    service.rebuild_beside("sums", true).await.unwrap();
+    until(&service, |status| status.build.is_some_and(|build| build.ready)).await;
+    let comparison = service.details("sums").unwrap().comparison.unwrap();
+    assert_eq!((comparison.different, comparison.old_keys, comparison.new_keys), (0, 7, 7));
+    assert_eq!(comparison.old_position, comparison.new_position);
+    // The one that is served is kept up to date meanwhile.
+    append(&log, vec![event("thing-1", 1)]).await;
+    caught_up(&service, &log).await;
+    assert_eq!(listed(&service).await, recount(&log, log.head()).await);
+    service.cancel_rebuild("sums").await.unwrap();
+    assert_eq!(service.status("sums").unwrap().unwrap().build, None);
+    service.rebuild_beside("sums", true).await.unwrap();
+    until(&service, |status| status.build.is_some_and(|build| build.ready)).await;
+    append(&log, vec![event("thing-2", 1)]).await;
+    service.swap("sums").await.unwrap();
+    until(&service, |status| status.build.is_none()).await;
+    append(&log, vec![event("thing-3", 1)]).await;
+    caught_up(&service, &log).await;
+    assert_eq!(listed(&service).await, recount(&log, log.head()).await);
+    let builds = log.projections().list().unwrap();
+    assert_eq!(builds.iter().filter(|info| info.name.starts_with("sums@")).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_definition_changes_is_written_down() {
+    let log = memory();
+    let (service, guard) = start(&log);
+    append(&log, vec![event("thing-a", 2), event("thing-b", 0)]).await;
+    caught_up(&service, &log).await;
+    drop(guard);
+    let _guard = service.keep(spec("2", 10), nobody()).unwrap();
+    caught_up(&service, &log).await;
+    let comparison = service.details("sums").unwrap().comparison.unwrap();
+    assert_eq!((comparison.different, comparison.sample[0].key.as_str()), (1, "thing-a"));
+    assert_eq!((&comparison.sample[0].old, &comparison.sample[0].new), (&json!("sum 2"), &json!("sum 20")));
+}
+
+#[tokio::test]
+async fn parked_events_are_skipped_with_a_reason_or_tried_again() {
+    let log = memory();
+    let service = ProjectionService::new(Arc::clone(&log), Handle::current());
+    // Not of what is told about the read model itself.
+    let things = ProjectionSpec { filter: Filter::category("thing"), ..spec("1", 1) };
+    let _guard = service.keep(things, nobody()).unwrap();
+    append(&log, vec![event("thing-a", "many"), event("thing-a", "few"), event("thing-a", 3)]).await;
+    caught_up(&service, &log).await;
+    assert_eq!(service.status("sums").unwrap().unwrap().parked, 2);
+    let again = service.retry("sums", Position::new(1), "user:anna").await.unwrap_err();
+    assert!(again.text.contains("not a number"), "{again}");
+    let skipped = Skipped { by: "user:anna".into(), reason: "a test device".into(), time: 7 };
+    service.skip("sums", Position::new(1), skipped.clone()).await.unwrap();
+    assert!(service.skip("sums", Position::new(1), skipped.clone()).await.is_err());
+    assert!(service.skip("sums", Position::new(3), skipped.clone()).await.is_err(), "it is not parked");
+    let parked = service.parked("sums", 10).unwrap();
+    assert_eq!((parked[0].skipped.as_ref(), parked[1].skipped.as_ref()), (Some(&skipped), None));
+    assert_eq!(service.status("sums").unwrap().unwrap().parked, 1);
+    // Who said so is in the log.
+    let told = log.read(Query::forwards(Filter::stream("projection-sums"), Position::FIRST, 10)).await.unwrap().events;
+    assert_eq!(told[0].event_type, "tidewire.projection.skipped");
+    assert_eq!(told[0].actor.as_deref(), Some("user:anna"));
+    // It stays skipped in a new build.
+    service.rebuild_beside("sums", false).await.unwrap();
+    until(&service, |status| status.build.is_none()).await;
+    caught_up(&service, &log).await;
+    let parked = service.parked("sums", 10).unwrap();
+    assert_eq!(parked.iter().filter(|one| one.skipped.as_ref() == Some(&skipped)).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_read_model_is_shown_as_it_was() {
+    let log = memory();
+    let (service, _guard) = start(&log);
+    let mut moments = Vec::new();
+    for round in 0..20 {
+        append(&log, (0..50).map(|n| event(&format!("thing-{}", n % 11), n + round)).collect()).await;
+        moments.push(log.head());
+        if round % 6 == 5 {
+            for (name, at) in service.snapshot_through(log.head()).await {
+                assert_eq!((name.as_str(), at.unwrap()), ("sums", log.head()));
+            }
+        }
+    }
+    caught_up(&service, &log).await;
+    let last = *service.details("sums").unwrap().snapshots.last().unwrap();
+    for until in moments {
+        let found = service.list_at("sums", At::Position(until)).await;
+        if until < last {
+            assert!(found.err().unwrap().text.contains("retention"), "events before a snapshot may be gone");
+            continue;
+        }
+        let past = found.unwrap();
+        assert_eq!(past.begun_from, last);
+        let entries = past.entries.iter().map(|entry| (entry.key.clone(), entry.value.to_text().into_owned()));
+        assert_eq!(entries.collect::<BTreeMap<_, _>>(), recount(&log, until).await, "{until}");
+        let one = service.get_at("sums", "thing-3", At::Position(until)).await.unwrap().unwrap();
+        assert_eq!(Some(&one.value.to_text().into_owned()), recount(&log, until).await.get("thing-3"));
+    }
+    // A new build begins from the snapshot and says so.
+    service.rebuild_beside("sums", false).await.unwrap();
+    until(&service, |status| status.build.is_none()).await;
+    caught_up(&service, &log).await;
+    assert_eq!(service.details("sums").unwrap().begun_from, last);
+    assert_eq!(listed(&service).await, recount(&log, log.head()).await);
+}
+
+/// Each round is cut off somewhere, with a new build under way; nothing is lost and nothing counts twice.
+#[test]
+fn kills_at_any_point_of_a_rebuild_leave_each_event_effective_once() {
+    let log = memory();
+    let outer = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for round in 0_u64..25 {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let service = ProjectionService::new(Arc::clone(&log), runtime.handle().clone());
+        let guard = service.keep(spec("1", 1), nobody()).unwrap();
+        outer.block_on(async {
+            append(&log, (0..400).map(|n| event(&format!("thing-{}", n % 7), n)).collect()).await;
+            if round % 4 != 3 {
+                let target = Position::new(log.head().get() - round % 3);
+                timeout(PATIENCE, service.wait_for("sums", target)).await.unwrap().unwrap();
+                if round % 2 == 0 {
+                    service.rebuild("sums").unwrap();
+                }
+                // Cut off after a while that differs from round to round.
+                for _ in 0..round * 40 {
+                    std::hint::spin_loop();
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        runtime.shutdown_background();
+        drop(guard);
+    }
+    outer.block_on(async {
+        let service = ProjectionService::new(Arc::clone(&log), Handle::current());
+        let (changed, told) = listener();
+        let _guard = service.keep(spec("1", 1), changed).unwrap();
+        caught_up(&service, &log).await;
+        until(&service, |status| status.build.is_none()).await;
+        assert_eq!(listed(&service).await, recount(&log, log.head()).await);
+        assert_eq!(service.status("sums").unwrap().unwrap().keys, 7);
+        append(&log, vec![event("thing-1", 1)]).await;
+        caught_up(&service, &log).await;
+        assert_eq!(told.lock().unwrap().last().unwrap().position, log.head());
+    });
+}
