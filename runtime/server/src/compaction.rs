@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidewire_engine::projections::ProjectionService;
-use tidewire_log::{CompactOrder, EventLog as _, Hold, Holds, LogError, SpaceLevel};
+use tidewire_log::consumers::{ConsumerError, Consumers};
+use tidewire_log::{BeforeDrop, CompactOrder, EventLog as _, Hold, Holds, LogError, SpaceLevel};
 use tidewire_model::position::Position;
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +20,26 @@ const EVERY_WHEN_SHORT: Duration = Duration::from_secs(60);
 
 /// How to compact when somebody asks for it.
 pub fn order(core: &Core, actor: &str, dry_run: bool) -> CompactOrder {
-    let projections = core.projections.clone();
+    let (projections, consumers) = (core.projections.clone(), Arc::clone(&core.consumers));
     let holds: Holds = Arc::new(move || {
-        let projections = projections.clone();
+        let (projections, consumers) = (projections.clone(), Arc::clone(&consumers));
         Box::pin(async move {
             let looked = tokio::task::spawn_blocking(move || projections_hold(&projections));
             // Whoever cannot be asked may need everything.
-            looked.await.unwrap_or_else(|_| vec![Hold { by: "projections".to_owned(), from: Position::FIRST }])
+            let all = |by: &str| vec![Hold { by: by.to_owned(), from: Position::FIRST }];
+            let mut holds = looked.await.unwrap_or_else(|_| all("projections"));
+            holds.append(&mut groups_hold(&consumers).await.unwrap_or_else(|_| all("consumer groups")));
+            holds
+        })
+    });
+    let projections = core.projections.clone();
+    let before_drop: BeforeDrop = Arc::new(move |through| {
+        let projections = projections.clone();
+        Box::pin(async move {
+            for (name, made) in projections.snapshot_through(through).await {
+                made.map_err(|error| format!("the projection \"{name}\" has no snapshot before them: {}", error.text))?;
+            }
+            Ok(())
         })
     });
     CompactOrder {
@@ -33,6 +47,7 @@ pub fn order(core: &Core, actor: &str, dry_run: bool) -> CompactOrder {
         dry_run,
         close_segment: !dry_run,
         holds: Some(holds),
+        before_drop: Some(before_drop),
         ..CompactOrder::default()
     }
 }
@@ -48,6 +63,20 @@ fn projections_hold(projections: &ProjectionService) -> Vec<Hold> {
         Err(_) => Some(hold(&name, Position::FIRST)),
     };
     names.into_iter().filter_map(each).collect()
+}
+
+/// A group of consumers needs what it has not dealt with, and what it put aside.
+async fn groups_hold(consumers: &Consumers) -> Result<Vec<Hold>, ConsumerError> {
+    let mut holds = Vec::new();
+    for group in consumers.list().await? {
+        let mut from = group.floor.next();
+        if group.parked > 0 {
+            let first = consumers.parked(&group.name, Position::ZERO, 1).await?;
+            from = from.min(first.first().map_or(from, |(position, _)| *position));
+        }
+        holds.push(Hold { by: format!("consumer group {}", group.name), from });
+    }
+    Ok(holds)
 }
 
 /// Compacts until the server stops.

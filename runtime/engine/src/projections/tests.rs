@@ -246,22 +246,19 @@ async fn a_changed_definition_is_built_beside_the_old_one() {
     let gated = Gated { inner: Sum { factor: 2 }, gate: Arc::clone(&gate) };
     let (changed, told) = listener();
     let _guard = service.keep(ProjectionSpec { reducer: Arc::new(gated), ..spec("2", 2) }, changed).unwrap();
-    let building = async {
-        loop {
-            if service.status("sums").unwrap().unwrap().building.is_some() {
-                break;
-            }
+    let building = async |expected: bool| {
+        while service.status("sums").unwrap().unwrap().building.is_some() != expected {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, building).await.unwrap();
+    timeout(PATIENCE, building(true)).await.unwrap();
     assert_eq!(value(&service, "thing-a").await.as_deref(), Some("sum 4999"), "the old one serves meanwhile");
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
     append(&log, vec![event("thing-a", 10)]).await;
     caught_up(&service, &log).await;
     assert_eq!(value(&service, "thing-a").await.as_deref(), Some("10018"), "the new one is swapped in");
-    assert!(service.status("sums").unwrap().unwrap().building.is_none());
+    timeout(PATIENCE, building(false)).await.unwrap();
     assert_eq!(told.lock().unwrap().len(), 1, "only what came after the deploy is told");
     // The old build and its entries are gone from the store.
     let builds = log.projections().list().unwrap();
