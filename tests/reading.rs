@@ -61,10 +61,7 @@ async fn what_is_read_can_be_had_as_lines_and_as_a_table() {
     append_all(&http, &[event("thing-=1+1", 1.0)]).await;
     let table = http.get("/api/events?category=thing&format=csv&columns=subject,data.celsius&order=desc&limit=2").await;
     assert!(table.header("content-type").unwrap().starts_with("text/csv"));
-    assert_eq!(
-        table.text(),
-        "subject,data.celsius\r\nthing-=1+1,1\r\nthing-b,24\r\n".replace(",1\r", ",1.0\r").replace(",24\r", ",24.0\r")
-    );
+    assert_eq!(table.text(), "subject,data.celsius\r\nthing-=1+1,1\r\nthing-b,24\r\n");
     assert_eq!(http.get("/api/events?format=csv&columns=nothing").await.problem(400), "invalid_query");
     let file = server.data().join("events.csv");
     let path = file.to_str().unwrap();
@@ -106,7 +103,7 @@ async fn a_socket_follows_from_anywhere_and_keeps_its_place() {
         rest.push(socket.find("what was not acknowledged", |frame| frame.get("event").cloned()).await);
     }
     assert_eq!(celsius(&rest), (3..10).map(|n| 15.0 + f64::from(n)).collect::<Vec<_>>());
-    socket.find("the end of history", |frame| frame.get("caughtup").cloned()).await;
+    socket.find("the end of history", |frame| frame.get("caught-up").cloned()).await;
     let http = server.http();
     http.put("/api/checkpoints/mine", &json!({"position": 4})).await.expect(200);
     let listed = server.command(&["log", "checkpoints"]);

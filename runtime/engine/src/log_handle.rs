@@ -13,6 +13,8 @@ use tidewire_node_api::handles::{
     Answer, BoxFuture, Durable, FetchedEvents, HandleError, Join, Log, Member, Records, Subscription,
 };
 
+use tokio::task::JoinSet;
+
 use crate::clock::{Clock as _, SystemClock};
 
 /// Most events that a subscription hands over at a time: enough to make batches pay, little enough to hold in memory.
@@ -140,7 +142,15 @@ impl Member for GroupMember {
     fn fetch(&self, max: usize) -> FetchedEvents {
         let (consumers, group, name) = (Arc::clone(&self.consumers), Arc::clone(&self.group), Arc::clone(&self.name));
         Box::pin(async move {
-            let leased = consumers.fetch(&group, &name, max, FETCH_WAIT).await.map_err(consumer_error)?;
+            // A task of its own: whoever does something else between two looks at this future must not keep the group
+            // waiting. It ends when this is dropped.
+            let mut task = JoinSet::new();
+            task.spawn(async move { consumers.fetch(&group, &name, max, FETCH_WAIT).await });
+            let leased = match task.join_next().await {
+                Some(Ok(leased)) => leased.map_err(consumer_error)?,
+                Some(Err(error)) => return Err(HandleError::retryable(format!("the fetch broke off: {error}"))),
+                None => Vec::new(),
+            };
             Ok(leased.into_iter().map(|leased| (leased.event, leased.delivery)).collect())
         })
     }

@@ -17,11 +17,10 @@ use tokio::sync::watch;
 
 use crate::live::Head;
 use crate::plan::{IdSource, IdWindow, Planner, Stored, check_size, check_state, wall_clock};
-use crate::space::Parts;
-use crate::usage::usage;
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, MemoryProjections,
-    ProjectionStore, SpaceLevel, StoreHealth, StreamList, StreamOrder, Subscription, Ticket, Usage,
+    ProjectionStore, SpaceLevel, StoreHealth, StreamList, StreamOrder, Subscription, Ticket, Usage, space::Parts,
+    usage::usage,
 };
 
 /// Most events that one read looks at before it answers with what it has.

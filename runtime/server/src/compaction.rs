@@ -48,7 +48,6 @@ pub fn order(core: &Core, actor: &str, dry_run: bool) -> CompactOrder {
         close_segment: !dry_run,
         holds: Some(holds),
         before_drop: Some(before_drop),
-        ..CompactOrder::default()
     }
 }
 

@@ -103,89 +103,118 @@ fn step() -> impl proptest::strategy::Strategy<Value = Step> {
 /// Who holds what until when, as members see it.
 type Held = BTreeMap<u64, (u8, i64)>;
 
+/// A group and what has to be true of it, kept by hand.
+struct Checked {
+    strategy: Strategy,
+    config: GroupConfig,
+    group: Group,
+    now: i64,
+    last: u64,
+    streams: BTreeMap<u64, u8>,
+    held: Held,
+    done: HashSet<u64>,
+}
+
+impl Checked {
+    fn add(&mut self, stream: u8) {
+        self.last += 1;
+        self.streams.insert(self.last, stream);
+        self.group.add(self.last, &format!("s-{stream}"));
+        self.group.state.read = self.last;
+    }
+
+    fn take(&mut self, member: u8, max: usize) {
+        let (now, name) = (self.now, format!("m{member}"));
+        self.group.hear(&name, now);
+        self.group.expire(&self.config, now);
+        for (position, _) in self.group.take(&self.config, &name, now, max) {
+            assert!(!self.done.contains(&position), "{position} was dealt with");
+            let holder = self.held.insert(position, (member, now + 1_000));
+            if self.strategy == Strategy::ByStream {
+                self.in_order(position, member);
+            } else {
+                assert!(holder.is_none_or(|(_, until)| until <= now), "{position} is held by another");
+            }
+        }
+    }
+
+    /// What stands before it in its stream is done, or held by the same member.
+    fn in_order(&mut self, position: u64, member: u8) {
+        let Checked { streams, held, done, now, .. } = self;
+        let stream = streams[&position];
+        let earlier = streams.iter().filter(|(at, other)| **at < position && **other == stream);
+        for (earlier, _) in earlier.filter(|(at, _)| !done.contains(at)) {
+            assert!(held.get(earlier).is_some_and(|(who, until)| *who == member && *until > *now));
+        }
+        // What was handed out behind it is void.
+        held.retain(|at, _| *at <= position || streams[at] != stream);
+    }
+
+    fn settle(&mut self, member: u8, which: usize, how: u8) {
+        let mine = self.held.iter().filter(|(_, (who, _))| *who == member);
+        let Some(position) = mine.map(|(at, _)| *at).nth(which) else { return };
+        let how = match how {
+            0 => Settle::Ack,
+            1 => Settle::Nak { delay_ms: 100, reason: None },
+            _ => Settle::Extend,
+        };
+        let settled = self.group.settle(&self.config, &format!("m{member}"), position, &how, self.now).is_some();
+        let Checked { strategy, streams, held, done, now, .. } = self;
+        match how {
+            Settle::Ack if settled => {
+                done.insert(position);
+                held.remove(&position);
+            }
+            Settle::Nak { .. } if settled => held.retain(|at, _| {
+                let behind = *strategy == Strategy::ByStream && *at > position && streams[at] == streams[&position];
+                *at != position && !behind
+            }),
+            Settle::Extend if settled => drop(held.insert(position, (member, *now + 1_000))),
+            _ => drop(held.remove(&position)),
+        }
+    }
+
+    /// In the end everything gets done.
+    fn finish(mut self) {
+        for _ in 0..self.streams.len() * 2 + 2 {
+            self.now += 2_000;
+            self.group.hear("end", self.now);
+            self.now += 40_000;
+            self.group.expire(&self.config, self.now);
+            for (position, _) in self.group.take(&self.config, "end", self.now, 3) {
+                assert!(self.group.settle(&self.config, "end", position, &Settle::Ack, self.now).is_some());
+                self.done.insert(position);
+            }
+        }
+        assert_eq!(self.done.len(), self.streams.len());
+        assert_eq!(self.group.floor(), self.last);
+    }
+}
+
 fn check(strategy: Strategy, steps: Vec<Step>) {
-    let config = GroupConfig { deliveries_max: u32::MAX, ..config(strategy) };
-    let mut group = Group::default();
-    let (mut now, mut last) = (0, 0);
-    let mut streams: BTreeMap<u64, u8> = BTreeMap::new();
-    let mut held: Held = BTreeMap::new();
-    let mut done: HashSet<u64> = HashSet::new();
+    let mut checked = Checked {
+        strategy,
+        config: GroupConfig { deliveries_max: u32::MAX, ..config(strategy) },
+        group: Group::default(),
+        now: 0,
+        last: 0,
+        streams: BTreeMap::new(),
+        held: BTreeMap::new(),
+        done: HashSet::new(),
+    };
     for step in steps {
         match step {
-            Step::Add(stream) => {
-                last += 1;
-                streams.insert(last, stream);
-                group.add(last, &format!("s-{stream}"));
-                group.state.read = last;
-            }
-            Step::Take(member, max) => {
-                let name = format!("m{member}");
-                group.hear(&name, now);
-                group.expire(&config, now);
-                for (position, _) in group.take(&config, &name, now, max) {
-                    assert!(!done.contains(&position), "{position} was dealt with");
-                    let holder = held.insert(position, (member, now + 1_000));
-                    assert!(
-                        strategy == Strategy::ByStream || holder.is_none_or(|(_, until)| until <= now),
-                        "{position} is held by another"
-                    );
-                    if strategy == Strategy::ByStream {
-                        let stream = streams[&position];
-                        let earlier = streams.iter().filter(|(at, other)| **at < position && **other == stream);
-                        for (earlier, _) in earlier.filter(|(at, _)| !done.contains(at)) {
-                            assert!(held.get(earlier).is_some_and(|(who, until)| *who == member && *until > now));
-                        }
-                        // What was handed out behind it is void.
-                        held.retain(|at, _| *at <= position || streams[at] != stream);
-                    }
-                }
-            }
-            Step::Settle(member, which, how) => {
-                let mine: Vec<u64> = held.iter().filter(|(_, (who, _))| *who == member).map(|(at, _)| *at).collect();
-                let Some(position) = mine.get(which).copied() else { continue };
-                let how = match how {
-                    0 => Settle::Ack,
-                    1 => Settle::Nak { delay_ms: 100, reason: None },
-                    _ => Settle::Extend,
-                };
-                let settled = group.settle(&config, &format!("m{member}"), position, &how, now).is_some();
-                match how {
-                    Settle::Ack if settled => {
-                        done.insert(position);
-                        held.remove(&position);
-                    }
-                    Settle::Nak { .. } if settled => {
-                        held.retain(|at, _| {
-                            *at != position
-                                && !(strategy == Strategy::ByStream
-                                    && *at > position
-                                    && streams[at] == streams[&position])
-                        });
-                    }
-                    Settle::Extend if settled => drop(held.insert(position, (member, now + 1_000))),
-                    _ => drop(held.remove(&position)),
-                }
-            }
-            Step::Pass(ms) => now += ms,
+            Step::Add(stream) => checked.add(stream),
+            Step::Take(member, max) => checked.take(member, max),
+            Step::Settle(member, which, how) => checked.settle(member, which, how),
+            Step::Pass(ms) => checked.now += ms,
             Step::Restart => {
-                let bytes = postcard::to_stdvec(&group.state).unwrap();
-                group = Group::new(postcard::from_bytes(&bytes).unwrap());
+                let bytes = postcard::to_stdvec(&checked.group.state).unwrap();
+                checked.group = Group::new(postcard::from_bytes(&bytes).unwrap());
             }
         }
     }
-    // In the end everything gets done.
-    for _ in 0..streams.len() * 2 + 2 {
-        now += 2_000;
-        group.hear("end", now);
-        now += 40_000;
-        group.expire(&config, now);
-        for (position, _) in group.take(&config, "end", now, 3) {
-            assert!(group.settle(&config, "end", position, &Settle::Ack, now).is_some());
-            done.insert(position);
-        }
-    }
-    assert_eq!(done.len(), streams.len());
-    assert_eq!(group.floor(), last);
+    checked.finish();
 }
 
 proptest! {

@@ -91,6 +91,8 @@ fn last_event_id(headers: &HeaderMap) -> Option<Position> {
 struct Follow {
     subscription: Subscription,
     following: Following,
+    /// The client knows that it has all of history.
+    told_caught_up: bool,
 }
 
 impl Follow {
@@ -104,7 +106,15 @@ impl Follow {
         let subscription = core.log.subscribe(filter.clone(), start).await?;
         let position = subscription.next_position().previous();
         let following = core.followers.enter(kind, principal.actor(), filter, app.now_ms(), position);
-        Ok(Follow { subscription, following })
+        Ok(Follow { subscription, following, told_caught_up: false })
+    }
+
+    /// What to tell of a delivery beside its events: that all of history was sent, or how far a long way without events led.
+    fn mark(&mut self, delivery: &Delivery) -> Option<&'static str> {
+        if delivery.caught_up && !std::mem::replace(&mut self.told_caught_up, true) {
+            return Some("caught-up");
+        }
+        delivery.events.is_empty().then_some("checkpoint")
     }
 
     /// The next delivery; `None` when there will be none any more.
@@ -145,9 +155,8 @@ async fn next_sse(mut follow: Follow) -> Option<(Vec<SseEvent>, Follow)> {
         Some(SseEvent::default().id(event.position.to_string()).data(data))
     };
     let mut events: Vec<SseEvent> = delivery.events.iter().filter_map(event).collect();
-    if events.is_empty() {
+    if let Some(name) = follow.mark(&delivery) {
         // A named event, which moves `Last-Event-ID` on and bothers nobody who does not listen for it.
-        let name = if delivery.caught_up { "caught-up" } else { "checkpoint" };
         let through = delivery.through.to_string();
         events.push(SseEvent::default().event(name).id(&through).data(through));
     }
@@ -268,12 +277,10 @@ impl Session {
             }
         }
         self.follow.following.follower.set_waiting(self.acks.waiting.len());
-        let mark = match (delivery.caught_up, delivery.events.is_empty()) {
-            (true, true) => "caughtup",
-            (false, true) => "checkpoint",
-            (_, false) => return true,
-        };
-        self.send(json!({ mark: delivery.through.to_string() })).await
+        match self.follow.mark(&delivery) {
+            Some(mark) => self.send(json!({ mark: delivery.through.to_string() })).await,
+            None => true,
+        }
     }
 
     async fn tell_lag(&mut self) -> bool {
