@@ -18,6 +18,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Condition, Filter, Start};
 use tokio::sync::{Mutex, Notify, OnceCell};
 
+use crate::subscription::first_position;
 use crate::{Commit, EventLog, LogError};
 use group::Group;
 pub use group::Settle;
@@ -200,16 +201,7 @@ impl Consumers {
             handle.changed.notify_waiters();
             return Ok(false);
         }
-        let read = match start {
-            Start::Beginning => Position::ZERO,
-            Start::Position(position) => position.previous(),
-            Start::Time(time) => self.log.position_at_time(time).await?.previous(),
-            Start::Now => {
-                self.log.ready().await?;
-                self.log.head()
-            }
-            Start::Checkpoint(checkpoint) => self.log.checkpoint(checkpoint).await?.unwrap_or_default(),
-        };
+        let read = first_position(&*self.log, start).await?.previous();
         let mut group = Group::default();
         group.state.read = read.get();
         let state = vec![stored::config_change(name, &config), stored::state_change(name, &group.state)?];

@@ -107,9 +107,14 @@ pub(crate) fn run(shared: &Shared, facts: &JournalFacts, commits: &Receiver<Reco
     let _closing = shared.backlog.closing();
     let mut facts = facts.clone();
     for attempt in 0..RETRIES {
-        if !wait_for_room(shared, JOURNAL_RESERVE) {
+        let full = || {
+            let reason = "the disk is full; free some space, it then goes on by itself";
+            shared.set_phase(Phase::Failed(reason.to_owned()));
+        };
+        if !wait_for_room(shared, JOURNAL_RESERVE, full) {
             return;
         }
+        shared.set_phase(Phase::Opening);
         let attempted = catch_unwind(AssertUnwindSafe(|| attempt_once(shared, &facts, commits, attempt == 0)));
         let error = match attempted {
             Ok(Ok(())) => return,
@@ -152,23 +157,18 @@ fn attempt_once(
     indexer.serve(commits)
 }
 
-/// Waits until the disk has room; false when the log is closed meanwhile.
-fn wait_for_room(shared: &Shared, bytes: u64) -> bool {
-    let full = || Phase::Failed("the disk is full; free some space, it then goes on by itself".to_owned());
-    let mut told = false;
+/// Waits until the disk has room, and says once that it is `full`; false when the log is closed meanwhile.
+fn wait_for_room(shared: &Shared, bytes: u64, full: impl FnOnce()) -> bool {
+    let mut full = Some(full);
     while !shared.has_room(bytes) {
         if shared.is_closing() {
             return false;
         }
-        if !told {
+        if let Some(full) = full.take() {
             tracing::warn!("disk is full, indexed store waits for room");
-            shared.set_phase(full());
-            told = true;
+            full();
         }
         std::thread::sleep(Duration::from_millis(200));
-    }
-    if told {
-        shared.set_phase(Phase::Opening);
     }
     true
 }
@@ -284,7 +284,8 @@ impl Indexer<'_> {
 
     /// Writes blocks, all waiting state and the marks in one step, then tells the readers.
     fn write_step(&mut self, mut batch: Batch, position: u64) -> Result<(), LogError> {
-        if !self.wait_for_room() {
+        // Readers go on meanwhile.
+        if !wait_for_room(self.shared, STORE_RESERVE, || ()) {
             // The journal has everything that is not written here.
             return Ok(());
         }
@@ -308,21 +309,6 @@ impl Indexer<'_> {
             live.state_stored(self.commit);
         }
         self.write_spans()
-    }
-
-    /// Waits until the store may be written; false when the log is closed meanwhile. Readers go on.
-    fn wait_for_room(&self) -> bool {
-        let mut told = false;
-        while !self.shared.has_room(STORE_RESERVE) {
-            if self.shared.is_closing() {
-                return false;
-            }
-            if !std::mem::replace(&mut told, true) {
-                tracing::warn!("disk is full, indexed store waits for room");
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        true
     }
 
     /// Writes the index of spans whose events are all in blocks.

@@ -234,7 +234,22 @@ pub trait EventLog: Send + Sync + 'static {
     fn checkpoint(&self, name: CompactString) -> BoxFuture<'_, Result<Option<Position>, LogError>> {
         Box::pin(async move {
             let stored = self.state(checkpoint_key(&name)).await?;
-            Ok(stored.and_then(|bytes| bytes.first_chunk::<8>().map(|bytes| Position::new(u64::from_le_bytes(*bytes)))))
+            Ok(stored.and_then(|bytes| checkpoint_position(&bytes)))
+        })
+    }
+
+    /// All checkpoints, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn checkpoints(&self) -> BoxFuture<'_, Result<Vec<(CompactString, Position)>, LogError>> {
+        Box::pin(async move {
+            let prefix = checkpoint_key("");
+            let states = self.states(prefix.clone()).await?;
+            let read = |(key, value): &(CompactString, Bytes)| {
+                Some((key.strip_prefix(prefix.as_str())?.into(), checkpoint_position(value)?))
+            };
+            Ok(states.iter().filter_map(read).collect())
         })
     }
 
@@ -247,6 +262,17 @@ pub trait EventLog: Send + Sync + 'static {
             self.commit(Commit { requests: Vec::new(), state: vec![checkpoint_change(&name, position)] })
                 .await
                 .map(drop)
+        })
+    }
+
+    /// Forgets a checkpoint.
+    ///
+    /// # Errors
+    /// As [`EventLog::commit`].
+    fn forget_checkpoint(&self, name: CompactString) -> BoxFuture<'_, Result<(), AppendError>> {
+        Box::pin(async move {
+            let state = vec![StateChange { key: checkpoint_key(&name), value: None }];
+            self.commit(Commit { requests: Vec::new(), state }).await.map(drop)
         })
     }
 
@@ -312,4 +338,8 @@ pub trait EventLog: Send + Sync + 'static {
 #[must_use]
 pub fn checkpoint_change(name: &str, position: Position) -> StateChange {
     StateChange { key: checkpoint_key(name), value: Some(Bytes::copy_from_slice(&position.get().to_le_bytes())) }
+}
+
+fn checkpoint_position(stored: &[u8]) -> Option<Position> {
+    stored.first_chunk().map(|bytes| Position::new(u64::from_le_bytes(*bytes)))
 }

@@ -257,13 +257,9 @@ pub(crate) fn record_of(dropped: &Dropped, id: String) -> Option<AppendRequest> 
 
 /// Those who need events: checkpoints, and whom the order names.
 pub(crate) async fn holds(log: &dyn EventLog, order: &CompactOrder) -> Result<Vec<Hold>, LogError> {
-    let mut holds = Vec::new();
-    for (key, value) in log.states("checkpoint/".into()).await? {
-        if let Some(bytes) = value.first_chunk::<8>() {
-            let from = Position::new(u64::from_le_bytes(*bytes)).next();
-            holds.push(Hold { by: key.replacen('/', " ", 1), from });
-        }
-    }
+    let checkpoints = log.checkpoints().await?.into_iter();
+    let mut holds: Vec<Hold> =
+        checkpoints.map(|(name, at)| Hold { by: format!("checkpoint {name}"), from: at.next() }).collect();
     if let Some(more) = &order.holds {
         holds.append(&mut more().await);
     }

@@ -39,6 +39,20 @@ pub struct Delivery {
     pub caught_up: bool,
 }
 
+/// The position that a start means.
+pub(crate) async fn first_position(log: &dyn EventLog, start: Start) -> Result<Position, LogError> {
+    Ok(match start {
+        Start::Beginning => Position::FIRST,
+        Start::Position(position) => position.max(Position::FIRST),
+        Start::Time(time) => log.position_at_time(time).await?,
+        Start::Now => {
+            log.ready().await?;
+            log.head().next()
+        }
+        Start::Checkpoint(name) => log.checkpoint(name).await?.unwrap_or_default().next(),
+    })
+}
+
 impl Subscription {
     /// Follows a log from a start on.
     ///
@@ -46,16 +60,7 @@ impl Subscription {
     /// When the start cannot be found because the store cannot be read.
     pub async fn new(log: Arc<dyn EventLog>, filter: Filter, start: Start) -> Result<Self, LogError> {
         let head = log.watch_head();
-        let next = match start {
-            Start::Beginning => Position::FIRST,
-            Start::Position(position) => position.max(Position::FIRST),
-            Start::Time(time) => log.position_at_time(time).await?,
-            Start::Now => {
-                log.ready().await?;
-                log.head().next()
-            }
-            Start::Checkpoint(name) => log.checkpoint(name).await?.unwrap_or_default().next(),
-        };
+        let next = first_position(&*log, start).await?;
         Ok(Self { log, filter, next, told: next.previous(), head, told_caught_up: false })
     }
 

@@ -67,12 +67,9 @@ enum Planned {
 impl Planned {
     /// Answers. Receivers that are gone do not matter.
     fn answer(self, failure: Option<&AppendError>) {
-        let or_failure = |error: AppendError| failure.cloned().unwrap_or(error);
         match (self, failure) {
             (Self::All(reply, result), None) => drop(reply.send(result)),
-            (Self::All(reply, result), Some(failure)) => {
-                drop(reply.send(Err(result.err().unwrap_or_else(|| or_failure(failure.clone())))));
-            }
+            (Self::All(reply, result), Some(failure)) => drop(reply.send(result.and(Err(failure.clone())))),
             (Self::Each(reply, results), None) => drop(reply.send(results)),
             (Self::Each(reply, results), Some(failure)) => {
                 drop(reply.send(results.into_iter().map(|result| result.and(Err(failure.clone()))).collect()));
@@ -293,9 +290,6 @@ pub(crate) fn refuse_all(shared: &Shared, mut jobs: mpsc::Receiver<Job>, commits
 fn refuse(group: Vec<Job>, refusal: &AppendError) {
     for job in group {
         let Job::Append { requests, reply, .. } = job else { continue };
-        match reply {
-            Reply::All(reply) => drop(reply.send(Err(refusal.clone()))),
-            Reply::Each(reply) => drop(reply.send(vec![Err(refusal.clone()); requests.len()])),
-        }
+        refused(reply, requests.len(), refusal).answer(None);
     }
 }

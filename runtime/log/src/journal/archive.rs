@@ -14,7 +14,7 @@ use std::path::Path;
 
 use super::entry::Entry;
 use super::merkle::{Hash, Tree};
-use super::segment::{HEAD_BYTES, SegmentHead};
+use super::segment::{HEAD_BYTES, SegmentHead, close_head, open_head};
 use crate::LogError;
 use bytes::Bytes;
 
@@ -58,16 +58,11 @@ impl ArchiveHead {
         for number in [self.generation, self.last_commit, self.last_position, self.raw_bytes, self.end] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.resize(124, 0);
-        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-        bytes
+        close_head(bytes)
     }
 
     fn decode(bytes: &[u8; 128]) -> Option<Self> {
-        let (body, crc) = bytes.split_last_chunk::<4>()?;
-        if !body.starts_with(&MAGIC) || u32::from_le_bytes(*crc) != crc32c::crc32c(body) {
-            return None;
-        }
+        let body = open_head(bytes, MAGIC)?;
         let u64_at = |at: usize| body.get(at..)?.first_chunk().copied().map(u64::from_le_bytes);
         Some(Self {
             root: *body.get(8..)?.first_chunk()?,

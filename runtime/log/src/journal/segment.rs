@@ -59,16 +59,11 @@ impl SegmentHead {
         bytes.extend_from_slice(&self.first_position.to_le_bytes());
         bytes.extend_from_slice(&self.recorded_time.to_le_bytes());
         bytes.extend_from_slice(&self.previous_root);
-        bytes.resize(124, 0);
-        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-        bytes
+        close_head(bytes)
     }
 
     fn decode(bytes: &[u8; 128]) -> Option<Self> {
-        let (body, crc) = bytes.split_last_chunk::<4>()?;
-        if !body.starts_with(&MAGIC) || u32::from_le_bytes(*crc) != crc32c::crc32c(body) {
-            return None;
-        }
+        let body = open_head(bytes, MAGIC)?;
         let u64_at = |at: usize| body.get(at..)?.first_chunk().copied().map(u64::from_le_bytes);
         Some(Self {
             log_id: body.get(8..)?.first_chunk().copied().map(u128::from_le_bytes)?,
@@ -79,6 +74,19 @@ impl SegmentHead {
             previous_root: *body.get(56..)?.first_chunk()?,
         })
     }
+}
+
+/// Fills a head up and puts its checksum at its end.
+pub(crate) fn close_head(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.resize(124, 0);
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    bytes
+}
+
+/// What stands in a head before its checksum; `None` when it is damaged or another thing's.
+pub(crate) fn open_head(bytes: &[u8; 128], magic: [u8; 8]) -> Option<&[u8]> {
+    let (body, crc) = bytes.split_last_chunk::<4>()?;
+    (body.starts_with(&magic) && u32::from_le_bytes(*crc) == crc32c::crc32c(body)).then_some(body)
 }
 
 /// The heads of all segments in a folder, in order.

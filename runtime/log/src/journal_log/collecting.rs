@@ -1,9 +1,12 @@
 //! Collecting content files that no event refers to any more: what a crash left behind before its commit, and what
 //! retention dropped.
 
+use std::collections::HashSet;
+
 use tidewire_model::append::AppendError;
 
 use super::JournalLog;
+use crate::content::references;
 use crate::reader::Blocks;
 use crate::shared::Shared;
 use crate::store::Store;
@@ -35,21 +38,18 @@ impl JournalLog {
 }
 
 fn mark_and_sweep(shared: &Shared, store: &Store) -> Result<Swept, LogError> {
-    let mut referred = std::collections::HashSet::new();
+    let mut referred = HashSet::new();
+    // Memory first: what it lets go of meanwhile is in the store by then, and what comes is younger than the collection.
+    let in_store = {
+        let live = shared.live.read();
+        referred.extend(live.tail.iter().flat_map(|event| references(event)));
+        live.tail_first() - 1
+    };
     let mut blocks = Blocks::new(store);
-    let mut in_store = 0;
-    let head = shared.live.read().head;
-    for position in 1..=head {
-        let event = if position <= in_store {
-            blocks.get(position)?
-        } else {
-            let live = shared.live.read();
-            in_store = live.tail_first() - 1;
-            let event = live.in_tail(position).cloned();
-            drop(live);
-            if event.is_none() { blocks.get(position)? } else { event }
-        };
-        referred.extend(event.iter().flat_map(|event| crate::content::references(event)));
+    let mut next = 1;
+    while let Some(event) = blocks.at_or_after(next)?.filter(|event| event.position.get() <= in_store) {
+        referred.extend(references(&event));
+        next = event.position.get() + 1;
     }
     shared.bodies.sweep(&referred)
 }

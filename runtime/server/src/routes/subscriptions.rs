@@ -4,8 +4,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use tidewire_api::List;
 use tidewire_api::log::{Checkpoint, CheckpointAt, FollowerInfo};
-use tidewire_log::{Commit, EventLog as _, checkpoint_key};
-use tidewire_model::append::StateChange;
+use tidewire_log::EventLog as _;
 use tidewire_model::position::Position;
 
 use super::events::failures;
@@ -35,13 +34,8 @@ fn public(core: &Core, name: String, position: Position) -> Checkpoint {
 }
 
 async fn stored(core: &Core) -> ApiResult<Vec<Checkpoint>> {
-    let prefix = checkpoint_key("");
-    let states = core.log.states(prefix.clone()).await?;
-    let found = states.iter().filter_map(|(key, value)| {
-        let position = Position::new(u64::from_le_bytes(*value.first_chunk()?));
-        Some(public(core, key.strip_prefix(prefix.as_str())?.to_owned(), position))
-    });
-    Ok(found.collect())
+    let found = core.log.checkpoints().await?;
+    Ok(found.into_iter().map(|(name, position)| public(core, name.into(), position)).collect())
 }
 
 async fn list(core: Running) -> ApiResult<axum::Json<List<FollowerInfo>>> {
@@ -103,7 +97,6 @@ async fn put(
 
 async fn delete(core: Running, Path(name): Path<String>) -> ApiResult<StatusCode> {
     find(&core, &name).await?;
-    let change = StateChange { key: checkpoint_key(&name), value: None };
-    core.log.commit(Commit { requests: Vec::new(), state: vec![change] }).await?;
+    core.log.forget_checkpoint(name.into()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

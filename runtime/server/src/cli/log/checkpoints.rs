@@ -2,8 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use tidewire_log::{Commit, EventLog as _, checkpoint_key};
-use tidewire_model::append::StateChange;
+use tidewire_log::EventLog as _;
 use tidewire_model::position::Position;
 
 use super::super::local::{self, Place, encode};
@@ -43,15 +42,13 @@ fn list(settings: &Settings) -> Outcome {
             server.get("/api/checkpoints")?.get("items").and_then(Value::as_array).cloned().unwrap_or_default()
         }
         Place::Folder(data, _lock) => local::with_core(&data, async |core| {
-            let prefix = checkpoint_key("");
-            let states = core.log.states(prefix.clone()).await.map_err(CoreError::Log)?;
+            let found = core.log.checkpoints().await.map_err(CoreError::Log)?;
             let head = core.log.head().get();
-            let item = |(key, value): &(compact_str::CompactString, bytes::Bytes)| {
-                let position = u64::from_le_bytes(*value.first_chunk()?);
-                let name = key.strip_prefix(prefix.as_str())?;
-                Some(json!({"name": name, "position": position, "lag": head.saturating_sub(position)}))
+            let item = |(name, position): (compact_str::CompactString, Position)| {
+                let position = position.get();
+                json!({"name": name, "position": position, "lag": head.saturating_sub(position)})
             };
-            Ok(states.iter().filter_map(item).collect())
+            Ok(found.into_iter().map(item).collect())
         })?,
     };
     for item in items {
@@ -74,13 +71,11 @@ fn change(settings: &Settings, name: &str, position: Option<u64>) -> Outcome {
         }
         Place::Folder(data, _lock) => local::with_core(&data, async |core| {
             let refused = |error: tidewire_model::append::AppendError| Failure::usage(error.to_string());
-            match position {
-                Some(position) => core.log.set_checkpoint(name.into(), Position::new(position)).await.map_err(refused),
-                None => {
-                    let state = vec![StateChange { key: checkpoint_key(name), value: None }];
-                    core.log.commit(Commit { requests: Vec::new(), state }).await.map(drop).map_err(refused)
-                }
-            }
+            let changed = match position {
+                Some(position) => core.log.set_checkpoint(name.into(), Position::new(position)).await,
+                None => core.log.forget_checkpoint(name.into()).await,
+            };
+            changed.map_err(refused)
         }),
     }
 }
