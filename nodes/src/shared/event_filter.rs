@@ -5,14 +5,11 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 use tidewire_model::Problem;
-use tidewire_model::event::time::{parse_rfc3339, parse_time};
+use tidewire_model::event::time::{FIRST_TIME, parse_rfc3339, parse_time};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Condition, Filter, Start};
 use tidewire_node_api::handles::At;
 use tidewire_script::compile_condition;
-
-/// Whole numbers from here on are milliseconds since 1970 (1973), smaller ones are positions.
-const FIRST_TIME: i64 = 100_000_000_000;
 
 /// A list of texts, or one text with commas.
 ///

@@ -19,10 +19,10 @@ pub use permission::{Permission, rights_of};
 pub use principal::{Principal, Who};
 use tidewire_api::account::Role;
 
-use crate::private_file::PrivateFileError;
 use sessions::Sessions;
 use setup::SetupToken;
 use throttle::Throttle;
+use tidewire_log::private_file::PrivateFileError;
 use tokens::Tokens;
 use users::Users;
 

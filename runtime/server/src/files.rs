@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::private_file::make_private_dir;
+use tidewire_log::private_file::make_private_dir;
 
 /// A data folder that cannot be used.
 #[derive(Debug, thiserror::Error)]

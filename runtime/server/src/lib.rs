@@ -19,7 +19,6 @@ mod ingest;
 mod live;
 mod metrics;
 mod outgoing;
-mod private_file;
 mod routes;
 mod secrets;
 mod serve;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tidewire_engine::Credentials;
 use zeroize::Zeroizing;
 
-use crate::private_file::{PrivateFile, PrivateFileError};
+use tidewire_log::private_file::{PrivateFile, PrivateFileError};
 
 pub use document::{extract, is_secret};
 

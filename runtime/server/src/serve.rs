@@ -21,12 +21,12 @@ use crate::assets;
 use crate::auth::Auth;
 use crate::compaction;
 use crate::files::{DataDir, DataDirError};
-use crate::private_file::PrivateFileError;
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::Settings;
 use crate::web;
 use crate::web::client::Peer;
 use tidewire_engine::{Clock as _, SystemClock};
+use tidewire_log::private_file::PrivateFileError;
 
 /// Time that flows get to finish what they hold when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);

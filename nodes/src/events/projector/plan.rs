@@ -1,5 +1,7 @@
 //! What a projector's configuration asks for, checked: the plan of its reducer.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tidewire_model::Problem;
 
@@ -19,13 +21,13 @@ pub(super) enum Plan {
     Max,
     Average,
     Distinct,
-    Derivative(Late),
-    Integral(IntegralPlan),
-    Duty(DutyPlan),
-    LastN(usize),
-    Histogram(Buckets),
-    Machine(MachinePlan),
-    Window(WindowPlan),
+    Derivative(Arc<Late>),
+    Integral(Arc<IntegralPlan>),
+    Duty(Arc<DutyPlan>),
+    LastN(Arc<LastNPlan>),
+    Histogram(Arc<Buckets>),
+    Machine(Arc<MachinePlan>),
+    Window(Arc<WindowPlan>),
     Script,
 }
 
@@ -44,7 +46,7 @@ impl ProjectorConfig {
         let late = self.late;
         let windowed = |plan: Plan, aggregate| match self.window {
             WindowKind::None => Ok(plan),
-            _ => self.window(aggregate).map(Plan::Window),
+            _ => self.window(aggregate).map(Arc::new).map(Plan::Window),
         };
         Ok(match self.reducer {
             ReducerKind::Latest => windowed(Plan::Latest, Aggregate::Latest)?,
@@ -55,19 +57,19 @@ impl ProjectorConfig {
             ReducerKind::Max => windowed(Plan::Max, Aggregate::Max)?,
             ReducerKind::Average => windowed(Plan::Average, Aggregate::Average)?,
             ReducerKind::Distinct => Plan::Distinct,
-            ReducerKind::Rate => Plan::Window(self.rate()?),
-            ReducerKind::Derivative => Plan::Derivative(late),
+            ReducerKind::Rate => Plan::Window(Arc::new(self.rate()?)),
+            ReducerKind::Derivative => Plan::Derivative(Arc::new(late)),
             ReducerKind::Integral => {
                 let gap = self.longest_pause.map(|gap| millis(gap, "/longestPause")).transpose()?;
-                Plan::Integral(IntegralPlan { gap, late })
+                Plan::Integral(Arc::new(IntegralPlan { gap, late }))
             }
             ReducerKind::DutyCycle => {
                 let length = millis(self.over, "/over")?;
-                Plan::Duty(DutyPlan { length, threshold: self.threshold, late })
+                Plan::Duty(Arc::new(DutyPlan { length, threshold: self.threshold, late }))
             }
-            ReducerKind::LastN => Plan::LastN(self.last_n()?.count),
-            ReducerKind::Histogram => Plan::Histogram(self.buckets()?),
-            ReducerKind::StateMachine => Plan::Machine(self.machine()?),
+            ReducerKind::LastN => Plan::LastN(Arc::new(self.last_n()?)),
+            ReducerKind::Histogram => Plan::Histogram(Arc::new(self.buckets()?)),
+            ReducerKind::StateMachine => Plan::Machine(Arc::new(self.machine()?)),
             ReducerKind::Script => Plan::Script,
         })
     }

@@ -11,8 +11,8 @@ use tidewire_node_api::handles::Reducer;
 use tidewire_script::Script;
 
 use super::cells::{
-    Best, Buckets, Count, Derivative, Distinct, Duty, DutyPlan, Histogram, Integral, IntegralPlan, Keep, LastN,
-    LastNPlan, Late, Machine, MachinePlan, Mean, Total, Typed, Whole, WindowPlan, Windowed,
+    Best, Count, Derivative, Distinct, Duty, Histogram, Integral, Keep, LastN, Machine, Mean, Total, Typed, Whole,
+    Windowed,
 };
 use super::plan::Plan;
 use crate::shared::event_value::{attribute, data, envelope, find};
@@ -48,31 +48,13 @@ enum Wants {
     Number,
 }
 
-/// How a key's state is opened.
-enum Opening {
-    Keep(Keep),
-    Count,
-    Sum,
-    Min,
-    Max,
-    Average,
-    Distinct,
-    Derivative(Arc<Late>),
-    Integral(Arc<IntegralPlan>),
-    Duty(Arc<DutyPlan>),
-    LastN(Arc<LastNPlan>),
-    Histogram(Arc<Buckets>),
-    Machine(Arc<MachinePlan>),
-    Window(Arc<WindowPlan>),
-    Script(Arc<Script>),
-}
-
 pub(super) struct Reduce {
     filter: Filter,
     key: KeyTemplate,
     path: Option<Path>,
     wants: Wants,
-    opening: Opening,
+    plan: Plan,
+    script: Option<Arc<Script>>,
     /// The plan of reducers that need none.
     plain: Arc<()>,
 }
@@ -102,25 +84,11 @@ impl Reduce {
             | Plan::Script => Wants::Any,
             _ => Wants::Number,
         };
-        let opening = match plan {
-            Plan::Latest => Opening::Keep(Keep::Latest),
-            Plan::First => Opening::Keep(Keep::First),
-            Plan::Count => Opening::Count,
-            Plan::Sum => Opening::Sum,
-            Plan::Min => Opening::Min,
-            Plan::Max => Opening::Max,
-            Plan::Average => Opening::Average,
-            Plan::Distinct => Opening::Distinct,
-            Plan::Derivative(late) => Opening::Derivative(Arc::new(late)),
-            Plan::Integral(plan) => Opening::Integral(Arc::new(plan)),
-            Plan::Duty(plan) => Opening::Duty(Arc::new(plan)),
-            Plan::LastN(count) => Opening::LastN(Arc::new(LastNPlan { count })),
-            Plan::Histogram(buckets) => Opening::Histogram(Arc::new(buckets)),
-            Plan::Machine(plan) => Opening::Machine(Arc::new(plan)),
-            Plan::Window(plan) => Opening::Window(Arc::new(plan)),
-            Plan::Script => Opening::Script(Arc::new(script?)),
-        };
-        Some(Reduce { filter, key, path, wants, opening, plain: Arc::new(()) })
+        let script = script.map(Arc::new);
+        if matches!(plan, Plan::Script) && script.is_none() {
+            return None;
+        }
+        Some(Reduce { filter, key, path, wants, plan, script, plain: Arc::new(()) })
     }
 
     /// What the event brings; `None` when it lacks the property.
@@ -170,23 +138,25 @@ impl Reducer for Reduce {
 
     fn open(&self, _key: &str, state: &Value) -> Option<Box<dyn Cell>> {
         let plain = &self.plain;
-        Some(match &self.opening {
-            Opening::Keep(keep) => Whole::open(*keep, state),
-            Opening::Count => Typed::<Count>::open(plain, state),
-            Opening::Sum => Typed::<Total>::open(plain, state),
-            Opening::Min => Typed::<Best<false>>::open(plain, state),
-            Opening::Max => Typed::<Best<true>>::open(plain, state),
-            Opening::Average => Typed::<Mean>::open(plain, state),
-            Opening::Distinct => Typed::<Distinct>::open(plain, state),
-            Opening::Derivative(plan) => Typed::<Derivative>::open(plan, state),
-            Opening::Integral(plan) => Typed::<Integral>::open(plan, state),
-            Opening::Duty(plan) => Typed::<Duty>::open(plan, state),
-            Opening::LastN(plan) => Typed::<LastN>::open(plan, state),
-            Opening::Histogram(plan) => Typed::<Histogram>::open(plan, state),
-            Opening::Machine(plan) => Typed::<Machine>::open(plan, state),
-            Opening::Window(plan) => Typed::<Windowed>::open(plan, state),
-            Opening::Script(script) => {
-                Box::new(Scripted { script: Arc::clone(script), with_value: self.path.is_some(), state: state.clone() })
+        Some(match &self.plan {
+            Plan::Latest => Whole::open(Keep::Latest, state),
+            Plan::First => Whole::open(Keep::First, state),
+            Plan::Count => Typed::<Count>::open(plain, state),
+            Plan::Sum => Typed::<Total>::open(plain, state),
+            Plan::Min => Typed::<Best<false>>::open(plain, state),
+            Plan::Max => Typed::<Best<true>>::open(plain, state),
+            Plan::Average => Typed::<Mean>::open(plain, state),
+            Plan::Distinct => Typed::<Distinct>::open(plain, state),
+            Plan::Derivative(plan) => Typed::<Derivative>::open(plan, state),
+            Plan::Integral(plan) => Typed::<Integral>::open(plan, state),
+            Plan::Duty(plan) => Typed::<Duty>::open(plan, state),
+            Plan::LastN(plan) => Typed::<LastN>::open(plan, state),
+            Plan::Histogram(plan) => Typed::<Histogram>::open(plan, state),
+            Plan::Machine(plan) => Typed::<Machine>::open(plan, state),
+            Plan::Window(plan) => Typed::<Windowed>::open(plan, state),
+            Plan::Script => {
+                let (script, with_value) = (Arc::clone(self.script.as_ref()?), self.path.is_some());
+                Box::new(Scripted { script, with_value, state: state.clone() })
             }
         })
     }

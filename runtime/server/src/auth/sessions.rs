@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::table::Table;
 use super::{AuthError, Origin};
-use crate::private_file::PrivateFileError;
+use tidewire_log::private_file::PrivateFileError;
 
 pub const IDLE_MS: i64 = 12 * 3600 * 1000;
 pub const ABSOLUTE_MS: i64 = 7 * 24 * 3600 * 1000;

@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::private_file::{PrivateFile, PrivateFileError};
+use tidewire_log::private_file::{PrivateFile, PrivateFileError};
 
 const VERSION: u32 = 1;
 

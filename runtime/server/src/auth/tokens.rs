@@ -10,7 +10,7 @@ use super::AuthError;
 use super::permission::{Rights, Scope};
 use super::sessions::{hash_of, random_secret};
 use super::table::Table;
-use crate::private_file::PrivateFileError;
+use tidewire_log::private_file::PrivateFileError;
 
 pub const PREFIX: &str = "tw_";
 const DAY_MS: i64 = 24 * 3600 * 1000;

@@ -8,7 +8,7 @@ use tidewire_api::account::{self, Role};
 use super::AuthError;
 use super::password;
 use super::table::Table;
-use crate::private_file::PrivateFileError;
+use tidewire_log::private_file::PrivateFileError;
 
 /// A user as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]

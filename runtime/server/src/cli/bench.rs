@@ -14,9 +14,9 @@ use tidewire_node_api::Services;
 use super::{Failure, Outcome};
 use crate::app::{Core, CoreError, CoreParts};
 use crate::files::DataDir;
-use crate::private_file::make_private_dir;
 use crate::secrets::Secrets;
 use crate::settings::{LogKind, Options, Settings};
+use tidewire_log::private_file::make_private_dir;
 
 /// What is to be measured.
 pub(super) struct Asked {

@@ -3,7 +3,6 @@
 mod checkpoints;
 mod export;
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -15,6 +14,7 @@ use checkpoints::Checkpoints;
 use export::Export;
 
 use super::local::{self, Place, encode};
+use super::progress::Line;
 use super::{Failure, Outcome, backup};
 use crate::app::{Core, CoreError};
 use crate::settings::{LogKind, Settings};
@@ -230,9 +230,9 @@ fn verify(settings: &Settings, folder: Option<std::path::PathBuf>) -> Outcome {
     }
     let data = crate::files::DataDir::new(folder.as_ref().unwrap_or(&settings.data_dir));
     // Reads only, so it may run beside a server.
-    let mut bar = Bar::default();
-    let verified = tidewire_log::verify_with(&data.log(), &mut |done, total| bar.show(done, total));
-    bar.clear();
+    let mut line = Line::new("checking");
+    let verified = tidewire_log::verify_with(&data.log(), &mut |done, total| line.draw((done, total)));
+    drop(line);
     let verified = verified.map_err(|error| Failure::usage(error.full_text()))?;
     println!(
         "{} events in {} commits, {} segments ({} of them archives), {} bytes",
@@ -265,29 +265,6 @@ fn erase(settings: &Settings, stream: &str, confirm: &str) -> Outcome {
         })?,
     };
     local::print(&answer)
-}
-
-/// How far something is, on a terminal.
-#[derive(Default)]
-struct Bar {
-    shown: bool,
-}
-
-impl Bar {
-    fn show(&mut self, done: u64, total: u64) {
-        if std::io::stderr().is_terminal() {
-            let percent = (done * 100).checked_div(total).unwrap_or(100);
-            let filled = "#".repeat(usize::try_from(percent * 40 / 100).unwrap_or_default());
-            eprint!("\r[{filled:<40}] {percent:>3} %");
-            self.shown = true;
-        }
-    }
-
-    fn clear(&self) {
-        if self.shown {
-            eprint!("\r{:<60}\r", "");
-        }
-    }
 }
 
 fn rebuild(settings: &Settings) -> Outcome {

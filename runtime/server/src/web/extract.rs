@@ -18,6 +18,12 @@ use crate::web::guard::Caller;
 /// How long a request waits for a server that is still starting.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether a media type is among those that the client says it takes.
+pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|part| part.trim().starts_with(kind))
+}
+
 /// The running parts: log, engine, read models. Requests that need them wait while the server starts.
 pub struct Running(pub Arc<Core>);
 

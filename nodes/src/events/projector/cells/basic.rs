@@ -135,6 +135,8 @@ impl Folded for Mean {
 }
 
 /// How many values are kept.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
 pub(in super::super) struct LastNPlan {
     pub(in super::super) count: usize,
 }

@@ -1,7 +1,7 @@
 //! `tidewire log read`: events as JSON Lines or CSV, to the terminal or into a file, page by page.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, IsTerminal as _, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -13,6 +13,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::Query;
 
 use super::super::local::{self, Place};
+use super::super::progress::Line;
 use super::super::{Failure, Outcome};
 use super::Filter;
 use crate::app::CoreError;
@@ -52,8 +53,8 @@ pub(crate) struct Export {
 struct Sink {
     format: Format,
     out: Box<dyn Write>,
-    /// Shows how far it is: into a file, with somebody who looks.
-    shown: bool,
+    /// Shows how far it is, when it goes into a file.
+    line: Option<Line>,
     written: usize,
     head: u64,
 }
@@ -64,13 +65,9 @@ impl Sink {
         events.iter().for_each(|event| self.format.row(event, &mut text));
         self.out.write_all(&text)?;
         self.written += events.len();
-        if let Some(last) = events.last().filter(|_| self.shown) {
+        if let (Some(line), Some(last)) = (&mut self.line, events.last()) {
             let position = last.position.get();
-            let percent = position * 100 / self.head.max(position).max(1);
-            const WIDTH: usize = 30;
-            let done = usize::try_from(percent).unwrap_or(0) * WIDTH / 100;
-            let bar = format!("{}{}", "=".repeat(done), " ".repeat(WIDTH - done));
-            eprint!("\r[{bar}] {percent:3} %  {} events", self.written);
+            line.bar(position as f64 / self.head.max(position) as f64, &format!("{} events", self.written));
         }
         Ok(())
     }
@@ -94,8 +91,8 @@ pub(super) fn run(settings: &Settings, filter: &Filter, export: &Export) -> Outc
         Some(path) => Box::new(BufWriter::new(File::create(path).map_err(|error| cannot(path, error))?)),
         None => Box::new(std::io::stdout().lock()),
     };
-    let shown = export.out.is_some() && std::io::stderr().is_terminal();
-    let mut sink = Sink { format, out, shown, written: 0, head: 0 };
+    let line = export.out.as_ref().map(|_| Line::new("writing"));
+    let mut sink = Sink { format, out, line, written: 0, head: 0 };
     let limit = filter.limit.unwrap_or(if export.out.is_some() { usize::MAX } else { SHOWN });
     if let Some(head) = sink.format.head()
         && !unless_closed(sink.out.write_all(head.as_bytes()))?
@@ -120,9 +117,7 @@ pub(super) fn run(settings: &Settings, filter: &Filter, export: &Export) -> Outc
         })?,
     }
     unless_closed(sink.out.flush())?;
-    if shown {
-        eprintln!();
-    }
+    sink.line = None;
     if let Some(path) = &export.out {
         eprintln!("{} events written to {}", sink.written, path.display());
     }

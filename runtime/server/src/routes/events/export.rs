@@ -11,6 +11,7 @@ use super::query::{self, Window};
 use crate::app::Core;
 use crate::error::ApiResult;
 use crate::tabular::{Columns, Format};
+use crate::web::extract::accepts;
 
 /// Events rendered at a time.
 const STEP: usize = 500;
@@ -20,7 +21,6 @@ const STEP: usize = 500;
 /// # Errors
 /// A form or a column that is not known.
 pub(super) fn wanted(query: &EventsQuery, headers: &HeaderMap) -> ApiResult<Option<Format>> {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
     let csv = || {
         let columns = Columns::parse(query.columns.as_deref().unwrap_or(""));
         columns.map(Format::Csv).map_err(|text| query::bad("columns", query.columns.as_deref().unwrap_or(""), &text))
@@ -30,10 +30,10 @@ pub(super) fn wanted(query: &EventsQuery, headers: &HeaderMap) -> ApiResult<Opti
         Some("csv") => csv().map(Some),
         Some("json" | "") => Ok(None),
         Some(other) => Err(query::bad("format", other, "use json, ndjson or csv")),
-        None if accept.contains("application/x-ndjson") || accept.contains("application/jsonl") => {
+        None if accepts(headers, "application/x-ndjson") || accepts(headers, "application/jsonl") => {
             Ok(Some(Format::JsonLines))
         }
-        None if accept.contains("text/csv") => csv().map(Some),
+        None if accepts(headers, "text/csv") => csv().map(Some),
         None => Ok(None),
     }
 }

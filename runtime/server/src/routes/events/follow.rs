@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tidewire_api::log::EventsQuery;
 use tidewire_log::{Delivery, EventLog as _, Subscription};
 use tidewire_model::event::Event;
-use tidewire_model::event::time::parse_time;
+use tidewire_model::event::time::{FIRST_TIME, parse_time};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Start};
 
@@ -74,8 +74,7 @@ pub fn parse_start(text: &str) -> ApiResult<Start> {
                 return Ok(Start::Checkpoint(name.into()));
             }
             let parsed = match text.parse::<Position>() {
-                // Milliseconds since 1970 are larger than any position will be for long.
-                Ok(position) if position.get() < query::FIRST_TIME => Some(Start::Position(position)),
+                Ok(position) if position.get() < FIRST_TIME.unsigned_abs() => Some(Start::Position(position)),
                 _ => parse_time(text).map(Start::Time),
             };
             let mend = "use now, beginning, checkpoint:NAME, a position, or a time such as 2026-03-14T15:09:26Z";

@@ -18,9 +18,6 @@ const LIMIT_MAX: usize = 1_000;
 /// Steps of the log that one request may take while it skips what does not match.
 const STEPS_MAX: usize = 50;
 
-/// Numbers from here on are milliseconds since 1970 (1973) where both a position and a time may stand.
-pub(super) const FIRST_TIME: u64 = 100_000_000_000;
-
 /// Which events, and how many.
 pub struct Window {
     pub filter: Filter,

@@ -9,17 +9,17 @@ use tidewire_model::event::{Body as EventBody, Event};
 
 use super::{query, to_json};
 use crate::error::ApiResult;
+use crate::web::extract::accepts;
 
 const STRUCTURED: &str = "application/cloudevents+json";
 
 /// # Errors
 /// A mode that is not known.
 pub(super) fn answer(event: &Event, query: &EventQuery, headers: &HeaderMap) -> ApiResult<Response> {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
     match query.mode.as_deref() {
         Some("binary") if event.body == EventBody::Whole => Ok(binary(event)),
         Some("structured" | "binary") => Ok(structured(event)),
-        None if accept.contains(STRUCTURED) => Ok(structured(event)),
+        None if accepts(headers, STRUCTURED) => Ok(structured(event)),
         None | Some("") => Ok(axum::Json(to_json(event)).into_response()),
         Some(other) => Err(query::bad("mode", other, "use structured or binary")),
     }

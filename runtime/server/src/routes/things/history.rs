@@ -5,11 +5,11 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use tidewire_api::thing::{HistoryAnswer, HistoryBucket, HistoryQuery};
 use tidewire_engine::{Clock as _, SystemClock};
-use tidewire_model::event::time::{format_rfc3339, parse_rfc3339};
+use tidewire_model::event::time::{format_rfc3339, parse_time};
 
 use crate::error::{ApiError, ApiResult};
 use crate::history::{Asked, Bucket};
-use crate::web::extract::{Query, Running};
+use crate::web::extract::{Query, Running, accepts};
 
 const DAY: i64 = 86_400_000;
 const POINTS: i64 = 300;
@@ -20,8 +20,8 @@ fn invalid(text: String) -> ApiError {
 
 fn time(name: &str, text: Option<&str>, otherwise: i64) -> ApiResult<i64> {
     let Some(text) = text else { return Ok(otherwise) };
-    let found = parse_rfc3339(text).or_else(|| text.parse().ok());
-    found.ok_or_else(|| invalid(format!("{name} is '{text}'; use 2026-03-14T15:09:26Z or milliseconds since 1970")))
+    parse_time(text)
+        .ok_or_else(|| invalid(format!("{name} is '{text}'; use 2026-03-14T15:09:26Z or milliseconds since 1970")))
 }
 
 fn bucket(bucket: &Bucket) -> HistoryBucket {
@@ -41,10 +41,7 @@ fn wants_csv(query: &HistoryQuery, headers: &HeaderMap) -> ApiResult<bool> {
         Some("csv") => Ok(true),
         Some("json") => Ok(false),
         Some(other) => Err(invalid(format!("format is '{other}'; use json or csv"))),
-        None => {
-            let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-            Ok(accept.split(',').any(|part| part.trim().starts_with("text/csv")))
-        }
+        None => Ok(accepts(headers, "text/csv")),
     }
 }
 
