@@ -57,16 +57,20 @@ struct Plan {
 fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
     let mut dice = Dice::new(seed);
     let (mut history, mut disk) = (History::default(), Disk::new());
-    let (mut acknowledged, mut events, mut rebuilt, mut archived, mut backups) = (0, 0, 0, 0, 0);
+    let (mut rebuilt, mut archived, mut backups, mut compacted) = (0, 0, 0, 0);
+    let (mut acknowledged, mut events, mut dropped) = (0, 0, 0);
     for round in 0..rounds {
         if round % LIVES == 0 {
             acknowledged += history.acknowledged();
+            dropped += history.dropped;
             (history, disk) = (History::default(), Disk::new());
         }
+        let compact = dice.percent(50);
+        compacted += u64::from(compact);
         let ending = match dice.below(10) {
             // At any call, mostly one of the first: creation, recovery.
             0..3 => Ending::AtCall(1 + dice.below(60)),
-            3..5 => Ending::AtCall(1 + dice.below(600)),
+            3..5 => Ending::AtCall(1 + dice.below(if compact { 2_000 } else { 600 })),
             // Before it is open, or soon after.
             5 => Ending::AfterStart(Duration::from_micros(dice.below(60_000))),
             _ => Ending::AfterOpen(Duration::from_micros(dice.below(150_000))),
@@ -77,7 +81,7 @@ fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
         backups += u64::from(back_up);
         let archive = dice.percent(50);
         archived += u64::from(archive);
-        let life = Life { ending, rebuild, archive, back_up, lies: plan.lies, ..Life::default() };
+        let life = Life { ending, rebuild, archive, back_up, compact, lies: plan.lies, ..Life::default() };
         life.live(&disk, &mut history);
         if dice.percent(plan.cuts) {
             let left = if dice.percent(50) { Left::Synced } else { Left::SyncedAndSome };
@@ -88,9 +92,11 @@ fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
         events += found.map_err(|error| format!("FAULT_SEED={seed}, round {round}, {ending:?}: {error}"))?;
     }
     acknowledged += history.acknowledged();
+    dropped += history.dropped;
     Ok(format!(
-        "{rounds} rounds, {acknowledged} commits acknowledged, {events} events read, \
-         {rebuilt} with a rebuild, {archived} while segments become archives, {backups} during backups, seed {seed}"
+        "{rounds} rounds, {acknowledged} commits acknowledged, {events} events read, {rebuilt} with a rebuild, \
+         {archived} while segments become archives, {backups} during backups, {compacted} while retention drops events \
+         ({dropped}), seed {seed}"
     ))
 }
 

@@ -72,7 +72,7 @@ fn stays_refused(history: &History, error: i32, what: &str) {
 
 impl History {
     fn again(&self) -> Self {
-        Self { begun: self.begun.clone(), acks: self.acks.clone(), seen: self.seen, ..Self::default() }
+        Self { begun: self.begun.clone(), acks: self.acks.clone(), seen: self.seen, day: self.day, ..Self::default() }
     }
 }
 

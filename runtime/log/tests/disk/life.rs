@@ -48,6 +48,8 @@ pub struct Life {
     pub archive: bool,
     /// It backs the log up, over and over.
     pub back_up: bool,
+    /// It drops old events, over and over.
+    pub compact: bool,
     /// The disk lies about what it has synced.
     pub lies: bool,
     /// How many write side by side; 0 is the usual number.
@@ -70,6 +72,12 @@ pub struct History {
     pub seen: u64,
     /// The last position of the last backup that was said to be complete.
     pub backed_up: u64,
+    /// How many steps the clock is ahead.
+    pub day: i64,
+    /// Commits that were begun since it went ahead: too young to be dropped.
+    pub young: BTreeSet<u64>,
+    /// How many events were said to be dropped.
+    pub dropped: u64,
     /// What was refused, with the number of acknowledgements before.
     pub errors: Vec<(usize, String)>,
     /// Why the log did not open, or was read-only, the last time.
@@ -86,7 +94,15 @@ impl History {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let number = |index: usize| rest.split(' ').nth(index).unwrap().parse::<u64>().unwrap();
         match word {
-            "begin" => drop(self.begun.insert(number(0))),
+            "begin" => {
+                self.begun.insert(number(0));
+                self.young.insert(number(0));
+            }
+            "day" => {
+                self.day = number(0) as i64;
+                self.young.clear();
+            }
+            "dropped" => self.dropped += number(0),
             "ack" => {
                 let known = self.acks.insert(number(0), number(1));
                 assert!(known.is_none_or(|known| known == number(1)), "acknowledged at two places: {line}");
@@ -131,6 +147,7 @@ impl Life {
         command.env("WRITER_FOLDER", disk.folder()).env("RUST_BACKTRACE", "0");
         command.env("WRITER_AGAIN", again.join(","));
         command.env("WRITER_NEXT", history.begun.last().map_or(1, |last| last + 1).to_string());
+        command.env("WRITER_DAY", history.day.to_string());
         disk.mount(&mut command);
         if self.rebuild {
             command.env("WRITER_REBUILD", "1");
@@ -143,6 +160,9 @@ impl Life {
         }
         if self.back_up {
             command.env("WRITER_BACKUP", disk.backup());
+        }
+        if self.compact {
+            command.env("WRITER_COMPACT", "1");
         }
         if self.small {
             command.env("WRITER_SMALL", "1");

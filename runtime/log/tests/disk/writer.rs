@@ -1,27 +1,51 @@
 //! The process that writes. Every line begins with @: `begin C`, `ack C POSITION`, `seen POSITION`,
-//! `backup POSITION`, `error TEXT`.
+//! `backup POSITION`, `day N`, `dropped EVENTS`, `error TEXT`.
 //!
-//! Commit C is one to four events `cC-0`, `cC-1`, … of one or two streams, and state that says C.
+//! Commit C is one to four events `cC-0`, `cC-1`, … of one or two streams, and state that says C. A pass of retention
+//! may drop those of type [`DROPPED`], but for the [`KEPT`] newest of each stream; its clock goes in steps of two days.
 
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tidewire_log::backup::Progress;
-use tidewire_log::{Commit, EventLog, JournalLog, JournalOptions};
+use tidewire_log::{Commit, CompactOrder, EventLog, JournalLog, JournalOptions, set_policies};
 use tidewire_model::append::{AppendError, AppendRequest, ExpectedVersion, StateChange};
 use tidewire_model::event::{NewEvent, StreamName};
 use tidewire_model::query::{Filter, Start};
+use tidewire_model::retention::RetentionPolicy;
+use tokio::sync::RwLock;
 
 /// So many write side by side, unless the test says otherwise. Commit C belongs to number C modulo this.
 pub const TASKS: u64 = 3;
 
-/// As small as it can be, so that segments end often.
-pub fn options() -> JournalOptions {
-    JournalOptions { segment_bytes: 32 * 1024, keep_events: 32, ..JournalOptions::default() }
+/// So many streams there are: some have not changed for longer than others.
+pub const STREAMS: u64 = 31;
+/// The type of the events that retention may drop.
+pub const DROPPED: &str = "measured";
+/// So many newest events of each stream stay.
+pub const KEPT: u64 = 3;
+/// So many keys are written again and again.
+pub const LATEST: u64 = 5;
+/// How far the clock goes in one step: what was written before is old enough to be dropped.
+const STEP_MS: i64 = 2 * 24 * 60 * 60 * 1000;
+
+/// As small as it can be, so that segments end often. The clock is `days` steps ahead.
+pub fn options(days: &Arc<AtomicI64>) -> JournalOptions {
+    let days = Arc::clone(days);
+    let clock = move || {
+        let now = UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
+        now + days.load(Ordering::SeqCst) * STEP_MS
+    };
+    JournalOptions { segment_bytes: 32 * 1024, keep_events: 32, clock: Arc::new(clock), ..JournalOptions::default() }
+}
+
+/// Whether retention may drop event `i` of commit `c`, by its type.
+pub const fn may_go(c: u64, i: u64) -> bool {
+    !(c + i).is_multiple_of(3)
 }
 
 /// How many events commit `c` has.
@@ -44,18 +68,19 @@ fn commit(c: u64) -> Commit {
         let large = c % 11 == 3 && std::env::var("WRITER_SMALL").is_err();
         let padding = "x".repeat(if large { 5_000 + c as usize % 3_000 } else { c as usize % 300 });
         let data = serde_json::json!({"c": c, "i": i, "padding": padding});
-        NewEvent::json("written", &data).with_id(format!("c{c}-{i}"))
+        NewEvent::json(if may_go(c, i) { DROPPED } else { "written" }, &data).with_id(format!("c{c}-{i}"))
     };
     let mut requests: Vec<AppendRequest> = Vec::new();
     for i in 0..events(c) {
-        let stream = StreamName::new(format!("thing-{}", (c + i / 2) % 7)).unwrap();
+        let stream = StreamName::new(format!("thing-{}", (c + i / 2) % STREAMS)).unwrap();
         match requests.last_mut() {
             Some(last) if last.stream == stream => last.events.push(event(i)),
             _ => requests.push(AppendRequest { stream, expected: ExpectedVersion::Any, events: vec![event(i)] }),
         }
     }
-    let value = Some(Bytes::copy_from_slice(&c.to_le_bytes()));
-    Commit { requests, state: vec![StateChange { key: format!("commit/{c}").into(), value }] }
+    let state = [format!("commit/{c}"), format!("latest/{}", c % LATEST)];
+    let change = |key: String| StateChange { key: key.into(), value: Some(Bytes::copy_from_slice(&c.to_le_bytes())) };
+    Commit { requests, state: state.map(change).into() }
 }
 
 pub fn main(folder: &Path) {
@@ -67,7 +92,8 @@ async fn write_all(folder: &Path) {
     if std::env::var("WRITER_REBUILD").is_ok() {
         drop(std::fs::remove_dir_all(folder.join("sled")));
     }
-    let log = match JournalLog::open_with(folder, options()) {
+    let days = Arc::new(AtomicI64::new(number("WRITER_DAY").unwrap_or_default() as i64));
+    let log = match JournalLog::open_with(folder, options(&days)) {
         Ok(log) => Arc::new(log),
         Err(error) => return say(&format!("refused {}", error.full_text())),
     };
@@ -104,13 +130,19 @@ async fn write_all(folder: &Path) {
     for c in again.split(',').filter_map(|c| c.parse().ok()) {
         write(&log, c).await;
     }
+    // Held by those who write, so that none of them takes a day.
+    let writing = Arc::new(RwLock::new(()));
+    if std::env::var("WRITER_COMPACT").is_ok() {
+        tokio::spawn(compact(Arc::clone(&log), days, Arc::clone(&writing)));
+    }
     let next = Arc::new(AtomicU64::new(number("WRITER_NEXT").unwrap_or(1)));
     let last = number("WRITER_COMMITS").map_or(u64::MAX, |count| next.load(Ordering::Relaxed) + count);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..number("WRITER_TASKS").unwrap_or(TASKS) {
-        let (log, next) = (Arc::clone(&log), Arc::clone(&next));
+        let (log, next, writing) = (Arc::clone(&log), Arc::clone(&next), Arc::clone(&writing));
         tasks.spawn(async move {
             loop {
+                let _writing = writing.read().await;
                 let c = next.fetch_add(1, Ordering::Relaxed);
                 if c >= last {
                     return;
@@ -135,6 +167,31 @@ async fn write(log: &JournalLog, c: u64) {
             }
             Err(error) => return say(&format!("error {error}")),
         }
+    }
+}
+
+/// Drops old events, over and over.
+async fn compact(log: Arc<JournalLog>, days: Arc<AtomicI64>, writing: Arc<RwLock<()>>) {
+    let few = RetentionPolicy {
+        id: "few".to_owned(),
+        types: vec![DROPPED.to_owned()],
+        max_count: Some(KEPT),
+        ..RetentionPolicy::default()
+    };
+    if let Err(error) = set_policies(&*log, &[few]).await {
+        return say(&format!("error {error}"));
+    }
+    for close_segment in [true, false].into_iter().cycle() {
+        {
+            let _nobody = writing.write().await;
+            say(&format!("day {}", days.fetch_add(1, Ordering::SeqCst) + 1));
+        }
+        let order = CompactOrder { actor: "test".into(), close_segment, ..CompactOrder::default() };
+        match log.compact(order).await {
+            Ok(done) => say(&format!("dropped {}", done.events())),
+            Err(error) => return say(&format!("error {}", error.full_text())),
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
     }
 }
 
