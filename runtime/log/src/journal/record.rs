@@ -95,6 +95,14 @@ impl Record {
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, String> {
         let head = RecordHead::parse(&bytes).ok_or("a record has no valid head")?;
         head.check(&bytes)?;
+        Self::decode_checked(head, bytes)
+    }
+
+    /// Decodes a commit whose checksum is known to match.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with it.
+    pub(crate) fn decode_checked(head: RecordHead, bytes: Bytes) -> Result<Self, String> {
         let mut rest = bytes.slice(RECORD_HEAD..);
         let mut events = Vec::with_capacity(head.events.min(65_536));
         let mut frames = Vec::with_capacity(head.events.min(65_536));

@@ -40,7 +40,13 @@ pub fn options(days: &Arc<AtomicI64>) -> JournalOptions {
         let now = UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
         now + days.load(Ordering::SeqCst) * STEP_MS
     };
-    JournalOptions { segment_bytes: 32 * 1024, keep_events: 32, clock: Arc::new(clock), ..JournalOptions::default() }
+    JournalOptions {
+        segment_bytes: 32 * 1024,
+        keep_events: 32,
+        refresh_after: 64 * 1024,
+        clock: Arc::new(clock),
+        ..JournalOptions::default()
+    }
 }
 
 /// Whether retention may drop event `i` of commit `c`, by its type.
