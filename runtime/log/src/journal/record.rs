@@ -21,7 +21,7 @@ use crate::envelope::{read_frame, split_frame, write_frame};
 pub(crate) const RECORD_HEAD: usize = 40;
 /// `TWRC`.
 pub(crate) const MAGIC: [u8; 4] = *b"TWRC";
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// No record is longer: a group commit ends long before.
 pub(crate) const MAX_PAYLOAD: usize = 256 * 1024 * 1024;
 
