@@ -174,7 +174,8 @@ fn run(
         refresh_after: options.refresh_after,
     };
     let journal = match opened {
-        Ok((journal, notices)) => {
+        Ok((mut journal, notices)) => {
+            journal.delay = options.commit_delay;
             notices.into_iter().for_each(|notice| shared.notice(notice));
             facts = JournalFacts {
                 log_id: journal.log_id(),

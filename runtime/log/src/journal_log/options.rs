@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use compact_str::CompactString;
 
@@ -27,6 +28,8 @@ pub struct JournalOptions {
     /// After how many bytes the indexed store notes where everything is, which bounds how much of it is read at the
     /// next start. Reading waits meanwhile.
     pub refresh_after: u64,
+    /// Every commit takes so much longer, as on a slower disk. For measuring.
+    pub commit_delay: Duration,
     /// How far back a repeated event id is recognised. It takes 1.5 bytes of memory per event, up to 96 MiB; what does
     /// not fit is looked for on the disk.
     pub id_window: IdWindow,
@@ -46,6 +49,7 @@ impl Default for JournalOptions {
             keep_events: 4096,
             clock: Arc::new(wall_clock),
             refresh_after: REFRESH_AFTER,
+            commit_delay: Duration::ZERO,
             id_window: IdWindow::default(),
             keys: None,
             personal: Vec::new(),
