@@ -5,6 +5,7 @@
 //! is encrypted with them is the business of `seal`.
 
 mod backup;
+mod lasting;
 mod seal;
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::hex::{array_from_hex, from_hex, to_hex};
 use crate::private_file::PrivateFile;
+use lasting::Lasting;
 
 pub use backup::{KeyBackup, KeysRestored, restore_keys};
 pub(crate) use seal::{open, seal};
@@ -57,6 +59,7 @@ struct State {
     node: Option<Secret>,
     by_stream: HashMap<StreamName, Arc<DataKey>>,
     erased: HashSet<CompactString>,
+    lasting: Lasting,
 }
 
 /// A key as it lies in its file.
@@ -103,19 +106,21 @@ impl Keys {
             Some(folder) => {
                 let file = key_file(folder, stream);
                 let node = state.node(folder)?;
-                match read_wrapped(&file)? {
+                let key = match read_wrapped(&file)? {
                     Some(wrapped) if state.erased.contains(&wrapped.id) => {
                         return Err(format!("stream '{stream}' is just being erased; try again"));
                     }
-                    Some(wrapped) => Arc::new(unwrap(&wrapped, &node, &file)?),
+                    Some(wrapped) => unwrap(&wrapped, &node, &file)?,
                     None => {
                         let key = DataKey { id: new_id(), secret: random()? };
                         let wrapped = wrap(&key, stream, &node, now)?;
                         let text = serde_json::to_vec(&wrapped).map_err(|error| error.to_string())?;
-                        file.write(&text).map_err(|error| error.to_string())?;
-                        Arc::new(key)
+                        state.lasting.write(folder, &file, &text)?;
+                        key
                     }
-                }
+                };
+                state.lasting.ensure(folder, &file)?;
+                Arc::new(key)
             }
         };
         state.remember(stream, &key, self.folder.is_some());
@@ -161,6 +166,8 @@ impl Keys {
         match read_wrapped(&file) {
             Ok(Some(wrapped)) if wrapped.id == id => file.destroy().map_err(|error| error.to_string()),
             Ok(_) => Ok(()),
+            // As a power cut leaves it while it is being destroyed.
+            Err(_) if file.is_half_destroyed() => file.destroy().map_err(|error| error.to_string()),
             Err(reason) => Err(reason),
         }
     }

@@ -84,7 +84,7 @@ impl PrivateFile {
     /// The old contents are still there.
     pub fn write(&self, bytes: &[u8]) -> Result<(), PrivateFileError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        make_private_dir(folder).map_err(self.fail("make the folder of"))?;
+        make_lasting_dir(folder).map_err(self.fail("make the folder of"))?;
         let fresh = self.path.with_extension("new");
         // A leftover of a crash; its name is ours alone.
         let _ = fs::remove_file(&fresh);
@@ -92,7 +92,13 @@ impl PrivateFile {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(self.fail("write"))?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(self.fail("write"))?;
         fs::rename(&fresh, &self.path).map_err(self.fail("replace"))?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(self.fail("write"))
+        sync_dir(folder).map_err(self.fail("write"))
+    }
+
+    /// Whether its destruction was begun and not finished: no text has a zero.
+    #[must_use]
+    pub fn is_half_destroyed(&self) -> bool {
+        fs::read(&self.path).is_ok_and(|bytes| bytes.contains(&0))
     }
 
     /// Overwrites the contents, then removes the file; it is gone from the disk when this returns. No file is fine.
@@ -110,7 +116,7 @@ impl PrivateFile {
         file.write_all(&zeroes).and_then(|()| file.sync_all()).map_err(self.fail("destroy"))?;
         fs::remove_file(&self.path).map_err(self.fail("destroy"))?;
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(self.fail("destroy"))
+        sync_dir(folder).map_err(self.fail("destroy"))
     }
 
     /// For contents that do not parse.
@@ -126,6 +132,19 @@ impl PrivateFile {
 /// As the file system has it.
 pub fn make_private_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// As [`make_private_dir`]; those that are new are on disk when this returns.
+fn make_lasting_dir(path: &Path) -> io::Result<()> {
+    let new: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    make_private_dir(path)?;
+    new.iter().filter_map(|folder| folder.parent()).try_for_each(sync_dir)
+}
+
+/// Brings the names in a folder to the disk.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]

@@ -15,6 +15,10 @@ mod dice;
 mod files;
 #[path = "disk/life.rs"]
 mod life;
+#[path = "disk/people.rs"]
+mod people;
+#[path = "shared/plain.rs"]
+mod plain;
 #[path = "shared/report.rs"]
 mod report;
 #[path = "disk/shim.rs"]
@@ -58,11 +62,12 @@ fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
     let mut dice = Dice::new(seed);
     let (mut history, mut disk) = (History::default(), Disk::new());
     let (mut rebuilt, mut archived, mut backups, mut compacted) = (0, 0, 0, 0);
-    let (mut acknowledged, mut events, mut dropped) = (0, 0, 0);
+    let (mut acknowledged, mut events, mut dropped, mut erased) = (0, 0, 0, 0);
     for round in 0..rounds {
         if round % LIVES == 0 {
             acknowledged += history.acknowledged();
             dropped += history.dropped;
+            erased += history.erased.len();
             (history, disk) = (History::default(), Disk::new());
         }
         let compact = dice.percent(50);
@@ -81,7 +86,8 @@ fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
         backups += u64::from(back_up);
         let archive = dice.percent(50);
         archived += u64::from(archive);
-        let life = Life { ending, rebuild, archive, back_up, compact, lies: plan.lies, ..Life::default() };
+        let erase = if dice.percent(40) { usize::MAX } else { 0 };
+        let life = Life { ending, rebuild, archive, back_up, compact, erase, lies: plan.lies, ..Life::default() };
         life.live(&disk, &mut history);
         if dice.percent(plan.cuts) {
             let left = if dice.percent(50) { Left::Synced } else { Left::SyncedAndSome };
@@ -93,10 +99,11 @@ fn lives(plan: Plan, rounds: u64, seed: u64) -> Result<String, String> {
     }
     acknowledged += history.acknowledged();
     dropped += history.dropped;
+    erased += history.erased.len();
     Ok(format!(
         "{rounds} rounds, {acknowledged} commits acknowledged, {events} events read, {rebuilt} with a rebuild, \
          {archived} while segments become archives, {backups} during backups, {compacted} while retention drops events \
-         ({dropped}), seed {seed}"
+         ({dropped}), {erased} people erased, seed {seed}"
     ))
 }
 

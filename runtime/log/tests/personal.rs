@@ -1,17 +1,23 @@
 //! Personal data on disk: nothing in clear, nothing left after an erasure, wherever one looks.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub)]
+
+#[path = "shared/plain.rs"]
+mod plain;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use tidewire_log::{EventLog, JournalLog, JournalOptions, erase, set_personal};
+use memchr::memmem;
+use tidewire_log::{CompactOrder, EventLog, JournalLog, JournalOptions, erase, set_personal};
 use tidewire_model::append::AppendRequest;
 use tidewire_model::event::{Body, NewEvent, StreamName, TEXT};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
 
 const SECRET: &str = "annas-secret-whereabouts";
+/// What is not encrypted, so that it is known to be found wherever it is.
+const IN_CLEAR: &str = "temperatures-of-the-greenhouse";
 
 async fn open(data: &Path) -> JournalLog {
     let options = JournalOptions {
@@ -42,21 +48,18 @@ async fn fill(log: &JournalLog) {
         append(log, "person-anna", format!("{n} {SECRET} ").repeat(n * 20 + 1)).await;
         append(log, "person-ben", format!("ben {n}")).await;
         append(log, "patient-1", format!("patient {n}")).await;
+        append(log, "thing-1", format!("{n} {IN_CLEAR} {n} {n} {n} {n} {n} {n} {n}")).await;
     }
+    append(log, "thing-1", IN_CLEAR.repeat(500)).await;
+    log.compact(CompactOrder { close_segment: true, ..CompactOrder::default() }).await.unwrap();
+    append(log, "thing-1", IN_CLEAR.to_owned()).await;
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files(&path, found) } else { found.push(path) }
-    }
-}
-
-/// Files under a folder that hold a text, as it is or as hexadecimal digits stand for it.
+/// Files under a folder that hold a text, as it is or compressed.
 fn holders(folder: &Path, text: &[u8]) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    files(folder, &mut all);
-    all.retain(|path| fs::read(path).unwrap().windows(text.len()).any(|part| part == text));
+    let holds = |bytes: &Vec<u8>| memmem::find(bytes, text).is_some();
+    let mut all = plain::files(folder);
+    all.retain(|path| plain::texts(path).iter().any(holds));
     all
 }
 
@@ -66,10 +69,11 @@ async fn bodies(log: &JournalLog, name: &str) -> Vec<Body> {
 }
 
 fn key_file(data: &Path, name: &str) -> PathBuf {
-    let mut all = Vec::new();
-    files(&data.join("keys/data"), &mut all);
     let stream = format!("\"{name}\"");
-    all.into_iter().find(|path| fs::read_to_string(path).unwrap().contains(&stream)).unwrap()
+    plain::files(&data.join("keys/data"))
+        .into_iter()
+        .find(|path| fs::read_to_string(path).unwrap().contains(&stream))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -85,12 +89,19 @@ async fn after_an_erasure_no_file_holds_the_data_or_its_key() {
     let wrapped: serde_json::Value = serde_json::from_slice(&fs::read(key_file(data, "person-anna")).unwrap()).unwrap();
     let wrapped = wrapped["key"].as_str().unwrap().to_owned();
     log.close().await;
+    let found = holders(&data.join("log"), IN_CLEAR.as_bytes());
+    for part in [".journal", ".archive", "content/", "sled/"] {
+        assert!(found.iter().any(|path| path.to_str().unwrap().contains(part)), "control: none in {part}: {found:?}");
+    }
     let clear = holders(data, SECRET.as_bytes());
     assert!(clear.iter().all(|path| path.starts_with(data.join("log/projections"))), "{clear:?}");
 
     let log = open(data).await;
     assert!(bodies(&log, "person-anna").await.iter().all(|body| *body == Body::Whole));
     erase(&log, &stream("person-anna"), "ops").await.unwrap();
+    // As a damaged read model is put aside.
+    fs::create_dir(data.join("log/projections/quarantine-1")).unwrap();
+    fs::write(data.join("log/projections/quarantine-1/db"), SECRET).unwrap();
     // What the keeper of read models does.
     log.projections().drop_projection("of-anna").unwrap();
     log.projections().renew().unwrap();

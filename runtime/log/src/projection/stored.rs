@@ -132,23 +132,42 @@ impl ProjectionStore for StoredProjections {
     }
 
     fn renew(&self) -> Result<(), LogError> {
-        self.shared.judge(self.shared.wait_for_store()?.renew_projections(|_| true))
+        let store = self.shared.wait_for_store()?;
+        let half_dropped = || {
+            let stored = store.prefix(SPACE, b"p").filter_map(|item| match item {
+                Ok((key, stored)) if read_info("", &stored).is_none() => Some(Ok(key.get(1..)?.to_vec())),
+                Ok(_) => None,
+                Err(error) => Some(Err(error)),
+            });
+            stored.collect::<Result<Vec<_>, _>>()
+        };
+        for name in self.shared.judge(half_dropped())? {
+            self.shared.judge(finish_drop(&store, &String::from_utf8_lossy(&name)))?;
+        }
+        self.shared.judge(store.renew_projections(|_| true))
     }
 
     fn drop_projection(&self, name: &str) -> Result<(), LogError> {
         let store = self.shared.wait_for_store()?;
-        let Some(info) = load(&store, name)? else { return Ok(()) };
+        let Some(stored) = store.get(SPACE, &info_key(name))? else { return Ok(()) };
         if !self.shared.has_room(STORE_RESERVE) {
             return Err(LogError::Full);
         }
-        let mut batch = Batch::default();
-        batch.put(&info_key(name), &write_info(&info.version, info.checkpoint, true));
-        store.apply(SPACE, batch)?;
-        Values::new(&store, SPACE, name).clear()?;
-        let mut batch = Batch::default();
-        batch.remove(&info_key(name));
-        store.apply(SPACE, batch)?;
+        if let Some(info) = read_info(name, &stored) {
+            let mut batch = Batch::default();
+            batch.put(&info_key(name), &write_info(&info.version, info.checkpoint, true));
+            store.apply(SPACE, batch)?;
+        }
+        finish_drop(&store, name)?;
         self.shared.store_changed();
         Ok(())
     }
+}
+
+/// Removes what is left of a projection that is being dropped, and then that it is.
+fn finish_drop(store: &Store, name: &str) -> Result<(), LogError> {
+    Values::new(store, SPACE, name).clear()?;
+    let mut batch = Batch::default();
+    batch.remove(&info_key(name));
+    store.apply(SPACE, batch)
 }

@@ -70,6 +70,34 @@ fn stays_refused(history: &History, error: i32, what: &str) {
     assert!(error == ENOSPC || history.errors.iter().all(|(_, text)| !text.contains("full")), "{what}");
 }
 
+/// A process dies at each call of an erasure in turn, half of them with the power: the next start finds that it has
+/// not begun, or ends it.
+#[test]
+fn an_interrupted_erasure_is_not_begun_or_ends_by_itself() {
+    let step = if std::env::var("FAULT_ROUNDS").is_ok() { 1 } else { 23 };
+    let (disk, mut begun) = (Disk::new(), History::default());
+    Life { ending: Ending::AfterCommits(30), ..Life::default() }.live(&disk, &mut begun);
+    let (mut at, mut interrupted, mut ended) = (1 + dice::seed() % step, 0, 0);
+    loop {
+        let (mut disk, mut history) = (Disk::copy_of(Some(&disk.folder())), begun.again());
+        let failure = Some(Failure { kinds: "wstn", at, error: 0 });
+        Life { ending: Ending::AfterCommits(0), erase: 1, failure, ..Life::default() }.live(&disk, &mut history);
+        if !disk.hit().exists() {
+            assert_eq!((history.erased.len(), history.clean.len()), (1, 1));
+            break;
+        }
+        interrupted += 1;
+        ended += history.erased.len();
+        if at.is_multiple_of(2) {
+            disk.cut(Left::Synced, &mut Dice::new(at));
+        }
+        check(disk.folder(), &history).unwrap_or_else(|error| panic!("killed at call {at}: {error}"));
+        at += step;
+    }
+    let done = format!("killed at each of {interrupted} calls, every other one with a power cut");
+    report("interrupted erasure", &done, &format!("never half: {ended} had been confirmed, nothing of them is left"));
+}
+
 impl History {
     fn again(&self) -> Self {
         Self { begun: self.begun.clone(), acks: self.acks.clone(), seen: self.seen, day: self.day, ..Self::default() }

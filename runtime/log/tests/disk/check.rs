@@ -9,9 +9,11 @@ use tidewire_log::{COMPACTED, CompactOrder, EventLog, JournalLog};
 use tidewire_model::event::{Event, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
+use tidewire_model::retention::LOG_STREAM;
 
 use crate::files::copy_log;
 use crate::life::History;
+use crate::people::{self, Plain, Traces};
 use crate::writer;
 
 /// Opens a copy of the log and compares it with what was said. Answers how many events there are.
@@ -21,9 +23,18 @@ use crate::writer;
 pub fn check(folder: impl AsRef<Path>, history: &History) -> Result<u64, String> {
     let copy = tempfile::tempdir().unwrap();
     copy_log(folder.as_ref(), copy.path());
+    let left = Plain::of(copy.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let found = runtime.block_on(check_log(copy.path(), history))?;
     let verified = tidewire_log::verify(copy.path()).map_err(|error| error.full_text())?;
+    found.people.were_cleared(&left, history)?;
+    let plain = Plain::of(copy.path())?;
+    if let Some((place, file)) = plain.people.iter().next() {
+        return Err(format!("what was cleared can be read: {place:?} in {}", file.display()));
+    }
+    if let Some(event) = found.in_clear().find(|event| !plain.others.contains(event)) {
+        return Err(format!("the control: {event:?} is not encrypted, and is not found"));
+    }
     if !verified.problems.is_empty() {
         return Err(format!("verify finds {:?}", verified.problems));
     }
@@ -59,6 +70,7 @@ struct Found {
     /// The positions of the events of each commit, by their number in it.
     commits: BTreeMap<u64, BTreeMap<u64, u64>>,
     versions: BTreeMap<StreamName, BTreeSet<u64>>,
+    people: Traces,
     /// What the log says that it has dropped: the first and last position, and how many events.
     dropped: Vec<(u64, u64, u64)>,
     /// How many events there are.
@@ -97,6 +109,7 @@ async fn check_log(folder: &Path, history: &History) -> Result<Found, String> {
     found.newest_are_there(&log).await?;
     found.fits(history)?;
     found.state_fits(&log, history).await?;
+    found.people.fit(&log, folder, history).await?;
     log.close().await;
     Ok(found)
 }
@@ -106,16 +119,25 @@ impl Found {
         let position = event.position.get();
         self.positions += 1;
         self.versions.entry(event.stream.clone()).or_default().insert(event.version);
-        let data = event.data_json().map_err(|error| format!("the data at {position}: {error}"))?;
-        let number = |name: &str| data[name].as_u64().ok_or(format!("no {name} at {position}"));
         if event.event_type == COMPACTED {
+            let data = event.data_json().map_err(|error| format!("the data at {position}: {error}"))?;
+            let number = |name: &str| data[name].as_u64().ok_or(format!("no {name} at {position}"));
             self.dropped.push((number("firstPosition")?, number("lastPosition")?, number("events")?));
+        }
+        if event.stream.as_str() == LOG_STREAM {
             return Ok(());
         }
-        if self.commits.entry(number("c")?).or_default().insert(number("i")?, position).is_some() {
+        let (c, i) = self.people.take(event)?;
+        if self.commits.entry(c).or_default().insert(i, position).is_some() {
             return Err(format!("the event at {position} is there twice"));
         }
         Ok(())
+    }
+
+    /// The events that everybody may read.
+    fn in_clear(&self) -> impl Iterator<Item = (u64, u64)> {
+        let all = self.commits.iter().flat_map(|(c, events)| events.keys().map(|i| (*c, *i)));
+        all.filter(|(c, i)| people::stream_of(*c, *i).is_none())
     }
 
     /// No policy drops the newest events of a stream.

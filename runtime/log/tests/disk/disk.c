@@ -204,4 +204,8 @@ ssize_t pread(int fd, void *bytes, size_t len, off_t from) { return pread64(fd, 
 
 int rename(const char *from, const char *to) { return below(to) && fails('n') ? -1 : REAL(rename, from, to); }
 int unlink(const char *path) { return below(path) && fails('n') ? -1 : REAL(unlink, path); }
+int unlinkat(int folder, const char *path, int flags) {
+  if ((below(path) || is_ours(folder)) && fails('n')) return -1;
+  return (int)syscall(SYS_unlinkat, folder, path, flags);
+}
 int mkdir(const char *path, mode_t mode) { return below(path) && fails('n') ? -1 : REAL(mkdir, path, mode); }

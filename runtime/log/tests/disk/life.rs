@@ -50,6 +50,8 @@ pub struct Life {
     pub back_up: bool,
     /// It drops old events, over and over.
     pub compact: bool,
+    /// It erases people, so often.
+    pub erase: usize,
     /// The disk lies about what it has synced.
     pub lies: bool,
     /// How many write side by side; 0 is the usual number.
@@ -78,6 +80,10 @@ pub struct History {
     pub young: BTreeSet<u64>,
     /// How many events were said to be dropped.
     pub dropped: u64,
+    /// The keys that were said to be erased.
+    pub erased: BTreeSet<String>,
+    /// Those of them whose traces were said to be removed.
+    pub clean: BTreeSet<String>,
     /// What was refused, with the number of acknowledgements before.
     pub errors: Vec<(usize, String)>,
     /// Why the log did not open, or was read-only, the last time.
@@ -102,6 +108,8 @@ impl History {
                 self.day = number(0) as i64;
                 self.young.clear();
             }
+            "erased" => drop(self.erased.insert(rest.to_owned())),
+            "clean" => drop(self.clean.insert(rest.to_owned())),
             "dropped" => self.dropped += number(0),
             "ack" => {
                 let known = self.acks.insert(number(0), number(1));
@@ -163,6 +171,9 @@ impl Life {
         }
         if self.compact {
             command.env("WRITER_COMPACT", "1");
+        }
+        if self.erase > 0 {
+            command.env("WRITER_ERASE", self.erase.to_string());
         }
         if self.small {
             command.env("WRITER_SMALL", "1");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -164,7 +164,10 @@ impl Cut<'_> {
             if is_folder {
                 self.rebuild_folder(&id, &to.join(name));
             } else {
-                fs::write(to.join(name), self.rebuilt_file(&id)).unwrap();
+                let file = to.join(name);
+                fs::write(&file, self.rebuilt_file(&id)).unwrap();
+                // Keys are not read when others may read them.
+                fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The process that writes. Every line begins with @: `begin C`, `ack C POSITION`, `seen POSITION`,
-//! `backup POSITION`, `day N`, `dropped EVENTS`, `error TEXT`.
+//! `backup POSITION`, `day N`, `dropped EVENTS`, `erased KEY`, `clean KEY`, `error TEXT`.
 //!
 //! Commit C is one to four events `cC-0`, `cC-1`, … of one or two streams, and state that says C. A pass of retention
 //! may drop those of type [`DROPPED`], but for the [`KEPT`] newest of each stream; its clock goes in steps of two days.
@@ -18,6 +18,8 @@ use tidewire_model::event::{NewEvent, StreamName};
 use tidewire_model::query::{Filter, Start};
 use tidewire_model::retention::RetentionPolicy;
 use tokio::sync::RwLock;
+
+use crate::people::{self, People};
 
 /// So many write side by side, unless the test says otherwise. Commit C belongs to number C modulo this.
 pub const TASKS: u64 = 3;
@@ -43,8 +45,8 @@ pub fn options(days: &Arc<AtomicI64>) -> JournalOptions {
     JournalOptions {
         segment_bytes: 32 * 1024,
         keep_events: 32,
-        refresh_after: 64 * 1024,
         clock: Arc::new(clock),
+        personal: vec![people::PATTERN.into()],
         ..JournalOptions::default()
     }
 }
@@ -59,7 +61,7 @@ pub const fn events(c: u64) -> u64 {
     1 + c % 4
 }
 
-fn say(line: &str) {
+pub fn say(line: &str) {
     // One write, so that nothing is torn, and nothing of it is lost when the process dies.
     let mut out = std::io::stdout().lock();
     drop(out.write_all(format!("@{}\n", line.replace('\n', " ")).as_bytes()).and_then(|()| out.flush()));
@@ -73,12 +75,13 @@ fn commit(c: u64) -> Commit {
     let event = |i: u64| {
         let large = c % 11 == 3 && std::env::var("WRITER_SMALL").is_err();
         let padding = "x".repeat(if large { 5_000 + c as usize % 3_000 } else { c as usize % 300 });
-        let data = serde_json::json!({"c": c, "i": i, "padding": padding});
+        let data = serde_json::json!({"c": c, "i": i, "text": people::text(c, i), "padding": padding});
         NewEvent::json(if may_go(c, i) { DROPPED } else { "written" }, &data).with_id(format!("c{c}-{i}"))
     };
     let mut requests: Vec<AppendRequest> = Vec::new();
     for i in 0..events(c) {
-        let stream = StreamName::new(format!("thing-{}", (c + i / 2) % STREAMS)).unwrap();
+        let thing = || format!("thing-{}", (c + i / 2) % STREAMS);
+        let stream = StreamName::new(people::stream_of(c, i).unwrap_or_else(thing)).unwrap();
         match requests.last_mut() {
             Some(last) if last.stream == stream => last.events.push(event(i)),
             _ => requests.push(AppendRequest { stream, expected: ExpectedVersion::Any, events: vec![event(i)] }),
@@ -113,6 +116,14 @@ async fn write_all(folder: &Path) {
     }
     say("open");
     follow(&log);
+    let people = People::new(Arc::clone(&log));
+    let erasing = tokio::spawn({
+        let people = Arc::clone(&people);
+        async move {
+            people.clean().await;
+            people.erase_all(number("WRITER_ERASE").unwrap_or_default() as usize).await;
+        }
+    });
     if std::env::var("WRITER_ARCHIVE").is_ok() {
         let log = Arc::clone(&log);
         tokio::spawn(async move {
@@ -135,6 +146,7 @@ async fn write_all(folder: &Path) {
     let again = std::env::var("WRITER_AGAIN").unwrap_or_default();
     for c in again.split(',').filter_map(|c| c.parse().ok()) {
         write(&log, c).await;
+        people.remember(c).await;
     }
     // Held by those who write, so that none of them takes a day.
     let writing = Arc::new(RwLock::new(()));
@@ -146,6 +158,7 @@ async fn write_all(folder: &Path) {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..number("WRITER_TASKS").unwrap_or(TASKS) {
         let (log, next, writing) = (Arc::clone(&log), Arc::clone(&next), Arc::clone(&writing));
+        let people = Arc::clone(&people);
         tasks.spawn(async move {
             loop {
                 let _writing = writing.read().await;
@@ -154,10 +167,12 @@ async fn write_all(folder: &Path) {
                     return;
                 }
                 write(&log, c).await;
+                people.remember(c).await;
             }
         });
     }
     tasks.join_all().await;
+    erasing.await.unwrap();
     log.close().await;
     say("done");
 }
