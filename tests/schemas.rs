@@ -64,3 +64,72 @@ async fn who_sends_more_than_the_rate_is_told_when_to_come_again() {
     assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(answer.problem(429), "too_many_events");
 }
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    ["schema"].into_iter().chain(more.iter().copied()).collect()
+}
+
+fn text(output: &std::process::Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[tokio::test]
+async fn schemas_are_registered_and_tried_from_the_command_line() {
+    let mut server = Server::with().start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let schema = file("schema.json", r#"{"type": "object", "required": ["celsius"]}"#);
+    let upcast = file("upcast.rhai", "fn upcast(data, event) { #{ celsius: (data.f - 32) * 5 / 9 } }");
+    let broken = file("broken.rhai", "fn upcast(data, event) { #{ celsius: data.f.nothing() } }");
+    let line = |data: &str| format!(r#"{{"type": "{TYPE}", "subject": "thing-a", "data": {data}}}"#);
+    let events = file("events.ndjson", &format!("{}\n\n{}\n", line(r#"{"f": 212}"#), line(r#"{"celsius": 1}"#)));
+    let array = file("events.json", &format!("[{}]", line(r#"{"f": 212}"#)));
+    let version = format!("{TYPE}/2");
+    // Nothing is registered yet: what would be is tried first.
+    let tried = with(&["check", &events, "--with", &version, "--schema", &schema, "--upcast", &upcast]);
+    let checked = server.command(&tried);
+    assert_eq!(checked.status.code(), Some(1), "{}", text(&checked));
+    let told = text(&checked);
+    assert!(told.contains(&format!("event 1 {version}: ")) && told.contains("1 events follow their schema, 1 do not"));
+    let read = server.command(&with(&["upcast", &array, "--with", &version, "--upcast", &upcast]));
+    assert_eq!((text(&read).trim(), read.status.success()), (r#"{"celsius":100}"#, true));
+    let fails = server.command(&with(&["upcast", &array, "--with", &version, "--upcast", &broken]));
+    assert!(
+        fails.status.code() == Some(1) && text(&fails).contains("event 1: from version 1 to 2"),
+        "{}",
+        text(&fails)
+    );
+    let unsaid = server.command(&with(&["check", &events, "--schema", &schema]));
+    assert!(unsaid.status.code() == Some(2) && text(&unsaid).contains("--with"), "{}", text(&unsaid));
+    assert!(
+        server.http().items("/api/schemas").await.is_empty() && text(&server.command(&["schema", "list"])).is_empty()
+    );
+
+    // Beside a server and on its folder alike.
+    for running in [true, false] {
+        if !running {
+            server.terminate();
+        }
+        let run = |more: &[&str]| {
+            let output = server.command(&with(more));
+            assert!(output.status.success(), "{more:?}: {}", text(&output));
+            text(&output)
+        };
+        run(&["register", TYPE, "2", "--schema", &schema, "--upcast", &upcast]);
+        run(&["mode", TYPE, "refuse"]);
+        assert!(run(&["list"]).contains("refuse") && run(&["versions", TYPE]).contains("    2  schema  upcast"));
+        assert!(
+            run(&["show", TYPE, "2"]).contains("fn upcast") && run(&["show", TYPE]).contains("\"mode\": \"refuse\"")
+        );
+        assert!(run(&["upcast", &array]).contains(r#"{"celsius":100}"#), "with what is registered");
+        run(&["remove", TYPE, "2"]);
+        let gone = server.command(&with(&["show", TYPE]));
+        assert!(gone.status.code() == Some(2) && text(&gone).contains("there is no schema"), "{}", text(&gone));
+        let wrong = server.command(&with(&["mode", TYPE, "maybe"]));
+        assert!(wrong.status.code() == Some(2) && text(&wrong).contains("use off, warn or refuse"), "{}", text(&wrong));
+    }
+}

@@ -5,47 +5,29 @@
  */
 export interface List10 {
 items: {
-name: string
-/**
- * Events up to here have taken effect.
- */
 position: number
 /**
- * How many events it is behind.
+ * Why it was put aside.
  */
-lag: number
+reason: string
 /**
- * Events that could not be applied.
+ * How often it was handed out.
  */
-parked: number
+deliveries: number
 /**
- * How many keys it has.
+ * When, milliseconds since 1970.
  */
-keys: number
+time: number
 /**
- * Progress from 0 to 1 while it is built anew.
+ * By whom.
  */
-building?: (number | null)
+by: string
 /**
- * Events per second at which it is built.
+ * The event, unless it is gone.
  */
-build_rate?: (number | null)
-/**
- * Seconds until the build is done, as far as is known.
- */
-build_eta?: (number | null)
-/**
- * The new build is complete and waits to be swapped in.
- */
-ready: boolean
-/**
- * Why it stands still, if it does.
- */
-failed?: (string | null)
-/**
- * Whether a node keeps it up to date.
- */
-kept: boolean
+event?: {
+[k: string]: unknown
+}
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

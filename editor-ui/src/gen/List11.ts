@@ -5,16 +5,47 @@
  */
 export interface List11 {
 items: {
-key: string
-value: unknown
+name: string
 /**
- * The event that changed it last.
+ * Events up to here have taken effect.
  */
 position: number
 /**
- * Time of that event, milliseconds since 1970.
+ * How many events it is behind.
  */
-time: number
+lag: number
+/**
+ * Events that could not be applied.
+ */
+parked: number
+/**
+ * How many keys it has.
+ */
+keys: number
+/**
+ * Progress from 0 to 1 while it is built anew.
+ */
+building?: (number | null)
+/**
+ * Events per second at which it is built.
+ */
+build_rate?: (number | null)
+/**
+ * Seconds until the build is done, as far as is known.
+ */
+build_eta?: (number | null)
+/**
+ * The new build is complete and waits to be swapped in.
+ */
+ready: boolean
+/**
+ * Why it stands still, if it does.
+ */
+failed?: (string | null)
+/**
+ * Whether a node keeps it up to date.
+ */
+kept: boolean
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

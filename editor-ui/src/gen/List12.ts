@@ -5,26 +5,16 @@
  */
 export interface List12 {
 items: {
+key: string
+value: unknown
+/**
+ * The event that changed it last.
+ */
 position: number
 /**
- * Id of the event.
- */
-event: string
-/**
- * Why it could not be applied.
- */
-reason: string
-/**
- * Who said that it is to be left out, why and when.
- */
-skipped?: ({
-by: string
-reason: string
-/**
- * Milliseconds since 1970.
+ * Time of that event, milliseconds since 1970.
  */
 time: number
-} | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

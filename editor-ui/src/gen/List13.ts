@@ -5,29 +5,26 @@
  */
 export interface List13 {
 items: {
+position: number
 /**
- * Its stream without `thing-`.
+ * Id of the event.
  */
-id: string
-name: string
+event: string
 /**
- * By name: `{"value","time","unit"?}`.
+ * Why it could not be applied.
  */
-properties: {
-[k: string]: unknown
-}
+reason: string
+/**
+ * Who said that it is to be left out, why and when.
+ */
+skipped?: ({
+by: string
+reason: string
 /**
  * Milliseconds since 1970.
  */
-lastSeen: number
-/**
- * How many events there are of it.
- */
-events: number
-/**
- * Position of the last of them.
- */
-position: number
+time: number
+} | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -5,22 +5,29 @@
  */
 export interface List14 {
 items: {
-id: string
 /**
- * `requested`, `sent`, `deferred` or `failed`.
+ * Its stream without `thing-`.
  */
-state: string
+id: string
+name: string
+/**
+ * By name: `{"value","time","unit"?}`.
+ */
+properties: {
+[k: string]: unknown
+}
 /**
  * Milliseconds since 1970.
  */
-time: number
+lastSeen: number
 /**
- * Data of the request and of what followed, merged.
+ * How many events there are of it.
  */
-data: {
-[k: string]: unknown
-}
-events: unknown[]
+events: number
+/**
+ * Position of the last of them.
+ */
+position: number
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

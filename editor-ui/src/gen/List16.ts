@@ -5,63 +5,63 @@
  */
 export interface List16 {
 items: {
+rev: string
 /**
- * Id of its event.
+ * From 1, without gaps.
  */
-id: string
-position: number
+number: number
 /**
- * When it failed, in milliseconds since 1970.
+ * `full`, `flows`, `nodes` or `reload`.
+ */
+kind: string
+author: string
+/**
+ * Milliseconds since 1970.
  */
 time: number
 /**
- * The node a message failed at, as it was then.
+ * Place of its event in the log.
  */
-node: {
-id: string
-type: string
-name: string
-flow: string
+position: number
+/**
+ * Revision of the earlier deploy whose flows these are.
+ */
+restored?: (string | null)
+/**
+ * How many nodes a deploy changed, and in what way.
+ */
+changes: {
+added: number
+removed: number
+changed: number
+rewired: number
+moved: number
 }
 /**
- * `failed`, or `removed`: the node was gone before it got to the message.
+ * Only when one deploy is asked for.
  */
-reason: string
+diff?: ({
+added: string[]
+removed: string[]
 /**
- * What went wrong.
+ * Behaves differently now: a property, its flow, its being switched off, or a config node it uses changed.
  */
-error: string
+changed: string[]
 /**
- * Stable word for programs.
+ * Only its outgoing wires changed.
  */
-code?: (string | null)
+rewired: string[]
 /**
- * The message; of a large one only the beginning of its JSON text.
+ * Only its looks changed: place, size, label, icon, group, documentation.
  */
-message: {
+moved: string[]
+} | null)
+/**
+ * Only when one deploy is asked for.
+ */
+flows?: {
 [k: string]: unknown
 }
-/**
- * Length of the JSON text of which `message` is the beginning, in bytes.
- */
-cut?: (number | null)
-hops: number
-/**
- * Number of the deploy in force.
- */
-revision: number
-/**
- * Further messages that failed at the node since its last letter and were not kept.
- */
-suppressed: number
-/**
- * The message was kept in full, so that it can be sent again.
- */
-kept: boolean
-/**
- * When it was sent again, in milliseconds since 1970.
- */
-retried?: (number | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

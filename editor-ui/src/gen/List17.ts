@@ -5,41 +5,63 @@
  */
 export interface List17 {
 items: {
+/**
+ * Id of its event.
+ */
 id: string
-folder: string
+position: number
 /**
- * How far a backup is.
+ * When it failed, in milliseconds since 1970.
  */
-state: ("running" | "done" | "failed" | "cancelled")
+time: number
 /**
- * When it was begun, in milliseconds since 1970.
+ * The node a message failed at, as it was then.
  */
-started: number
+node: {
+id: string
+type: string
+name: string
+flow: string
+}
 /**
- * Bytes copied so far.
+ * `failed`, or `removed`: the node was gone before it got to the message.
  */
-doneBytes: number
+reason: string
 /**
- * Bytes to be copied, as far as is known.
+ * What went wrong.
  */
-totalBytes: number
+error: string
 /**
- * The last position in it.
+ * Stable word for programs.
  */
-position?: (number | null)
+code?: (string | null)
 /**
- * How many files it holds.
+ * The message; of a large one only the beginning of its JSON text.
  */
-files?: (number | null)
+message: {
+[k: string]: unknown
+}
 /**
- * How many of them were copied; the others were there.
+ * Length of the JSON text of which `message` is the beginning, in bytes.
  */
-copiedFiles?: (number | null)
+cut?: (number | null)
+hops: number
 /**
- * Files of the log that were damaged before.
+ * Number of the deploy in force.
  */
-problems?: string[]
-error?: (string | null)
+revision: number
+/**
+ * Further messages that failed at the node since its last letter and were not kept.
+ */
+suppressed: number
+/**
+ * The message was kept in full, so that it can be sent again.
+ */
+kept: boolean
+/**
+ * When it was sent again, in milliseconds since 1970.
+ */
+retried?: (number | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -5,57 +5,24 @@
  */
 export interface List8 {
 items: {
-name: string
 /**
- * Which events.
+ * The schema that it would be checked against; none: any data is taken.
  */
-filter: {
+schema?: (string | null)
+/**
+ * What is wrong with it, as `path: text`.
+ */
+problems: string[]
+/**
+ * Its data as it would be read if it were stored as it is; null when it is no JSON.
+ */
+data?: {
 [k: string]: unknown
 }
 /**
- * How events are shared out.
+ * Why it would be read as it is stored, and not in the latest form.
  */
-strategy: ("round_robin" | "by_stream")
-in_flight_max: number
-lease_ms: number
-deliveries_max: number
-/**
- * Everything up to here is dealt with or put aside.
- */
-position: number
-/**
- * How many positions the head of the log is ahead of it.
- */
-lag: number
-/**
- * Events that members hold.
- */
-in_flight: number
-/**
- * Events that wait for a time before they are handed out again.
- */
-waiting: number
-/**
- * Events that were put aside.
- */
-parked: number
-/**
- * How often events were handed out.
- */
-delivered: number
-/**
- * How often that was not the first time.
- */
-redelivered: number
-acknowledged: number
-members: {
-name: string
-in_flight: number
-/**
- * When it was heard of last, milliseconds since 1970.
- */
-seen: number
-}[]
+upcastProblem?: (string | null)
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

@@ -5,29 +5,57 @@
  */
 export interface List9 {
 items: {
-position: number
+name: string
 /**
- * Why it was put aside.
+ * Which events.
  */
-reason: string
-/**
- * How often it was handed out.
- */
-deliveries: number
-/**
- * When, milliseconds since 1970.
- */
-time: number
-/**
- * By whom.
- */
-by: string
-/**
- * The event, unless it is gone.
- */
-event?: {
+filter: {
 [k: string]: unknown
 }
+/**
+ * How events are shared out.
+ */
+strategy: ("round_robin" | "by_stream")
+in_flight_max: number
+lease_ms: number
+deliveries_max: number
+/**
+ * Everything up to here is dealt with or put aside.
+ */
+position: number
+/**
+ * How many positions the head of the log is ahead of it.
+ */
+lag: number
+/**
+ * Events that members hold.
+ */
+in_flight: number
+/**
+ * Events that wait for a time before they are handed out again.
+ */
+waiting: number
+/**
+ * Events that were put aside.
+ */
+parked: number
+/**
+ * How often events were handed out.
+ */
+delivered: number
+/**
+ * How often that was not the first time.
+ */
+redelivered: number
+acknowledged: number
+members: {
+name: string
+in_flight: number
+/**
+ * When it was heard of last, milliseconds since 1970.
+ */
+seen: number
+}[]
 }[]
 /**
  * Give it back as `cursor` to get the next page; null at the end.

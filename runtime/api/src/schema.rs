@@ -55,7 +55,7 @@ pub struct SchemaVersion {
 }
 
 /// Registers a version of an event type.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutSchema {
     /// The JSON Schema that data follows; none: any data.
@@ -71,4 +71,38 @@ pub struct PutSchema {
 #[serde(deny_unknown_fields)]
 pub struct PutSchemaMode {
     pub mode: SchemaMode,
+}
+
+/// Events to be tried on schemas; nothing is stored.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrySchemas {
+    /// CloudEvents in structured mode.
+    pub events: Vec<Value>,
+    /// As if one more version of a type were registered, such as `reading-reported/3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
+    /// The JSON Schema of that version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// The script of that version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upcast: Option<String>,
+}
+
+/// What would become of an event.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TriedEvent {
+    /// The schema that it would be checked against; none: any data is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// What is wrong with it, as `path: text`.
+    pub problems: Vec<String>,
+    /// Its data as it would be read if it were stored as it is; null when it is no JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    /// Why it would be read as it is stored, and not in the latest form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upcast_problem: Option<String>,
 }

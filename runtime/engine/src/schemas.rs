@@ -6,6 +6,7 @@
 
 mod reading;
 mod registry;
+mod trial;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use tidewire_model::query::{Filter, Query};
 
 pub use registry::{Figures, TypeSchemas, Version};
 use registry::{Known, Record};
+pub use trial::{Trial, Tried};
 
 /// The stream that holds what is registered.
 const STREAM: &str = "$schemas";
@@ -164,8 +166,7 @@ impl Schemas {
         if !problems.is_empty() {
             return Err(SchemaError::Invalid(problems));
         }
-        let data = json!({"type": event_type, "version": version, "schema": registration.schema, "upcast": registration.upcast});
-        self.record(REGISTERED, event_type, &data, actor).await
+        self.record(REGISTERED, event_type, &data_of(event_type, version, &registration), actor).await
     }
 
     fn problems(&self, event_type: &str, version: u32, registration: &Registration) -> Vec<Problem> {
@@ -245,6 +246,17 @@ impl Schemas {
     }
 }
 
+/// A problem as `path: text`.
+#[must_use]
+pub fn problem_text(problem: &Problem) -> String {
+    format!("{}: {}", if problem.path.is_empty() { "/" } else { &problem.path }, problem.text)
+}
+
+/// What an event of the registry says of a registration.
+fn data_of(event_type: &str, version: u32, Registration { schema, upcast }: &Registration) -> Json {
+    json!({"type": event_type, "version": version, "schema": schema, "upcast": upcast})
+}
+
 impl Inner {
     /// Hooks into the log as far as there is something to do: without schemas and scripts nothing costs anything.
     fn install(inner: &Arc<Self>) {
@@ -275,10 +287,7 @@ impl Inner {
             event.data_schema = Some(schema);
             return Ok(());
         }
-        let text = |problem: &Problem| {
-            format!("{}: {}", if problem.path.is_empty() { "/" } else { &problem.path }, problem.text)
-        };
-        let problems = problems.iter().map(text).collect::<Vec<_>>().join("; ");
+        let problems = problems.iter().map(problem_text).collect::<Vec<_>>().join("; ");
         self.figures.count(&event.event_type, |figures| {
             let counted = if schemas.mode == Mode::Refuse { &mut figures.refused } else { &mut figures.warned };
             *counted += 1;

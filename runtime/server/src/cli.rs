@@ -13,6 +13,7 @@ mod log;
 mod progress;
 mod projection;
 mod run;
+mod schema;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +64,9 @@ enum Command {
     /// Looks at read models and builds them anew
     #[command(subcommand)]
     Projection(projection::ProjectionCommand),
+    /// Registers schemas of event types and tries events on them
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
     /// Manages users
     #[command(subcommand)]
     User(accounts::UserCommand),
@@ -157,6 +161,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Export { out } => flows::export(&settings, out.as_deref()),
         Command::Log(command) => log::run(&settings, command),
         Command::Projection(command) => projection::run(&settings, command),
+        Command::Schema(command) => schema::run(&settings, command),
         Command::User(command) => accounts::user(&settings, command),
         Command::Token(command) => accounts::token(&settings, command),
         Command::Bench { large_log: Some(what), .. } => bench::large_log(&what),

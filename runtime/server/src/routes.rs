@@ -15,7 +15,7 @@ mod nodes;
 mod operate;
 mod personal;
 mod projections;
-mod schemas;
+pub(crate) mod schemas;
 mod streams;
 mod subscriptions;
 mod testing;

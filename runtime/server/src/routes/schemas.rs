@@ -3,13 +3,20 @@
 use axum::extract::Path;
 use axum::http::StatusCode;
 use tidewire_api::List;
-use tidewire_api::schema::{PutSchema, PutSchemaMode, SchemaMode, SchemaVersion, TypeSchemas};
-use tidewire_engine::schemas::{self, Mode, Registration, SchemaError, Schemas};
+use tidewire_api::schema::{PutSchema, PutSchemaMode, SchemaMode, SchemaVersion, TriedEvent, TrySchemas, TypeSchemas};
+use tidewire_engine::schemas::{self, Mode, Registration, SchemaError, Schemas, Trial};
+use tidewire_model::event::Upcast;
+use tidewire_model::event::json::{Incoming, parse_incoming};
+
+use crate::app::Core;
 
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
 use crate::web::extract::{Json, Running};
 use crate::web::route::{Route, Routes};
+
+/// Largest body with events to be tried, in bytes.
+const TRY_MAX: usize = 8 * 1024 * 1024;
 
 pub fn register(routes: &mut Routes) {
     let (read, write) = (Permission::EventsRead, Permission::FlowsWrite);
@@ -35,6 +42,12 @@ pub fn register(routes: &mut Routes) {
     routes.add(put_route.body::<PutSchema>().answers::<TypeSchemas>(), put);
     let take_route = Route::delete("/api/schemas/{type}/{version}", write, "Takes a version of an event type back");
     routes.add(take_route.status(204), take);
+    let try_route = Route::post(
+        "/api/events/try",
+        write,
+        "Says what schemas make of events, also of a version that is not registered yet; stores nothing",
+    );
+    routes.add(try_route.body::<TrySchemas>().answers::<List<TriedEvent>>().body_max(TRY_MAX), try_events);
 }
 
 impl From<SchemaError> for ApiError {
@@ -61,6 +74,15 @@ const fn public_mode(mode: Mode) -> SchemaMode {
     }
 }
 
+/// As the engine has it.
+pub const fn mode(mode: SchemaMode) -> Mode {
+    match mode {
+        SchemaMode::Off => Mode::Off,
+        SchemaMode::Warn => Mode::Warn,
+        SchemaMode::Refuse => Mode::Refuse,
+    }
+}
+
 fn public_version(version: &schemas::Version) -> SchemaVersion {
     SchemaVersion { schema: version.schema.clone(), upcast: version.upcast.clone(), position: version.position.get() }
 }
@@ -79,18 +101,69 @@ fn public(schemas: &Schemas, name: &str, known: &schemas::TypeSchemas) -> TypeSc
     }
 }
 
-fn found(schemas: &Schemas, name: &str) -> ApiResult<axum::Json<TypeSchemas>> {
+/// # Errors
+/// When the type has none.
+pub fn found(schemas: &Schemas, name: &str) -> ApiResult<TypeSchemas> {
     let known = schemas.of(name).ok_or_else(|| SchemaError::Unknown(name.to_owned()))?;
-    Ok(axum::Json(public(schemas, name, &known)))
+    Ok(public(schemas, name, &known))
+}
+
+/// The schemas of all types.
+pub fn all(core: &Core) -> Vec<TypeSchemas> {
+    core.schemas.all().iter().map(|(name, known)| public(&core.schemas, name, known)).collect()
+}
+
+/// What somebody registers.
+pub fn registration(body: PutSchema) -> Registration {
+    Registration { schema: body.schema, upcast: body.upcast }
+}
+
+/// Tries events on schemas.
+///
+/// # Errors
+/// When the version that is to be tried with them cannot be registered.
+pub fn tried(core: &Core, request: &TrySchemas) -> ApiResult<Vec<TriedEvent>> {
+    let registration = Registration { schema: request.schema.clone(), upcast: request.upcast.clone() };
+    let more = request.with.as_deref().map(|with| {
+        let parts = with.rsplit_once('/').and_then(|(name, number)| Some((name, number.parse().ok()?, &registration)));
+        let text = || format!("with is '{with}'; use a type and a version such as reading-reported/3");
+        parts.ok_or_else(|| ApiError::bad_request("invalid_body", text()))
+    });
+    let trial = core.schemas.trial(more.transpose()?)?;
+    Ok(request.events.iter().map(|event| tried_one(&trial, event)).collect())
+}
+
+fn tried_one(trial: &Trial, event: &serde_json::Value) -> TriedEvent {
+    let (stream, event) = match parse_incoming(event.to_string().as_bytes()) {
+        Ok(Incoming { stream, event, .. }) => (stream, event),
+        Err(error) => {
+            let problems = vec![format!("no CloudEvent: {error}")];
+            return TriedEvent { schema: None, problems, data: None, upcast_problem: None };
+        }
+    };
+    let tried = trial.of(stream, event);
+    let upcast_problem = match &tried.read.upcast {
+        Some(Upcast::Failed(reason)) => Some(reason.to_string()),
+        _ => None,
+    };
+    TriedEvent {
+        schema: tried.schema.map(Into::into),
+        problems: tried.problems.iter().map(schemas::problem_text).collect(),
+        data: tried.read.is_json().then(|| tried.read.data_json().ok()).flatten(),
+        upcast_problem,
+    }
+}
+
+async fn try_events(core: Running, Json(request): Json<TrySchemas>) -> ApiResult<axum::Json<List<TriedEvent>>> {
+    tried(&core, &request).map(|tried| axum::Json(List::whole(tried)))
 }
 
 async fn list(core: Running) -> ApiResult<axum::Json<List<TypeSchemas>>> {
-    let all = core.schemas.all();
-    Ok(axum::Json(List::whole(all.iter().map(|(name, known)| public(&core.schemas, name, known)).collect())))
+    Ok(axum::Json(List::whole(all(&core))))
 }
 
 async fn one(core: Running, Path(name): Path<String>) -> ApiResult<axum::Json<TypeSchemas>> {
-    found(&core.schemas, &name)
+    found(&core.schemas, &name).map(axum::Json)
 }
 
 async fn version(core: Running, Path((name, number)): Path<(String, u32)>) -> ApiResult<axum::Json<SchemaVersion>> {
@@ -106,9 +179,8 @@ async fn put(
     Path((name, number)): Path<(String, u32)>,
     Json(body): Json<PutSchema>,
 ) -> ApiResult<axum::Json<TypeSchemas>> {
-    let registration = Registration { schema: body.schema, upcast: body.upcast };
-    core.schemas.register(&name, number, registration, &actor.actor()).await?;
-    found(&core.schemas, &name)
+    core.schemas.register(&name, number, registration(body), &actor.actor()).await?;
+    found(&core.schemas, &name).map(axum::Json)
 }
 
 async fn set_mode(
@@ -117,13 +189,8 @@ async fn set_mode(
     Path(name): Path<String>,
     Json(body): Json<PutSchemaMode>,
 ) -> ApiResult<axum::Json<TypeSchemas>> {
-    let mode = match body.mode {
-        SchemaMode::Off => Mode::Off,
-        SchemaMode::Warn => Mode::Warn,
-        SchemaMode::Refuse => Mode::Refuse,
-    };
-    core.schemas.set_mode(&name, mode, &actor.actor()).await?;
-    found(&core.schemas, &name)
+    core.schemas.set_mode(&name, mode(body.mode), &actor.actor()).await?;
+    found(&core.schemas, &name).map(axum::Json)
 }
 
 async fn remove(actor: Principal, core: Running, Path(name): Path<String>) -> ApiResult<StatusCode> {
