@@ -60,6 +60,88 @@ async fn binary_and_batch_mode() {
 }
 
 #[tokio::test]
+async fn extension_attributes_come_back_in_every_mode() {
+    let mut server = Server::with().start().await;
+    let http = server.http();
+    let mut sent = event("thing-ext", 1);
+    let extensions = json!({"traceparent": "00-0af7-b7ad-01", "sequence": -7, "urgent": true, "ward": "Süd \"2\" %"});
+    for (name, value) in extensions.as_object().unwrap() {
+        sent[name] = value.clone();
+    }
+    let position = append(&http, &sent).await.expect(201).json()["position"].to_string();
+    let given = |event: &Json| {
+        let given = extensions.as_object().unwrap().iter().filter(|(name, value)| event[name.as_str()] == **value);
+        assert_eq!(given.count(), 4, "{event}");
+    };
+    given(&http.json(&format!("/api/events/{position}")).await);
+    given(&http.items("/api/events?stream=thing-ext").await[0]);
+    given(&serde_json::from_str(&http.get("/api/events?stream=thing-ext&format=ndjson").await.text()).unwrap());
+    let table = "/api/events?stream=thing-ext&format=csv&columns=extensions.ward,extensions.sequence";
+    assert_eq!(http.get(table).await.text().lines().nth(1), Some("\"Süd \"\"2\"\" %\",-7"));
+    for (filter, found) in [("extensions.sequence < 0 && extensions.urgent", 1), ("extensions.ward == \"Nord\"", 0)] {
+        let path = format!("/api/events?stream=thing-ext&filter={}", encode(filter));
+        assert_eq!(http.items(&path).await.len(), found, "{filter}");
+    }
+
+    // What binary mode gives can be sent again as it is.
+    let binary = http.get(&format!("/api/events/{position}?mode=binary")).await.expect(200);
+    assert_eq!((binary.header("ce-sequence"), binary.header("ce-urgent")), (Some("-7"), Some("true")));
+    assert_eq!(binary.header("ce-ward"), Some("S%C3%BCd%20%222%22%20%25"));
+    let again = http
+        .with("ce-specversion", "1.0")
+        .with("ce-type", "reading-reported")
+        .with("ce-source", "/test")
+        .with("ce-subject", "thing-again")
+        .with("ce-ward", binary.header("ce-ward").unwrap())
+        .with("ce-traceparent", binary.header("ce-traceparent").unwrap());
+    again.send_bytes(reqwest::Method::POST, "/api/events", binary.body.clone()).await.expect(201);
+    server.kill9();
+    server.start_again().await;
+    let stored = &server.http().items("/api/events?stream=thing-again").await[0];
+    assert_eq!((&stored["ward"], &stored["traceparent"]), (&sent["ward"], &sent["traceparent"]));
+
+    for (name, value, told) in [
+        ("traceParent", json!("x"), "'traceParent' is no attribute"),
+        ("place", json!({"room": 1}), "'place' is neither a text"),
+        ("note", json!("x".repeat(1_025)), "'note' has 1025 bytes"),
+    ] {
+        let mut wrong = event("thing-ext", 2);
+        wrong[name] = value;
+        let answer = append(&server.http(), &wrong).await;
+        assert_eq!(answer.problem(400), "invalid_event");
+        assert!(answer.text().contains(told), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn pages_come_as_batches_to_whoever_asks_for_them() {
+    let server = Server::with().start().await;
+    let http = server.http();
+    for n in 1..=5 {
+        append(&http, &event("thing-batch", n)).await.expect(201);
+    }
+    let batches = http.clone().with("accept", "application/cloudevents-batch+json");
+    let (mut path, mut all) = ("/api/events?stream=thing-batch&limit=2".to_owned(), Vec::new());
+    loop {
+        let answer = batches.get(&path).await.expect(200);
+        assert_eq!(answer.header("content-type"), Some("application/cloudevents-batch+json"));
+        let batch = answer.json().as_array().unwrap().clone();
+        assert!(batch.len() <= 2 && batch.iter().all(|event| event["specversion"] == "1.0"));
+        all.extend(batch);
+        let Some(link) = answer.header("link") else { break };
+        path = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap().to_owned();
+    }
+    assert_eq!(numbers(&all), [1, 2, 3, 4, 5]);
+    assert_eq!(all, http.items("/api/events?stream=thing-batch").await);
+    assert_eq!(http.json("/api/events?stream=thing-none&format=batch").await, json!([]), "an empty batch is one");
+    // A batch that was read can be sent elsewhere as it is.
+    let other = Server::with().start().await;
+    let sender = other.http().with("content-type", "application/cloudevents-batch+json");
+    sender.post("/api/events", &json!(all)).await.expect(201);
+    assert_eq!(numbers(&other.http().items("/api/events?stream=thing-batch").await), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
 async fn a_wrong_expected_version_is_refused() {
     let server = Server::with().start().await;
     let http = server.http();

@@ -180,9 +180,9 @@ async fn appends_are_repeated_safely_and_refused_clearly() {
     let again = cloud.post("/api/events", &event("thing-a", 1.0)).await.expect(201).json();
     assert_eq!((&again["position"], again["items"][0]["deduplicated"].as_bool()), (&first["position"], Some(true)));
     let mut unknown = event("thing-a", 1.0);
-    unknown["traceparent"] = json!("00-1-2-03");
+    unknown["trace_parent"] = json!("00-1-2-03");
     let answer = cloud.post("/api/events", &unknown).await;
-    assert!(answer.text().contains("traceparent"), "{}", answer.text());
+    assert!(answer.text().contains("trace_parent"), "{}", answer.text());
     assert_eq!(answer.problem(400), "invalid_event");
     // Two streams, of which one does not meet the expectation: nothing, unless each is on its own.
     let mut wrong = event("thing-b", 1.0);

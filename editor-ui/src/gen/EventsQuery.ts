@@ -59,7 +59,8 @@ order?: (string | null)
 limit?: (number | null)
 cursor?: (string | null)
 /**
- * `json` (pages, the default), `ndjson` or `csv` (everything, streamed).
+ * `json` (pages, the default), `batch` (pages as CloudEvents batches; the next one in the header `Link`), `ndjson` or
+ * `csv` (everything, streamed).
  */
 format?: (string | null)
 /**
@@ -67,7 +68,8 @@ format?: (string | null)
  */
 raw?: (string | null)
 /**
- * Columns of CSV, separated by commas: attributes of the event, `data`, or a path such as `data.temperature`.
+ * Columns of CSV, separated by commas: attributes of the event, `data`, `extensions`, or a path such as
+ * `data.temperature` or `extensions.traceparent`.
  */
 columns?: (string | null)
 /**

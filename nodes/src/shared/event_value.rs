@@ -53,6 +53,9 @@ pub(crate) fn envelope(event: &Event) -> Map {
             map.insert(name, text.as_str());
         }
     }
+    if let Some(extensions) = event.extensions.to_value() {
+        map.insert("extensions", extensions);
+    }
     match &event.body {
         Body::Erased => map.insert("erased", true),
         Body::Unreadable(reason) => map.insert("dataproblem", &**reason),

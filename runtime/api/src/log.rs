@@ -38,11 +38,13 @@ pub struct EventsQuery {
     /// How many at most. An export has no limit unless one is named.
     pub limit: Option<usize>,
     pub cursor: Option<String>,
-    /// `json` (pages, the default), `ndjson` or `csv` (everything, streamed).
+    /// `json` (pages, the default), `batch` (pages as CloudEvents batches; the next one in the header `Link`), `ndjson` or
+    /// `csv` (everything, streamed).
     pub format: Option<String>,
     /// 1: in the form in which they were stored, not in that of the latest schema. Pages only.
     pub raw: Option<String>,
-    /// Columns of CSV, separated by commas: attributes of the event, `data`, or a path such as `data.temperature`.
+    /// Columns of CSV, separated by commas: attributes of the event, `data`, `extensions`, or a path such as
+    /// `data.temperature` or `extensions.traceparent`.
     pub columns: Option<String>,
     /// Where following begins: `now` (default), `beginning`, `checkpoint:NAME`, a position, or a time.
     pub start: Option<String>,

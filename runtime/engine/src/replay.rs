@@ -291,6 +291,7 @@ fn again(event: &Event) -> AppendRequest {
         flow_rev: event.flow_rev.clone(),
         node_id: event.node_id.clone(),
         raw: event.raw.clone(),
+        extensions: event.extensions.clone(),
         data_schema: event.data_schema.clone(),
         ..NewEvent::new(event.event_type.clone(), &event.data_content_type, event.data.clone())
     };

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use parking_lot::RwLock;
 use tidewire_model::append::{AppendError, AppendRequest};
-use tidewire_model::event::{Body, ContentRef, Event, EventId, NewEvent, StoredBody, StreamName};
+use tidewire_model::event::{Body, ContentRef, Event, EventId, Extensions, NewEvent, StoredBody, StreamName};
 use tidewire_model::query::wildcard_matches;
 
 use crate::content::{ContentStore, INLINE_MAX};
@@ -175,9 +175,10 @@ impl Bodies {
         let failed = |reason: String| AppendError::Storage { reason };
         let key = self.keys.current(stream, wall_clock()).map_err(failed)?;
         // The id is part of what the encryption protects, so it has to be known now.
-        let id = event.id.get_or_insert_with(|| EventId::from(ulid::Ulid::new()));
-        event.data = keys::seal(&key, stream, id, &event.data, event.raw.as_ref()).map_err(failed)?;
+        let id = event.id.get_or_insert_with(|| EventId::from(ulid::Ulid::new())).clone();
+        event.data = keys::seal(&key, stream, &id, event).map_err(failed)?;
         event.raw = None;
+        event.extensions = Extensions::NONE;
         event.key_id = Some(key.id.clone());
         event.body = Body::Stored(Arc::default());
         Ok(())
@@ -273,8 +274,7 @@ impl Bodies {
             Found::Missing(reason) => return Err(reason),
         };
         let sealed = stored.data.map_or_else(|| Ok(event.data.clone()), |content| self.content(content))?;
-        let (data, raw) = keys::open(&key, &event.stream, &event.id, &sealed)?;
-        Ok(Some(Event { data, raw, body: Body::Whole, ..event.clone() }))
+        keys::open(&key, event, &sealed).map(Some)
     }
 
     /// Begins a collection of content files; `None` when this log has none.

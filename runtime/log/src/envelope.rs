@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tidewire_model::event::{Body, ContentRef, Event, EventId, Raw, StoredBody, StreamName};
+use tidewire_model::event::{Body, ContentRef, Event, EventId, Extensions, Raw, StoredBody, StreamName};
 use tidewire_model::position::Position;
 
 /// Bytes of a frame before the encoded event.
@@ -104,6 +104,8 @@ struct Envelope<'a> {
     key_id: Option<&'a str>,
     raw: Option<RawEnvelope<'a>>,
     content: Option<Content>,
+    /// One byte when there are none.
+    extensions: Extensions,
     data: Slice<'a>,
 }
 
@@ -140,6 +142,7 @@ pub(crate) fn write_frame(event: &Event, mut buffer: Vec<u8>) -> Vec<u8> {
             content: stored.raw.map(Content::from),
         }),
         content: stored.data.map(Content::from),
+        extensions: event.extensions.clone(),
         data: Slice(&event.data),
     };
     buffer = postcard::to_extend(&envelope, buffer).expect("a growing buffer takes every envelope");
@@ -217,6 +220,7 @@ pub(crate) fn read_frame(frame: &Bytes) -> Result<Arc<Event>, String> {
         data_content_type: envelope.data_content_type.into(),
         data_schema: envelope.data_schema.map(CompactString::from),
         raw,
+        extensions: envelope.extensions,
         key_id: envelope.key_id.map(CompactString::from),
         body: if is_stored { Body::Stored(Arc::new(stored)) } else { Body::Whole },
         upcast: None,

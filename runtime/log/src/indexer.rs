@@ -26,6 +26,8 @@ use crate::values::{Values, short_key};
 
 mod opening;
 
+pub(crate) use opening::Early;
+
 /// How long it leaves commits that come one after another alone, so that not each of them wakes this thread.
 const NAP: Duration = Duration::from_millis(1);
 /// How long changes may wait in memory before they are brought to the disk.
@@ -61,6 +63,8 @@ pub(crate) struct JournalFacts {
     pub(crate) position: u64,
     /// Whether the journal's end could be read; if not, only what the store has is served.
     pub(crate) intact: bool,
+    /// After how many bytes the store is opened anew.
+    pub(crate) refresh_after: u64,
 }
 
 /// How far the store is, as it says itself.
@@ -103,7 +107,7 @@ pub(crate) fn flush(store: &Store) -> Result<(u64, u64), LogError> {
 }
 
 /// Runs until the channel closes; the store is left flushed.
-pub(crate) fn run(shared: &Shared, facts: &JournalFacts, commits: &Receiver<Record>) {
+pub(crate) fn run(shared: &Shared, facts: &JournalFacts, mut early: Option<Early>, commits: &Receiver<Record>) {
     let _closing = shared.backlog.closing();
     let mut facts = facts.clone();
     for attempt in 0..RETRIES {
@@ -115,7 +119,8 @@ pub(crate) fn run(shared: &Shared, facts: &JournalFacts, commits: &Receiver<Reco
             return;
         }
         shared.set_phase(Phase::Opening);
-        let attempted = catch_unwind(AssertUnwindSafe(|| attempt_once(shared, &facts, commits, attempt == 0)));
+        let attempted =
+            catch_unwind(AssertUnwindSafe(|| attempt_once(shared, &facts, early.take(), commits, attempt == 0)));
         let error = match attempted {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.full_text(),
@@ -139,6 +144,7 @@ pub(crate) fn run(shared: &Shared, facts: &JournalFacts, commits: &Receiver<Reco
 fn attempt_once(
     shared: &Shared,
     facts: &JournalFacts,
+    early: Option<Early>,
     commits: &Receiver<Record>,
     first: bool,
 ) -> Result<(), LogError> {
@@ -149,7 +155,7 @@ fn attempt_once(
             let mut live = shared.live.write();
             *live = Live::new(live.keep_events);
         }
-        let indexer = opening::open(shared, facts)?;
+        let indexer = opening::open(shared, facts, early)?;
         personal::settle(shared, &indexer.store)?;
         shared.set_phase(Phase::Ready(Arc::clone(&indexer.store)));
         indexer
@@ -177,6 +183,8 @@ pub(crate) struct Indexer<'a> {
     shared: &'a Shared,
     pub(crate) store: Arc<Store>,
     marks: Marks,
+    /// After how many bytes the store is opened anew.
+    refresh_after: u64,
     /// The last commit taken in.
     commit: u64,
     waiting: VecDeque<Waiting>,
@@ -229,6 +237,7 @@ impl Indexer<'_> {
         }
         if self.shared.has_room(STORE_RESERVE) && self.shared.take_store_changed() {
             self.shared.set_store_durable(flush(&self.store)?.0);
+            self.store.refresh(self.refresh_after)?;
         }
         Ok(())
     }

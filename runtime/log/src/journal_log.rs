@@ -21,10 +21,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::archivist;
 use crate::backup::{BackupError, Progress, Report};
 use crate::door::Door;
-use crate::indexer::{self, JournalFacts, STATE};
-use crate::journal::{Journal, SEGMENT_BYTES, segment};
+use crate::indexer::{self, Early, JournalFacts, STATE};
+use crate::journal::{Journal, segment};
 use crate::lock::lock;
-use crate::plan::{IdSource, IdWindow, wall_clock};
+use crate::plan::IdSource;
 use crate::projection::StoredProjections;
 use crate::shared::Shared;
 use crate::store::{Space, Store};
@@ -40,6 +40,9 @@ mod archiving;
 mod backing_up;
 mod collecting;
 mod compacting;
+mod options;
+
+pub use options::JournalOptions;
 
 /// How many appends may queue; more wait at the door.
 const QUEUE: usize = 4096;
@@ -47,44 +50,6 @@ const QUEUE: usize = 4096;
 const QUEUE_KIB: u32 = 96 * 1024;
 /// How many commits the store may be behind before appends wait for it; their bytes are limited besides.
 const STORE_QUEUE: usize = 1024;
-
-/// How to open a log.
-#[derive(Clone)]
-pub struct JournalOptions {
-    /// A segment is closed when the next record would take it beyond this.
-    pub segment_bytes: u64,
-    /// How many bytes the log may take; new events are refused at 90 % of it. Without it, the disk decides.
-    pub max_bytes: Option<u64>,
-    /// Whether closed segments are compressed once the store has them.
-    pub archive: bool,
-    /// So many newest events stay in memory even when the store has them, for subscribers that are close behind.
-    pub keep_events: usize,
-    /// The clock, in milliseconds since 1970.
-    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// How far back a repeated event id is recognised. It takes 1.5 bytes of memory per event, up to 96 MiB; what does
-    /// not fit is looked for on the disk.
-    pub id_window: IdWindow,
-    /// Where the keys of streams with personal data lie; in the folder of the log when it does not say. A folder of
-    /// its own keeps a copy of the log from telling anything.
-    pub keys: Option<PathBuf>,
-    /// Patterns of streams that hold personal data, beside those that are set while it runs.
-    pub personal: Vec<CompactString>,
-}
-
-impl Default for JournalOptions {
-    fn default() -> Self {
-        Self {
-            segment_bytes: SEGMENT_BYTES,
-            max_bytes: None,
-            archive: true,
-            keep_events: 4096,
-            clock: Arc::new(wall_clock),
-            id_window: IdWindow::default(),
-            keys: None,
-            personal: Vec::new(),
-        }
-    }
-}
 
 /// The log on disk. A clone is the same log.
 #[derive(Clone)]
@@ -193,6 +158,8 @@ fn run(
     options: &JournalOptions,
     jobs: mpsc::Receiver<Job>,
 ) {
+    let store_folder = folder.join("sled");
+    let early = Early::begin(shared, store_folder.clone());
     let opened = Journal::open(journal_folder, options.segment_bytes).and_then(|opened| {
         segment::sync_folder(folder)?;
         Ok(opened)
@@ -200,13 +167,15 @@ fn run(
     let mut facts = JournalFacts {
         log_id: 0,
         journal_folder: journal_folder.to_owned(),
-        store_folder: folder.join("sled"),
+        store_folder,
         commit: 0,
         position: 0,
         intact: false,
+        refresh_after: options.refresh_after,
     };
     let journal = match opened {
-        Ok((journal, notices)) => {
+        Ok((mut journal, notices)) => {
+            journal.delay = options.commit_delay;
             notices.into_iter().for_each(|notice| shared.notice(notice));
             facts = JournalFacts {
                 log_id: journal.log_id(),
@@ -226,7 +195,7 @@ fn run(
     let (commits, queue) = sync_channel(STORE_QUEUE);
     let indexer = {
         let shared = Arc::clone(shared);
-        let work = move || indexer::run(&shared, &facts, &queue);
+        let work = move || indexer::run(&shared, &facts, early, &queue);
         std::thread::Builder::new().name("log-store".to_owned()).spawn(work)
     };
     let archivist = journal.is_some().then(|| archivist::start(shared, journal_folder, options.archive));

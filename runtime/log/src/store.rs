@@ -9,11 +9,21 @@ use std::fs::{self, File};
 use std::ops::{Bound, Deref};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
 use crate::LogError;
 use crate::journal::segment::sync_folder;
+
+mod folders;
+mod panics;
+
+pub(crate) use folders::quarantine;
+use panics::close;
+pub(crate) use panics::panic_text;
 
 /// The longest value that a tree may hold.
 pub(crate) const VALUE_MAX: usize = 7 * 1024;
@@ -23,10 +33,10 @@ pub(crate) const KEY_MAX: usize = 256;
 const LOG_CACHE: u64 = 16 * 1024 * 1024;
 /// … and for projections.
 const PROJECTIONS_CACHE: u64 = 8 * 1024 * 1024;
-/// How the name of what was put aside begins.
-const QUARANTINE: &str = "quarantine-";
 /// How often a page is accessed that is read only once.
 const ACCESSES: usize = 16;
+/// A database that another part of this process is just letting go of is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A part of the store with keys of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +49,11 @@ pub(crate) enum Space {
 
 /// The store. Every call may block on the disk.
 pub(crate) struct Store {
-    log: Database,
-    projections: RwLock<Database>,
+    folder: PathBuf,
+    log: Place,
+    /// How many bytes were put into the log's database since it was opened.
+    written: AtomicU64,
+    projections: Place,
     /// Projections have a folder in here, with a number that grows each time it is renewed.
     projections_folder: PathBuf,
     /// What had to be mended to open it.
@@ -52,6 +65,65 @@ struct Database {
     tree: sled::Tree,
     file: File,
     number: u64,
+}
+
+/// Where a database is that can be exchanged while it is in use. Empty only when it could not be opened again.
+struct Place(RwLock<Option<Arc<Database>>>);
+
+impl Place {
+    fn of(database: Database) -> Self {
+        Self(RwLock::new(Some(Arc::new(database))))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
+        work(self.0.read().as_deref().ok_or_else(is_gone)?)
+    }
+}
+
+fn is_gone() -> LogError {
+    LogError::Store("it could not be opened again".to_owned())
+}
+
+/// Keys and values in order. The database stays open meanwhile.
+pub(crate) struct Range {
+    items: Option<sled::Iter>,
+    failure: Option<LogError>,
+    _database: Option<Arc<Database>>,
+}
+
+impl Range {
+    fn of(place: &Place, items: impl FnOnce(&sled::Tree) -> sled::Iter) -> Self {
+        match &*place.0.read() {
+            Some(database) => {
+                Self { items: Some(items(&database.tree)), failure: None, _database: Some(Arc::clone(database)) }
+            }
+            None => Self { items: None, failure: Some(is_gone()), _database: None },
+        }
+    }
+
+    fn step(
+        &mut self,
+        step: impl FnOnce(&mut sled::Iter) -> Option<sled::Result<(sled::IVec, sled::IVec)>>,
+    ) -> Option<Result<(Slice, Slice), LogError>> {
+        match &mut self.items {
+            Some(items) => step(items).map(|item| item.map(|(key, value)| (Slice(key), Slice(value))).map_err(failed)),
+            None => self.failure.take().map(Err),
+        }
+    }
+}
+
+impl Iterator for Range {
+    type Item = Result<(Slice, Slice), LogError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step(Iterator::next)
+    }
+}
+
+impl DoubleEndedIterator for Range {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(DoubleEndedIterator::next_back)
+    }
 }
 
 /// Bytes that belong to the store.
@@ -71,6 +143,7 @@ impl Deref for Slice {
 pub(crate) struct Batch {
     batch: sled::Batch,
     len: usize,
+    bytes: usize,
     too_large: bool,
 }
 
@@ -78,6 +151,7 @@ impl Batch {
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
         self.too_large |= key.len() > KEY_MAX || value.len() > VALUE_MAX;
         self.len += 1;
+        self.bytes += key.len() + value.len();
         self.batch.insert(key, value);
     }
 
@@ -101,9 +175,25 @@ fn failed(error: sled::Error) -> LogError {
 }
 
 impl Database {
-    /// Opens or creates a database in a folder.
+    /// Opens or creates a database in a folder. Waits for one that is just being closed.
     fn open(folder: &Path, number: u64, tree: &str, cache: u64) -> Result<Self, String> {
-        remove_unfinished_snapshots(folder).map_err(|error| error.to_string())?;
+        let began = Instant::now();
+        loop {
+            match Self::try_open(folder, number, tree, cache) {
+                Err(reason) if is_held(&reason) && began.elapsed() < LOCK_PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn try_open(folder: &Path, number: u64, tree: &str, cache: u64) -> Result<Self, String> {
+        folders::remove_unfinished_snapshots(folder).map_err(|error| error.to_string())?;
+        // sled notes where everything is when it opens; what it refers to has to be on the disk before that note.
+        if let Ok(file) = File::open(folder.join("db")) {
+            file.sync_data().map_err(|error| format!("sync failed: {error}"))?;
+        }
         let open = || {
             let config = sled::Config::new().path(folder).cache_capacity(cache).flush_every_ms(None);
             let db = config.open()?;
@@ -125,24 +215,26 @@ impl Database {
         self.db.flush().map_err(failed)?;
         self.file.sync_data().map_err(|error| LogError::Store(format!("sync failed: {error}")))
     }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Slice>, LogError> {
+        self.tree.get(key).map(|value| value.map(Slice)).map_err(failed)
+    }
+
+    fn apply(&self, batch: Batch) -> Result<(), LogError> {
+        self.tree.apply_batch(batch.batch).map_err(failed)
+    }
 }
 
-/// Whether a database did not open because another one of this process is just letting go of it.
-pub(crate) fn is_held(reason: &str) -> bool {
+/// Whether a database did not open because another part of this process is just letting go of it.
+fn is_held(reason: &str) -> bool {
     reason.contains("could not acquire lock")
-}
-
-/// The number of the folder of projections that counts.
-fn current_number(folder: &Path) -> u64 {
-    let text = fs::read_to_string(folder.join("current")).unwrap_or_default();
-    text.trim().parse().unwrap_or(1)
 }
 
 /// Opens the projections. They can be made anew, so a damaged database is put aside alone.
 fn open_projections(folder: &Path) -> Result<(Database, Option<String>), String> {
     fs::create_dir_all(folder).map_err(|error| format!("the folder {}: {error}", folder.display()))?;
-    let number = current_number(folder);
-    remove_other_numbers(folder, number).map_err(|error| error.to_string())?;
+    let number = folders::current_number(folder);
+    folders::remove_other_numbers(folder, number).map_err(|error| error.to_string())?;
     let path = folder.join(number.to_string());
     match Database::open(&path, number, "projections", PROJECTIONS_CACHE) {
         Ok(database) => Ok((database, None)),
@@ -159,29 +251,6 @@ fn open_projections(folder: &Path) -> Result<(Database, Option<String>), String>
     }
 }
 
-/// Removes projections that were put aside: they hold what others must not hold any more.
-fn remove_quarantined(folder: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(QUARANTINE) {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes what an interrupted renewal left behind.
-fn remove_other_numbers(folder: &Path, number: u64) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let other = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u64>().ok());
-        if other.is_some_and(|other| other != number) {
-            fs::remove_dir_all(&path)?;
-        }
-    }
-    Ok(())
-}
-
 impl Store {
     /// Opens or creates the store in a folder; projections lie beside it.
     ///
@@ -191,28 +260,60 @@ impl Store {
         let log = Database::open(folder, 1, "log", LOG_CACHE)?;
         let projections_folder = folder.with_file_name("projections");
         let (projections, notice) = open_projections(&projections_folder)?;
-        Ok(Self { log, projections: RwLock::new(projections), projections_folder, notice })
+        let (folder, written) = (folder.to_owned(), AtomicU64::new(0));
+        Ok(Self {
+            folder,
+            log: Place::of(log),
+            written,
+            projections: Place::of(projections),
+            projections_folder,
+            notice,
+        })
     }
 
-    fn with<T>(&self, space: Space, work: impl FnOnce(&sled::Tree) -> T) -> T {
+    const fn place(&self, space: Space) -> &Place {
         match space {
-            Space::Log => work(&self.log.tree),
-            Space::Projections => work(&self.projections.read().tree),
+            Space::Log => &self.log,
+            Space::Projections => &self.projections,
         }
+    }
+
+    /// Opens the log's database anew after so many bytes have gone into it, unless somebody is going through it.
+    ///
+    /// sled notes where everything is only when it opens, and reads all that came after the last note when it opens
+    /// the next time. This keeps that little. Whoever reads meanwhile waits.
+    pub(crate) fn refresh(&self, after: u64) -> Result<(), LogError> {
+        if self.written.load(Ordering::Relaxed) < after {
+            return Ok(());
+        }
+        let mut place = self.log.0.write();
+        let database = match place.take().map(Arc::try_unwrap) {
+            Some(Ok(database)) => database,
+            Some(Err(in_use)) => {
+                *place = Some(in_use);
+                return Ok(());
+            }
+            None => return Err(is_gone()),
+        };
+        database.flush()?;
+        close(database);
+        *place = Some(Arc::new(Database::open(&self.folder, 1, "log", LOG_CACHE).map_err(LogError::Store)?));
+        self.written.store(0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Moves the projections whose keys are to be kept to a new folder and removes the old one: what was removed or
     /// replaced in them before is not on the disk any more.
     pub(crate) fn renew_projections(&self, keep: impl Fn(&[u8]) -> bool) -> Result<(), LogError> {
-        let mut current = self.projections.write();
+        let mut place = self.projections.0.write();
+        let current = place.as_ref().ok_or_else(is_gone)?;
         let folder = &self.projections_folder;
-        let (old, new) = (folder.join(current.number.to_string()), folder.join((current.number + 1).to_string()));
-        let io = |operation| LogError::io(operation, new.clone());
+        let number = current.number + 1;
+        let (old, new) = (folder.join(current.number.to_string()), folder.join(number.to_string()));
         if new.exists() {
-            fs::remove_dir_all(&new).map_err(io("remove"))?;
+            fs::remove_dir_all(&new).map_err(LogError::io("remove", &new))?;
         }
-        let fresh =
-            Database::open(&new, current.number + 1, "projections", PROJECTIONS_CACHE).map_err(LogError::Store)?;
+        let fresh = Database::open(&new, number, "projections", PROJECTIONS_CACHE).map_err(LogError::Store)?;
         let mut batch = Batch::default();
         for item in &current.tree {
             let (key, value) = item.map_err(failed)?;
@@ -220,29 +321,22 @@ impl Store {
                 batch.put(&key, &value);
             }
             if batch.len() >= 256 {
-                fresh.tree.apply_batch(std::mem::take(&mut batch).batch).map_err(failed)?;
+                fresh.apply(std::mem::take(&mut batch))?;
             }
         }
-        fresh.tree.apply_batch(batch.batch).map_err(failed)?;
+        fresh.apply(batch)?;
         fresh.flush()?;
         sync_folder(&new)?;
         sync_folder(folder)?;
-        let (mark, written) = (folder.join("current"), folder.join("current.new"));
-        let write = || -> std::io::Result<()> {
-            fs::write(&written, fresh.number.to_string())?;
-            File::open(&written)?.sync_all()?;
-            fs::rename(&written, &mark)
-        };
-        write().map_err(LogError::io("write", &mark))?;
-        sync_folder(folder)?;
-        drop(std::mem::replace(&mut *current, fresh));
+        folders::set_current_number(folder, number)?;
+        *place = Some(Arc::new(fresh));
         fs::remove_dir_all(&old).map_err(LogError::io("remove", &old))?;
-        remove_quarantined(folder).map_err(LogError::io("clear", folder))?;
+        folders::remove_quarantined(folder).map_err(LogError::io("clear", folder))?;
         sync_folder(folder)
     }
 
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, LogError> {
-        self.with(space, |tree| tree.get(key)).map(|value| value.map(Slice)).map_err(failed)
+        self.place(space).with(|database| database.get(key))
     }
 
     /// Says that a key was read whose neighbours will hardly be read as well.
@@ -254,25 +348,14 @@ impl Store {
     }
 
     /// Keys and values within bounds, ascending; `rev` gives them descending.
-    pub(crate) fn range(
-        &self,
-        space: Space,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-    ) -> impl DoubleEndedIterator<Item = Result<(Slice, Slice), LogError>> + use<> {
+    pub(crate) fn range(&self, space: Space, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Range {
         let owned = |bound: Bound<&[u8]>| bound.map(sled::IVec::from);
-        let range = self.with(space, |tree| tree.range::<sled::IVec, _>((owned(from), owned(to))));
-        range.map(|item| item.map(|(key, value)| (Slice(key), Slice(value))).map_err(failed))
+        Range::of(self.place(space), |tree| tree.range::<sled::IVec, _>((owned(from), owned(to))))
     }
 
     /// Everything whose key begins with a prefix, ascending.
-    pub(crate) fn prefix(
-        &self,
-        space: Space,
-        prefix: &[u8],
-    ) -> impl DoubleEndedIterator<Item = Result<(Slice, Slice), LogError>> + use<> {
-        let range = self.with(space, |tree| tree.scan_prefix(prefix));
-        range.map(|item| item.map(|(key, value)| (Slice(key), Slice(value))).map_err(failed))
+    pub(crate) fn prefix(&self, space: Space, prefix: &[u8]) -> Range {
+        Range::of(self.place(space), |tree| tree.scan_prefix(prefix))
     }
 
     /// Applies changes in one step: after a crash all of them are there or none.
@@ -280,55 +363,30 @@ impl Store {
         if batch.too_large {
             return Err(LogError::Store("a key or value exceeds what the store can keep safely".to_owned()));
         }
-        self.with(space, |tree| tree.apply_batch(batch.batch)).map_err(failed)
+        if space == Space::Log {
+            self.written.fetch_add(batch.bytes as u64, Ordering::Relaxed);
+        }
+        self.place(space).with(|database| database.apply(batch))
     }
 
     /// Brings everything to the disk.
     pub(crate) fn flush(&self) -> Result<(), LogError> {
-        self.log.flush()?;
-        self.projections.read().flush()
+        self.log.with(Database::flush)?;
+        self.projections.with(Database::flush)
     }
 
-    /// Lets go of the store. sled panics when the disk fails it meanwhile.
+    /// Lets go of the store.
     pub(crate) fn close(self) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
-            tracing::warn!(error = panic_text(&*panic), "indexed store failed while it was closed");
-        }
+        close(self);
     }
 
     /// Bytes that the store takes on disk.
     pub(crate) fn size_on_disk(&self) -> u64 {
-        let size = |db: &sled::Db| db.size_on_disk().unwrap_or_default();
-        size(&self.log.db) + size(&self.projections.read().db)
+        let size = |place: &Place| place.with(|database| Ok(database.db.size_on_disk().unwrap_or_default()));
+        size(&self.log).unwrap_or_default() + size(&self.projections).unwrap_or_default()
     }
 }
 
-fn remove_unfinished_snapshots(folder: &Path) -> std::io::Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Puts a store that is of no use aside and answers where it went.
-pub(crate) fn quarantine(folder: &Path) -> Result<PathBuf, LogError> {
-    let name = format!("{QUARANTINE}{}", crate::plan::wall_clock());
-    let aside = folder.with_file_name(name);
-    fs::rename(folder, &aside).map_err(LogError::io("put the damaged store aside as", &aside))?;
-    Ok(aside)
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("unknown").lines().next().unwrap_or_default().to_owned()
-}
+#[cfg(test)]
+#[path = "store/tests.rs"]
+mod tests;

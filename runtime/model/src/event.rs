@@ -4,6 +4,7 @@
 //! [`json`]; how events are stored is the business of the log, not of this module.
 
 pub mod body;
+pub mod extensions;
 pub mod id;
 pub mod json;
 mod rules;
@@ -16,6 +17,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 pub use body::{Body, ContentRef, StoredBody, Upcast};
+pub use extensions::{Extension, ExtensionValue, Extensions};
 pub use id::EventId;
 pub use stream::{NameError, StreamName, check_event_type};
 
@@ -65,6 +67,8 @@ pub struct Event {
     pub data_schema: Option<CompactString>,
     /// What came in, so that history can be decoded again (`raw`).
     pub raw: Option<Raw>,
+    /// What else its source says of it, under names of its own.
+    pub extensions: Extensions,
     /// The key that data and raw payload are stored under, when the stream holds personal data (`keyid`).
     pub key_id: Option<CompactString>,
     /// What became of the data.
@@ -115,6 +119,8 @@ pub struct NewEvent {
     pub data_schema: Option<CompactString>,
     /// See [`Event::raw`].
     pub raw: Option<Raw>,
+    /// See [`Event::extensions`].
+    pub extensions: Extensions,
     /// See [`Event::key_id`]. The log sets it.
     pub key_id: Option<CompactString>,
     /// See [`Event::body`]. The log sets it.
@@ -151,6 +157,7 @@ impl NewEvent {
             data_content_type: CompactString::from(content_type),
             data_schema: None,
             raw: None,
+            extensions: Extensions::NONE,
             key_id: None,
             body: Body::Whole,
         }
@@ -210,6 +217,7 @@ impl NewEvent {
             data_content_type: self.data_content_type,
             data_schema: self.data_schema,
             raw: self.raw,
+            extensions: self.extensions,
             key_id: self.key_id,
             body: self.body,
             upcast: None,
@@ -220,7 +228,7 @@ impl NewEvent {
     #[must_use]
     pub fn size(&self) -> usize {
         let raw = self.raw.as_ref().map_or(0, |raw| raw.topic.len() + raw.payload.len() + 8);
-        self.data.len() + raw + self.source.len() + self.event_type.len() + 96
+        self.data.len() + raw + self.source.len() + self.event_type.len() + self.extensions.size() + 96
     }
 }
 
@@ -275,7 +283,7 @@ impl Event {
     #[must_use]
     pub fn size(&self) -> usize {
         let raw = self.raw.as_ref().map_or(0, |raw| raw.topic.len() + raw.payload.len());
-        size_of::<Self>() + self.data.len() + raw
+        size_of::<Self>() + self.data.len() + raw + self.extensions.size()
     }
 }
 

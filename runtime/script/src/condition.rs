@@ -104,7 +104,7 @@ impl EventPredicate for EventCondition {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use tidewire_model::event::{EventId, NewEvent, Place, StreamName};
+    use tidewire_model::event::{EventId, Extension, ExtensionValue, Extensions, NewEvent, Place, StreamName};
     use tidewire_model::position::Position;
 
     use super::*;
@@ -112,7 +112,11 @@ mod tests {
     fn event(data: &str) -> Event {
         let stream = StreamName::new("thing-greenhouse-1").unwrap();
         let place = Place { stream, position: Position::new(7), version: 2, recorded_time: 2_000 };
-        let new = NewEvent { time: Some(1_000), ..NewEvent::new("read", "application/json", data.to_owned()) };
+        let ward = Extension { name: "ward".into(), value: ExtensionValue::Text("north".into()) };
+        let bed = Extension { name: "bed".into(), value: ExtensionValue::Integer(4) };
+        let extensions = Extensions::new(vec![ward, bed]).unwrap();
+        let new = NewEvent::new("read", "application/json", data.to_owned());
+        let new = NewEvent { time: Some(1_000), extensions, ..new };
         new.record(|| EventId::from("e-7"), place)
     }
 
@@ -129,6 +133,8 @@ mod tests {
             ("position == 7 && version == 2 && id == \"e-7\"", true),
             ("time_ms == 1000 && recorded_ms == 2000", true),
             ("actor == ()", true),
+            ("extensions.ward == \"north\" && extensions.bed > 3", true),
+            ("extensions.absent == ()", true),
             ("time.starts_with(\"1970-01-01T00:00:01\")", true),
         ] {
             let condition = compile_condition(text).unwrap();

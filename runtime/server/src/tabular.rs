@@ -30,7 +30,7 @@ enum From {
 }
 
 impl Columns {
-    /// Reads names separated by commas: attributes of the envelope, `data`, or `data.` and a path.
+    /// Reads names separated by commas: attributes of the envelope, `data`, or a path into `data` or `extensions`.
     ///
     /// # Errors
     /// What is wrong and how to mend it.
@@ -41,12 +41,15 @@ impl Columns {
             let from = match name {
                 "data" => From::Data,
                 name if ATTRIBUTES.contains(&name) => From::Attribute,
-                name if name.starts_with("data.") || name.starts_with("data[") => {
+                name if ["data.", "data[", "extensions."].iter().any(|start| name.starts_with(start)) => {
                     // The path keeps its first step, so that a list may be indexed.
                     From::Path(Path::parse(name).map_err(|error| format!("'{name}' is no path: {error}"))?)
                 }
                 other => {
-                    return Err(format!("'{other}' is no column; use data.PATH or one of {}", ATTRIBUTES.join(", ")));
+                    return Err(format!(
+                        "'{other}' is no column; use data.PATH, extensions.NAME or one of {}",
+                        ATTRIBUTES.join(", ")
+                    ));
                 }
             };
             Ok(Column { name: name.to_owned(), from })
@@ -61,8 +64,11 @@ impl Columns {
 
     fn row(&self, event: &Event, out: &mut Vec<u8>) {
         let body = self.0.iter().any(|column| matches!(column.from, From::Path(_))).then(|| {
-            let mut root = Map::with_capacity(1);
+            let mut root = Map::with_capacity(2);
             root.insert("data", data(event));
+            if let Some(extensions) = event.extensions.to_value() {
+                root.insert("extensions", extensions);
+            }
             root
         });
         for (index, column) in self.0.iter().enumerate() {
@@ -162,7 +168,7 @@ impl Format {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use tidewire_model::event::{EventId, NewEvent, Place, StreamName};
+    use tidewire_model::event::{EventId, Extension, ExtensionValue, Extensions, NewEvent, Place, StreamName};
     use tidewire_model::position::Position;
 
     use super::*;
@@ -174,6 +180,17 @@ mod tests {
         let format = Format::Csv(Columns::parse(columns).unwrap());
         format.row(&event.record(|| EventId::from("x"), place), &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn extension_attributes_are_columns() {
+        let one = |name: &str, value| Extension { name: name.into(), value };
+        let all = vec![one("ward", ExtensionValue::Text("a,b".into())), one("bed", ExtensionValue::Integer(4))];
+        let event = NewEvent { extensions: Extensions::new(all).unwrap(), ..json(&serde_json::json!(1)) };
+        let whole = r#""{""bed"":4,""ward"":""a,b""}""#;
+        let text = row("extensions.ward,extensions.bed,extensions.absent,extensions", event);
+        assert_eq!(text, format!("\"a,b\",4,,{whole}\r\n"));
+        assert_eq!(row("extensions,version", json(&serde_json::json!(1))), ",1\r\n");
     }
 
     fn json(data: &serde_json::Value) -> NewEvent {

@@ -15,13 +15,15 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
 
 use super::{BenchError, Row, median, payload, reading, stream};
-use crate::{Commit, EventLog, JournalLog, LogError};
+use crate::{Commit, EventLog, JournalLog, JournalOptions, LogError};
 
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_millis(700);
 const PRODUCERS: usize = 4;
 const STREAMS: u64 = 100;
 const RAW: &str = "write + fdatasync of the same bytes";
+/// What a sync may take on a memory card, or on a disk that has to reach its platters.
+const SLOWER: Duration = Duration::from_millis(5);
 /// How long the sustained load lasts.
 const SUSTAINED: Duration = Duration::from_secs(60);
 /// How often the store is asked how far it is.
@@ -48,24 +50,20 @@ impl Round {
     }
 }
 
-/// Appends with 1, 10, 100 and 1000 in flight, then reading everything.
+/// Appends with 1, 10, 100 and 1000 in flight, then reading everything; and appends on a slower disk.
 pub(super) async fn figures(folder: &Path) -> Result<Vec<Row>, BenchError> {
     let log = JournalLog::open(folder.join("log"))?;
     log.ready().await?;
     let mut rows = Vec::new();
     for in_flight in [1, 10, 100, 1000] {
-        let (mut own, mut raw) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            raw.push(raw_round(folder, in_flight)?);
-            own.push(own_round(&log, in_flight, ROUND).await?);
+        let (own, raw) = rounds(&log, folder, in_flight, Duration::ZERO).await?;
+        rows.push(beside(format!("append_events_per_s_{in_flight}"), "events/s", (&own, &raw), |round| round.rate));
+        if in_flight == 1 {
+            rows.push(Row::new("append_sync_ms", median(raw.iter().map(|round| round.p50_ms)), "ms"));
         }
-        let both = |name: String, unit, of: &dyn Fn(&Round) -> f64| {
-            Row::new(name, median(own.iter().map(of)), unit).beside(median(raw.iter().map(of)), RAW)
-        };
-        rows.push(both(format!("append_events_per_s_{in_flight}"), "events/s", &|round| round.rate));
         if in_flight == 100 {
-            rows.push(both("append_ack_p50_ms_100".to_owned(), "ms", &|round| round.p50_ms));
-            rows.push(both("append_ack_p99_ms_100".to_owned(), "ms", &|round| round.p99_ms));
+            rows.push(beside("append_ack_p50_ms_100", "ms", (&own, &raw), |round| round.p50_ms));
+            rows.push(beside("append_ack_p99_ms_100", "ms", (&own, &raw), |round| round.p99_ms));
         }
         if in_flight >= 100 {
             let cpu = median(own.iter().map(|round| round.cpu));
@@ -74,7 +72,47 @@ pub(super) async fn figures(folder: &Path) -> Result<Vec<Row>, BenchError> {
     }
     rows.append(&mut read_all(&log).await?);
     log.close().await;
+    rows.append(&mut on_a_slower_disk(folder).await?);
     Ok(rows)
+}
+
+/// What comes of the same appends when every sync takes longer, of the raw bytes as well.
+async fn on_a_slower_disk(folder: &Path) -> Result<Vec<Row>, BenchError> {
+    let options = JournalOptions { commit_delay: SLOWER, ..JournalOptions::default() };
+    let log = JournalLog::open_with(folder.join("slower"), options)?;
+    log.ready().await?;
+    let mut rows = Vec::new();
+    for in_flight in [100, 1000] {
+        let (own, raw) = rounds(&log, folder, in_flight, SLOWER).await?;
+        let name = format!("append_events_per_s_{in_flight}_sync_{}ms", SLOWER.as_millis());
+        rows.push(beside(name, "events/s", (&own, &raw), |round| round.rate));
+    }
+    log.close().await;
+    Ok(rows)
+}
+
+/// Own rounds and raw ones, by turns.
+async fn rounds(
+    log: &JournalLog,
+    folder: &Path,
+    in_flight: usize,
+    delay: Duration,
+) -> Result<(Vec<Round>, Vec<Round>), BenchError> {
+    let (mut own, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        raw.push(raw_round(folder, in_flight, delay)?);
+        own.push(own_round(log, in_flight, ROUND).await?);
+    }
+    Ok((own, raw))
+}
+
+fn beside(
+    name: impl Into<String>,
+    unit: &'static str,
+    (own, raw): (&[Round], &[Round]),
+    of: impl Fn(&Round) -> f64 + Copy,
+) -> Row {
+    Row::new(name, median(own.iter().map(of)), unit).beside(median(raw.iter().map(of)), RAW)
 }
 
 /// A minute at full speed, with the most that the store was behind.
@@ -159,8 +197,8 @@ fn cpu_time() -> Duration {
     std::fs::read_to_string("/proc/self/stat").ok().and_then(usage).unwrap_or_default()
 }
 
-/// The same bytes in one `write` and one `fdatasync` per batch, on a growing file.
-fn raw_round(folder: &Path, in_flight: usize) -> Result<Round, BenchError> {
+/// The same bytes in one `write` and one `fdatasync` per batch, on a growing file. Every sync takes so much longer.
+fn raw_round(folder: &Path, in_flight: usize, delay: Duration) -> Result<Round, BenchError> {
     let path = folder.join("raw");
     let mut file = File::create(&path).map_err(LogError::io("create", &path))?;
     let batch = vec![b'x'; in_flight * 300];
@@ -169,6 +207,7 @@ fn raw_round(folder: &Path, in_flight: usize) -> Result<Round, BenchError> {
     while began.elapsed() < ROUND {
         let sent = Instant::now();
         file.write_all(&batch).and_then(|()| file.sync_data()).map_err(LogError::io("write", &path))?;
+        std::thread::sleep(delay);
         times.push(sent.elapsed());
         count += in_flight as u64;
     }

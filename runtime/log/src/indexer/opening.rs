@@ -1,13 +1,15 @@
 //! Opening the store and bringing it up to the journal.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tidewire_model::event::StreamName;
 use tidewire_model::position::Position;
 
-use super::{Indexer, JournalFacts, Marks, read_head};
+use super::{Indexer, JOURNAL_RESERVE, JournalFacts, Marks, read_head};
 use crate::LogError;
 use crate::index::{span_first, stored_filter};
 use crate::journal::reading::{SegmentReader, Step};
@@ -17,16 +19,41 @@ use crate::projection;
 use crate::reader::Blocks;
 use crate::retention::prune::reconcile;
 use crate::shared::{Phase, Shared};
-use crate::store::{Space, Store, is_held, quarantine};
+use crate::store::{Space, Store, panic_text, quarantine};
 
-/// A store that another part of this process is just letting go of is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// A store that is being opened beside the journal.
+pub(crate) struct Early {
+    /// Whether there was one.
+    existed: bool,
+    store: JoinHandle<Result<Store, String>>,
+}
+
+impl Early {
+    /// Begins to open the store, while the journal is looked at. Not when it is of no use, or the disk is full.
+    pub(crate) fn begin(shared: &Shared, folder: PathBuf) -> Option<Self> {
+        if shared.condemned().is_some() || !shared.has_room(JOURNAL_RESERVE) {
+            return None;
+        }
+        let existed = folder.join("db").exists();
+        let work = move || Store::open(&folder);
+        let store = std::thread::Builder::new().name("log-opening".to_owned()).spawn(work).ok()?;
+        Some(Self { existed, store })
+    }
+}
 
 /// Opens the store, or a new one when the old one is of no use, and replays what it lacks.
-pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Indexer<'a>, LogError> {
-    let existed = facts.store_folder.join("db").exists();
+pub(super) fn open<'a>(
+    shared: &'a Shared,
+    facts: &JournalFacts,
+    early: Option<Early>,
+) -> Result<Indexer<'a>, LogError> {
+    let existed = early.as_ref().map_or_else(|| facts.store_folder.join("db").exists(), |early| early.existed);
     let first = shared.condemned().map_or(Ok(()), |reason| Err(LogError::Store(reason)));
-    let first = first.and_then(|()| open_store(facts)).and_then(|store| {
+    let opened = || match early {
+        Some(early) => early.store.join().unwrap_or_else(|panic| Err(panic_text(&*panic))),
+        None => Store::open(&facts.store_folder),
+    };
+    let first = first.and_then(|()| opened().map_err(LogError::Store)).and_then(|store| {
         let marks = check(&store, facts)?;
         Ok((store, marks))
     });
@@ -37,7 +64,7 @@ pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Index
             let reason = error.full_text();
             tracing::warn!(reason, aside = %aside.display(), "indexed store put aside, rebuilding it from the journal");
             shared.notice(format!("{reason}; it was put aside as {}", aside.display()));
-            let store = open_store(facts)?;
+            let store = Store::open(&facts.store_folder).map_err(LogError::Store)?;
             store.renew_projections(|_| false)?;
             shared.acquit();
             (store, Marks::default())
@@ -57,6 +84,7 @@ pub(super) fn open<'a>(shared: &'a Shared, facts: &JournalFacts) -> Result<Index
         shared,
         store: Arc::new(store),
         marks,
+        refresh_after: facts.refresh_after,
         commit: marks.commit,
         waiting: VecDeque::new(),
         waiting_bytes: 0,
@@ -93,19 +121,6 @@ fn beyond_journal(marks: &Marks, facts: &JournalFacts) -> Option<String> {
             marks.position, facts.position
         )
     })
-}
-
-fn open_store(facts: &JournalFacts) -> Result<Store, LogError> {
-    let began = Instant::now();
-    loop {
-        match Store::open(&facts.store_folder) {
-            Ok(store) => return Ok(store),
-            Err(reason) if is_held(&reason) && began.elapsed() < LOCK_PATIENCE => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(reason) => return Err(LogError::Store(reason)),
-        }
-    }
 }
 
 /// Whether the store belongs to this journal and is whole at its end.
@@ -186,6 +201,9 @@ fn replay(indexer: &mut Indexer<'_>, facts: &JournalFacts) -> Result<Option<Stri
     let mut told = Instant::now();
     for (index, head) in heads.iter().enumerate().skip(first) {
         let mut reader = SegmentReader::open(&facts.journal_folder, head)?;
+        reader
+            .pass_to(from)
+            .map_err(LogError::io("read the journal segment", facts.journal_folder.join(&reader.name)))?;
         loop {
             match reader.next() {
                 Step::Record(record) if record.commit < from => {}

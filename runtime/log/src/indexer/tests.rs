@@ -35,6 +35,7 @@ fn a_store_opened_anew_has_everything_again() {
         commit: 0,
         position: 0,
         intact: true,
+        refresh_after: 1,
     };
     for (round, lose_store) in [false, false, true].into_iter().enumerate() {
         let (commits, queue) = sync_channel(100);
@@ -49,7 +50,7 @@ fn a_store_opened_anew_has_everything_again() {
         if lose_store {
             std::fs::remove_dir_all(&facts.store_folder).unwrap();
         }
-        attempt_once(&shared, &facts, &queue, round == 0).unwrap();
+        attempt_once(&shared, &facts, None, &queue, round == 0).unwrap();
         let live = shared.live.read();
         assert_eq!((live.head, live.commit), (journal.position, journal.commit));
         assert_eq!(live.heads.values().map(|head| head.version).sum::<u64>(), journal.position);

@@ -126,6 +126,27 @@ impl SegmentReader {
         Ok(())
     }
 
+    /// Passes over the records of a plain file that come before a commit, looking at nothing but their heads. Stops
+    /// at whatever is no record.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn pass_to(&mut self, commit: u64) -> std::io::Result<()> {
+        let Source::Plain(file) = &mut self.source else { return Ok(()) };
+        while self.commit < commit {
+            let mut bytes = [0; RECORD_HEAD];
+            let read = fill(file, &mut bytes)?;
+            let head = RecordHead::parse(&bytes).filter(|head| read == RECORD_HEAD && head.commit < commit);
+            let Some(head) = head else {
+                return file.seek_relative(-i64::try_from(read).unwrap_or_default());
+            };
+            file.seek_relative(i64::try_from(head.payload).unwrap_or(i64::MAX))?;
+            self.offset += (RECORD_HEAD + head.payload) as u64;
+            (self.commit, self.position) = (head.commit + 1, head.first_position + head.events as u64);
+        }
+        Ok(())
+    }
+
     /// The next record. Not to be called again after anything else.
     pub(crate) fn next(&mut self) -> Step {
         match self.next_entry().and_then(|entry| entry.map(Entry::into_record).transpose()) {
@@ -133,6 +154,21 @@ impl SegmentReader {
             Ok(None) => Step::End,
             Err(reason) => Step::Bad(reason),
         }
+    }
+
+    /// The next record of a plain file as it stands there, without looking at its events. As [`Self::next_entry`]
+    /// otherwise.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with it.
+    pub(crate) fn next_bytes(&mut self) -> Result<Option<(RecordHead, Bytes)>, String> {
+        let Source::Plain(file) = &mut self.source else { return Ok(None) };
+        let next = next_plain(file).map_err(|unread| unread.text(&mut self.error))?;
+        let Some((head, bytes)) = next else { return Ok(None) };
+        self.belongs_here(head.commit, head.first_position)?;
+        self.offset += bytes.len() as u64;
+        (self.commit, self.position) = (head.commit + 1, head.first_position + head.events as u64);
+        Ok(Some((head, bytes)))
     }
 
     /// What comes next; `None` at the end. Not to be called again after anything else.
@@ -143,9 +179,9 @@ impl SegmentReader {
         let entry = match &mut self.source {
             Source::Plain(file) => {
                 let next = next_plain(file).map_err(|unread| unread.text(&mut self.error))?;
-                let Some((record, len)) = next else { return Ok(None) };
-                self.offset += len;
-                Entry::Whole(Box::new(record))
+                let Some((head, bytes)) = next else { return Ok(None) };
+                self.offset += bytes.len() as u64;
+                Entry::Whole(Box::new(Record::decode_checked(head, bytes)?))
             }
             Source::Archive(archive, rest, current) => {
                 if rest.is_empty() {
@@ -181,12 +217,17 @@ impl SegmentReader {
             }
             Entry::Gap(gap) => (gap.first_commit, gap.first_position, gap.positions),
         };
-        if commit != self.commit || position != self.position {
-            return Err(format!("commit {commit} stands where {} belongs", self.commit));
-        }
+        self.belongs_here(commit, position)?;
         self.commit = entry.last_commit() + 1;
         self.position += positions;
         Ok(())
+    }
+
+    fn belongs_here(&self, commit: u64, position: u64) -> Result<(), String> {
+        if commit == self.commit && position == self.position {
+            return Ok(());
+        }
+        Err(format!("commit {commit} stands where {} belongs", self.commit))
     }
 }
 
@@ -206,8 +247,8 @@ impl Unread {
     }
 }
 
-/// The next record of a plain file and its length; `None` at its end.
-fn next_plain(file: &mut BufReader<File>) -> Result<Option<(Record, u64)>, Unread> {
+/// The next record of a plain file, whose checksum matches; `None` at its end.
+fn next_plain(file: &mut BufReader<File>) -> Result<Option<(RecordHead, Bytes)>, Unread> {
     let bad = |reason: &str| Unread::Bad(reason.to_owned());
     let mut bytes = vec![0; RECORD_HEAD];
     match fill(file, &mut bytes).map_err(Unread::Disk)? {
@@ -220,8 +261,8 @@ fn next_plain(file: &mut BufReader<File>) -> Result<Option<(Record, u64)>, Unrea
     if read != head.payload {
         return Err(bad("a record is cut short"));
     }
-    let len = bytes.len() as u64;
-    Record::decode(Bytes::from(bytes)).map(|record| Some((record, len))).map_err(Unread::Bad)
+    head.check(&bytes).map_err(Unread::Bad)?;
+    Ok(Some((head, Bytes::from(bytes))))
 }
 
 fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {

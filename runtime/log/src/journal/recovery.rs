@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::damage::{in_record, later_record};
 use super::merkle::Tree;
-use super::reading::{SegmentReader, Step};
-use super::record::{self, RECORD_HEAD, RecordHead};
+use super::reading::SegmentReader;
+use super::record::{self, RECORD_HEAD, Record, RecordHead};
 use super::segment::{HEAD_BYTES, SegmentHead, sync_folder};
 use crate::LogError;
 
@@ -38,22 +38,30 @@ pub(crate) fn recover_end(folder: &Path, head: &SegmentHead) -> Result<(End, Vec
         recorded_time: head.recorded_time,
         tree: Tree::default(),
     };
+    let mut last_with_events = None;
     let reason = loop {
-        match reader.next() {
-            Step::Record(record) => {
+        match reader.next_bytes() {
+            Ok(Some((record, bytes))) => {
                 end.offset = reader.offset;
-                end.commit = record.commit;
-                end.position = record.last_position;
-                end.recorded_time = end.recorded_time.max(record.recorded_time);
-                end.tree.push(record::leaf(&record.bytes));
+                (end.commit, end.position) = reader.last();
+                end.tree.push(record::leaf(&bytes));
+                if record.events > 0 {
+                    last_with_events = Some((record, bytes));
+                }
             }
-            Step::End => break None,
-            Step::Bad(reason) => break Some(reason),
+            Ok(None) => break None,
+            Err(reason) => break Some(reason),
         }
     };
     let path = folder.join(head.file_name());
     if let Some(error) = reader.error {
         return Err(LogError::io("read the journal segment", &path)(error));
+    }
+    if let Some((head, bytes)) = last_with_events {
+        // Recorded times never go back.
+        let last = Record::decode_checked(head, bytes);
+        let last = last.map_err(|reason| LogError::Damaged(format!("{reason} in {}", path.display())))?;
+        end.recorded_time = end.recorded_time.max(last.recorded_time);
     }
     let rest = read_rest(&path, end.offset)?;
     if rest.iter().all(|byte| *byte == 0) {

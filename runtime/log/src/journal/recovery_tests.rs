@@ -9,6 +9,7 @@ use tidewire_model::position::Position;
 
 use super::*;
 use crate::journal::Journal;
+use crate::journal::reading::Step;
 use crate::journal::record::Record;
 
 fn record(journal: &Journal, events: u64) -> Record {

@@ -9,19 +9,20 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tidewire_model::event::{EventId, Raw, StreamName};
+use tidewire_model::event::{Body, Event, EventId, Extensions, NewEvent, Raw, StreamName};
 use zeroize::Zeroizing;
 
 use super::DataKey;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const NONCE: usize = 24;
 
-/// What is encrypted: data, and everything that came in.
+/// What is encrypted: data, everything that came in, and what the source says beside.
 #[derive(Serialize, Deserialize)]
 struct Inside<'a> {
     data: &'a [u8],
     raw: Option<RawInside<'a>>,
+    extensions: Extensions,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,16 +58,16 @@ fn nonce(key: &DataKey, context: &[u8], plain: &[u8]) -> [u8; NONCE] {
     nonce
 }
 
-/// Encrypts what an event holds.
-pub(crate) fn seal(
-    key: &DataKey,
-    stream: &StreamName,
-    id: &EventId,
-    data: &Bytes,
-    raw: Option<&Raw>,
-) -> Result<Bytes, String> {
-    let raw = raw.map(|raw| RawInside { topic: &raw.topic, retain: raw.retain, qos: raw.qos, payload: &raw.payload });
-    let plain = postcard::to_stdvec(&Inside { data, raw }).map(Zeroizing::new).map_err(|error| error.to_string())?;
+/// Encrypts what an event holds. Its id is known.
+pub(crate) fn seal(key: &DataKey, stream: &StreamName, id: &EventId, event: &NewEvent) -> Result<Bytes, String> {
+    let raw = event.raw.as_ref().map(|raw| RawInside {
+        topic: &raw.topic,
+        retain: raw.retain,
+        qos: raw.qos,
+        payload: &raw.payload,
+    });
+    let inside = Inside { data: &event.data, raw, extensions: event.extensions.clone() };
+    let plain = postcard::to_stdvec(&inside).map(Zeroizing::new).map_err(|error| error.to_string())?;
     let context = context(stream, id);
     let nonce = nonce(key, &context, &plain);
     let sealed = XChaCha20Poly1305::new(&Key::from(*key.secret))
@@ -75,13 +76,8 @@ pub(crate) fn seal(
     Ok(Bytes::from([&[FORMAT], &nonce[..], &sealed].concat()))
 }
 
-/// Decrypts what an event holds.
-pub(crate) fn open(
-    key: &DataKey,
-    stream: &StreamName,
-    id: &EventId,
-    sealed: &[u8],
-) -> Result<(Bytes, Option<Raw>), String> {
+/// Decrypts what an event holds; the answer is the event with it.
+pub(crate) fn open(key: &DataKey, event: &Event, sealed: &[u8]) -> Result<Event, String> {
     let parts = || {
         let (format, rest) = sealed.split_first()?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
@@ -89,7 +85,7 @@ pub(crate) fn open(
     };
     let (nonce, body) = parts().ok_or("its encrypted data is damaged")?;
     let plain = XChaCha20Poly1305::new(&Key::from(*key.secret))
-        .decrypt(&XNonce::from(nonce), Payload { msg: body, aad: &context(stream, id) })
+        .decrypt(&XNonce::from(nonce), Payload { msg: body, aad: &context(&event.stream, &event.id) })
         .map_err(|_| "its encrypted data is damaged, or its key is not the one it was encrypted with")?;
     let plain = Bytes::from(plain);
     let inside: Inside<'_> =
@@ -101,5 +97,6 @@ pub(crate) fn open(
         qos: raw.qos,
         payload: slice(raw.payload),
     });
-    Ok((slice(inside.data), raw))
+    let data = slice(inside.data);
+    Ok(Event { data, raw, extensions: inside.extensions, body: Body::Whole, ..event.clone() })
 }

@@ -4,7 +4,8 @@
 use std::os::unix::fs::PermissionsExt;
 
 use bytes::Bytes;
-use tidewire_model::event::{EventId, Raw};
+use tidewire_model::event::{Event, EventId, Extension, ExtensionValue, Extensions, JSON, NewEvent, Place, Raw};
+use tidewire_model::position::Position;
 
 use super::*;
 
@@ -20,15 +21,23 @@ fn raw() -> Raw {
 fn what_was_sealed_opens_again_after_a_restart_and_only_where_it_belongs() {
     let folder = tempfile::tempdir().unwrap();
     let keys = || Keys::new(Some(folder.path().join("keys")));
-    let (anna, id, data) = (stream("person-anna"), EventId::from("e1"), Bytes::from_static(b"{\"at\":\"home\"}"));
+    let (anna, id) = (stream("person-anna"), EventId::from("e1"));
+    let ward = Extension { name: "ward".into(), value: ExtensionValue::Text("home".into()) };
+    let extensions = Extensions::new(vec![ward]).unwrap();
+    let new = NewEvent { raw: Some(raw()), extensions, ..NewEvent::new("seen", JSON, &b"{\"at\":\"home\"}"[..]) };
     let key = keys().current(&anna, 7).unwrap();
-    let sealed = seal(&key, &anna, &id, &data, Some(&raw())).unwrap();
-    assert_eq!(seal(&key, &anna, &id, &data, Some(&raw())).unwrap(), sealed, "a repeated event gives the same bytes");
+    let sealed = seal(&key, &anna, &id, &new).unwrap();
+    assert_eq!(seal(&key, &anna, &id, &new).unwrap(), sealed, "a repeated event gives the same bytes");
     assert!(!sealed.windows(4).any(|part| part == b"home"));
     let Found::Key(again) = keys().find(&anna, &key.id) else { panic!("the key is on disk") };
-    assert_eq!(open(&again, &anna, &id, &sealed).unwrap(), (data, Some(raw())));
-    assert!(open(&again, &anna, &EventId::from("e2"), &sealed).is_err(), "bound to the event");
-    assert!(open(&again, &stream("person-ben"), &id, &sealed).is_err(), "and to the stream");
+    let place = Place { stream: anna.clone(), position: Position::new(1), version: 1, recorded_time: 7 };
+    let whole = new.with_id(id.clone()).record(|| unreachable!(), place);
+    let stripped = Event { data: Bytes::new(), raw: None, extensions: Extensions::NONE, ..whole.clone() };
+    assert_eq!(open(&again, &stripped, &sealed).unwrap(), whole);
+    let other = Event { id: EventId::from("e2"), ..stripped.clone() };
+    assert!(open(&again, &other, &sealed).is_err(), "bound to the event");
+    let other = Event { stream: stream("person-ben"), ..stripped };
+    assert!(open(&again, &other, &sealed).is_err(), "and to the stream");
     let file = key_file(&folder.path().join("keys"), &anna);
     assert_eq!(std::fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(keys().current(&anna, 8).unwrap().id, key.id);

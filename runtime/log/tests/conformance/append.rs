@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tidewire_log::Commit;
 use tidewire_model::append::{AppendError, AppendRequest, ExpectedVersion, StateChange};
-use tidewire_model::event::{BINARY, Body, EventId, NewEvent, Raw};
+use tidewire_model::event::{BINARY, Body, EventId, Extension, ExtensionValue, Extensions, NewEvent, Raw};
 use tidewire_model::query::{Filter, Query};
 
 use super::{Log, at, event, one, positions, stream};
@@ -164,6 +164,16 @@ pub async fn recorded_time_never_runs_back(log: Log) {
     assert_eq!(page.events[3].time, 999_997, "the source's time stays as it was given");
 }
 
+fn extensions() -> Extensions {
+    let all = [
+        ("traceparent", ExtensionValue::Text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into())),
+        ("sampledrate", ExtensionValue::Integer(i32::MIN)),
+        ("urgent", ExtensionValue::Bool(false)),
+        ("empty", ExtensionValue::Text("".into())),
+    ];
+    Extensions::new(all.map(|(name, value)| Extension { name: name.into(), value }).to_vec()).unwrap()
+}
+
 pub async fn everything_in_an_event_survives(log: Log) {
     let proposal = NewEvent {
         id: Some(EventId::from("any-id")),
@@ -176,11 +186,12 @@ pub async fn everything_in_an_event_survives(log: Log) {
         node_id: Some("abc.1".into()),
         data_schema: Some("read/7".into()),
         raw: Some(Raw { topic: "a/b".into(), retain: true, qos: 2, payload: Bytes::from_static(&[9, 8]) }),
+        extensions: extensions(),
         ..NewEvent::new("read", "image/x-strange", &[0, 1, 2, 255][..])
     };
     log.append(vec![AppendRequest::one(stream("thing-1"), proposal.clone())]).await.unwrap();
     let stored = log.event_at(at(1)).await.unwrap().unwrap();
-    assert_eq!(stored.raw, proposal.raw);
+    assert_eq!((&stored.raw, &stored.extensions), (&proposal.raw, &extensions()));
     assert_eq!((&stored.data, &stored.data_content_type), (&proposal.data, &proposal.data_content_type));
     assert_eq!((&stored.data_schema, &stored.key_id, &stored.body), (&proposal.data_schema, &None, &Body::Whole));
     assert_eq!(stored.causation_id, proposal.causation_id);

@@ -2,7 +2,7 @@
 
 use tidewire_log::{PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};
 use tidewire_model::append::AppendRequest;
-use tidewire_model::event::{Body, NewEvent, Raw};
+use tidewire_model::event::{Body, Extension, ExtensionValue, Extensions, NewEvent, Raw};
 use tidewire_model::query::{Filter, Query};
 
 use super::content::large;
@@ -11,7 +11,9 @@ use super::{Log, at, event, one, positions, stream};
 fn secret(n: u64) -> NewEvent {
     let raw = Raw { topic: "door/anna".into(), retain: false, qos: 1, payload: bytes::Bytes::from_static(b"badge 7") };
     let data = serde_json::json!({ "whereabouts": format!("needle-{n}") });
-    NewEvent { raw: Some(raw), ..NewEvent::json("seen", &data) }
+    let ward = Extension { name: "ward".into(), value: ExtensionValue::Text("needle".into()) };
+    let extensions = Extensions::new(vec![ward]).unwrap();
+    NewEvent { raw: Some(raw), extensions, ..NewEvent::json("seen", &data) }
 }
 
 pub async fn erased_events_keep_their_envelope_and_nothing_else(log: Log) {
@@ -26,6 +28,7 @@ pub async fn erased_events_keep_their_envelope_and_nothing_else(log: Log) {
     let of = |name: &str| Query::forwards(Filter::stream(name), at(0), 100);
     let before = log.read(of("person-anna")).await.unwrap().events;
     assert_eq!((before[1].data.clone(), before[1].raw.clone()), (secret(1).data, secret(1).raw));
+    assert_eq!(before[1].extensions, secret(1).extensions);
     assert_eq!((before[2].data.clone(), before[2].raw.clone()), (large(2, 60_000).data, large(2, 60_000).raw));
     assert!(before[1].key_id.is_some() && before[1].body == Body::Whole);
     let filter = Filter { text: Some("needle-1".into()), ..Filter::default() };
@@ -40,6 +43,7 @@ pub async fn erased_events_keep_their_envelope_and_nothing_else(log: Log) {
     assert_eq!(after[0], before[0], "what was stored before the stream was personal is not encrypted");
     for (before, after) in before.iter().zip(&after).skip(1) {
         assert_eq!((after.body.clone(), after.data.len(), after.raw.clone()), (Body::Erased, 0, None));
+        assert!(after.extensions.is_empty(), "a source says of its own what it likes there");
         assert_eq!((&after.id, &after.event_type, after.version), (&before.id, &before.event_type, before.version));
         assert_eq!(log.event_at(after.position).await.unwrap().unwrap(), *after);
     }

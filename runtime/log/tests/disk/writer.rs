@@ -45,6 +45,7 @@ pub fn options(days: &Arc<AtomicI64>) -> JournalOptions {
     JournalOptions {
         segment_bytes: 32 * 1024,
         keep_events: 32,
+        refresh_after: 64 * 1024,
         clock: Arc::new(clock),
         personal: vec![people::PATTERN.into()],
         ..JournalOptions::default()

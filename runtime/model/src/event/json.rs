@@ -3,17 +3,23 @@
 //! `position` and `version` are strings and `raw` is base64, as the attribute types of CloudEvents demand; what
 //! belongs to `raw` stands beside it as `rawtopic`, `rawretain` and `rawqos`. JSON data is passed through byte
 //! for byte; other data goes out as text or as `data_base64`. An event whose data is gone says `erased`, one whose
-//! data cannot be read says why in `dataproblem`; neither has `data`.
+//! data cannot be read says why in `dataproblem`; neither has `data`. Names that the log does not know are extension
+//! attributes, see [`extensions`](super::extensions).
+
+mod incoming;
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use compact_str::CompactString;
-use serde::de::IgnoredAny;
 use serde::ser::{Error as _, SerializeMap};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use self::incoming::{Attributes, Others, Parts, Scalar};
+use super::extensions::{Extension, ExtensionError, ExtensionValue, Extensions};
 use super::rules;
 use super::time::{format_rfc3339, parse_rfc3339};
 use super::{BINARY, Body, Event, EventId, JSON, NewEvent, Place, Raw, StreamName, TEXT, Upcast, is_json_type};
@@ -26,21 +32,30 @@ pub enum EventJsonError {
     /// Not JSON, or an attribute of the wrong kind.
     #[error("the event is not valid CloudEvents JSON: {0}")]
     Malformed(String),
-    /// An attribute that is not known. It is not dropped in silence.
-    #[error("{0}")]
-    Unknown(String),
-    /// An attribute has a value that cannot be.
+    /// An attribute has a name or a value that cannot be.
     #[error("the event's attribute '{attribute}' {problem}")]
     Attribute {
         /// Which one.
-        attribute: &'static str,
+        attribute: Cow<'static, str>,
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// There are more extension attributes than an event may have.
+    #[error("the event {0}")]
+    Extensions(String),
 }
 
-fn attribute(attribute: &'static str, problem: impl Into<String>) -> EventJsonError {
-    EventJsonError::Attribute { attribute, problem: problem.into() }
+fn attribute(attribute: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> EventJsonError {
+    EventJsonError::Attribute { attribute: attribute.into(), problem: problem.into() }
+}
+
+impl From<ExtensionError> for EventJsonError {
+    fn from(error: ExtensionError) -> Self {
+        match error.name {
+            Some(name) => attribute(String::from(name), error.problem),
+            None => Self::Extensions(error.problem),
+        }
+    }
 }
 
 impl Serialize for Event {
@@ -86,6 +101,13 @@ impl Serialize for Event {
         if let Some(Upcast::Failed(reason)) = &self.upcast {
             map.serialize_entry("upcastproblem", &**reason)?;
         }
+        for Extension { name, value } in self.extensions.as_slice() {
+            match value {
+                ExtensionValue::Bool(value) => map.serialize_entry(name, value)?,
+                ExtensionValue::Integer(value) => map.serialize_entry(name, value)?,
+                ExtensionValue::Text(value) => map.serialize_entry(name, value)?,
+            }
+        }
         map.serialize_entry("datacontenttype", &self.data_content_type)?;
         write_data::<S>(&mut map, &self.data, &self.data_content_type)?;
         map.end()
@@ -118,65 +140,13 @@ pub struct Incoming {
     pub event: NewEvent,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Number(u64),
-    Text(CompactString),
-}
-
-impl Scalar {
-    fn into_text(self) -> CompactString {
-        match self {
-            Self::Number(number) => CompactString::from(number.to_string()),
-            Self::Text(text) => text,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Attributes<'a> {
-    specversion: Option<CompactString>,
-    id: Option<CompactString>,
-    source: Option<CompactString>,
-    r#type: Option<CompactString>,
-    subject: Option<CompactString>,
-    time: Option<CompactString>,
-    position: Option<Scalar>,
-    version: Option<Scalar>,
-    recordedtime: Option<CompactString>,
-    causationid: Option<CompactString>,
-    correlationid: Option<CompactString>,
-    actor: Option<CompactString>,
-    flowrev: Option<CompactString>,
-    nodeid: Option<CompactString>,
-    expectedversion: Option<Scalar>,
-    datacontenttype: Option<CompactString>,
-    dataschema: Option<CompactString>,
-    keyid: Option<CompactString>,
-    erased: Option<bool>,
-    dataproblem: Option<CompactString>,
-    #[serde(default, rename = "upcastproblem")]
-    _upcastproblem: Option<IgnoredAny>,
-    raw: Option<CompactString>,
-    rawtopic: Option<CompactString>,
-    rawretain: Option<bool>,
-    rawqos: Option<u8>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    data_base64: Option<CompactString>,
-}
-
 /// Reads one proposal from CloudEvents JSON (structured mode). Attributes that only the log can give, such as
 /// `position`, are ignored.
 ///
 /// # Errors
 /// When the text is not JSON, or when an attribute is missing or unusable; the error says which and how to mend it.
 pub fn parse_incoming(json: &[u8]) -> Result<Incoming, EventJsonError> {
-    let parts = parse(json)?;
-    check(&parts)?;
-    incoming(parts)
+    proposal(parse(json)?)
 }
 
 /// Reads several proposals: a JSON array (batch mode) or one object.
@@ -187,8 +157,8 @@ pub fn parse_incoming_batch(json: &[u8]) -> Result<Vec<Incoming>, EventJsonError
     if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
         return Ok(vec![parse_incoming(json)?]);
     }
-    let items: Vec<Attributes<'_>> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
-    items.into_iter().map(|parts| check(&parts).and_then(|()| incoming(parts))).collect()
+    let items: Vec<Parts<'_>> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
+    items.into_iter().map(proposal).collect()
 }
 
 /// Reads a recorded event back from the JSON that [`Event`] serialises to.
@@ -196,7 +166,7 @@ pub fn parse_incoming_batch(json: &[u8]) -> Result<Vec<Incoming>, EventJsonError
 /// # Errors
 /// When the text is not JSON, or when an attribute is missing or unusable.
 pub fn parse_event(json: &[u8]) -> Result<Event, EventJsonError> {
-    let mut parts = parse(json)?;
+    let Parts { attributes: mut parts, others } = parse(json)?;
     let number = |name: &'static str, value: Option<Scalar>| {
         let text = value.ok_or_else(|| attribute(name, "is missing"))?.into_text();
         text.parse::<u64>().map_err(|_| attribute(name, "is not a whole number"))
@@ -211,7 +181,7 @@ pub fn parse_event(json: &[u8]) -> Result<Event, EventJsonError> {
         (_, Some(reason)) => Body::Unreadable(reason.as_str().into()),
         _ => Body::Whole,
     };
-    let Incoming { stream, event, .. } = incoming(parts)?;
+    let Incoming { stream, event, .. } = incoming(parts, others)?;
     if event.id.is_none() {
         return Err(attribute("id", "is missing"));
     }
@@ -219,17 +189,17 @@ pub fn parse_event(json: &[u8]) -> Result<Event, EventJsonError> {
     Ok(event.record(|| EventId::Bits(0), Place { stream, position, version, recorded_time }))
 }
 
-fn parse(json: &[u8]) -> Result<Attributes<'_>, EventJsonError> {
+fn parse(json: &[u8]) -> Result<Parts<'_>, EventJsonError> {
     serde_json::from_slice(json).map_err(|error| malformed(&error))
 }
 
 fn malformed(error: &serde_json::Error) -> EventJsonError {
-    let text = error.to_string();
-    let unknown = text.strip_prefix("unknown field `").and_then(|rest| rest.split_once("`, expected"));
-    match unknown {
-        Some((name, _)) => EventJsonError::Unknown(rules::unknown(name)),
-        None => EventJsonError::Malformed(text),
-    }
+    EventJsonError::Malformed(error.to_string())
+}
+
+fn proposal(parts: Parts<'_>) -> Result<Incoming, EventJsonError> {
+    check(&parts.attributes)?;
+    incoming(parts.attributes, parts.others)
 }
 
 /// Checks what comes in from outside.
@@ -262,7 +232,7 @@ fn instant(name: &'static str, text: Option<CompactString>) -> Result<Option<i64
     parse_rfc3339(&text).map(Some).ok_or_else(wrong)
 }
 
-fn incoming(parts: Attributes<'_>) -> Result<Incoming, EventJsonError> {
+fn incoming(parts: Attributes<'_>, others: Others<'_>) -> Result<Incoming, EventJsonError> {
     if parts.specversion.as_ref().is_some_and(|version| version != "1.0") {
         return Err(attribute("specversion", "must be 1.0"));
     }
@@ -299,10 +269,23 @@ fn incoming(parts: Attributes<'_>) -> Result<Incoming, EventJsonError> {
         data_content_type,
         data_schema: parts.dataschema.filter(|schema| !schema.is_empty()),
         raw,
+        extensions: read_extensions(others)?,
         key_id: None,
         body: Body::Whole,
     };
     Ok(Incoming { stream, expected, event })
+}
+
+fn read_extensions(found: Others<'_>) -> Result<Extensions, EventJsonError> {
+    let mut all = Vec::with_capacity(found.len());
+    for (name, json) in found {
+        match ExtensionValue::from_json(json.get()) {
+            Ok(Some(value)) => all.push(Extension { name, value }),
+            Ok(None) => {}
+            Err(problem) => return Err(ExtensionError { name: Some(name), problem }.into()),
+        }
+    }
+    Ok(Extensions::new(all)?)
 }
 
 fn decode(name: &'static str, text: &str) -> Result<Bytes, EventJsonError> {

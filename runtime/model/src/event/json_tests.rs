@@ -24,10 +24,19 @@ fn event() -> Event {
         data_content_type: JSON.into(),
         data_schema: Some("reading-reported/2".into()),
         raw: Some(Raw { topic: "greenhouse/1".into(), retain: true, qos: 1, payload: Bytes::from_static(&[0, 255]) }),
+        extensions: extensions(&[("traceparent", r#""00-0af7-01""#), ("sampledrate", "30"), ("comurgent", "true")]),
         key_id: None,
         body: Body::Whole,
         upcast: None,
     }
+}
+
+fn extensions(all: &[(&str, &str)]) -> Extensions {
+    let one = |(name, json): &(&str, &str)| Extension {
+        name: (*name).into(),
+        value: ExtensionValue::from_json(json).unwrap().unwrap(),
+    };
+    Extensions::new(all.iter().map(one).collect()).unwrap()
 }
 
 #[test]
@@ -43,6 +52,8 @@ fn attributes_have_cloudevents_names_and_types() {
     assert_eq!(value["time"], "1970-01-01T00:00:01.000Z");
     assert_eq!(value["causationid"], "c");
     assert!(value.get("correlationid").is_none());
+    assert_eq!((&value["traceparent"], &value["sampledrate"]), (&json!("00-0af7-01"), &json!(30)));
+    assert_eq!(value["comurgent"], true);
     assert!(value.as_object().unwrap().keys().all(|name| !name.chars().any(char::is_uppercase)));
 }
 
@@ -53,6 +64,7 @@ fn a_recorded_event_survives_the_round_trip() {
         (b"21.5 C", TEXT),
         (&[0, 159, 255], BINARY),
         (b"{broken", JSON),
+        (b"null", JSON),
         (b"", JSON),
     ] {
         let event = Event { data: Bytes::copy_from_slice(data), data_content_type: content_type.into(), ..event() };
@@ -121,10 +133,22 @@ fn unusable_events_are_refused_with_the_attribute_named() {
 }
 
 #[test]
-fn what_is_not_kept_is_refused_by_name() {
+fn other_attributes_are_kept_as_extensions() {
+    let text = br#"{"ward":"","type":"read","subject":"thing-1","traceparent":"00-1","sequence":-7,"unset":null}"#;
+    let event = parse_incoming(text).unwrap().event;
+    assert_eq!(event.extensions, extensions(&[("ward", r#""""#), ("traceparent", r#""00-1""#), ("sequence", "-7")]));
+    let none = parse_incoming(br#"{"type":"read","subject":"thing-1","unset":null}"#).unwrap().event;
+    assert!(none.extensions.is_empty());
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused_by_name() {
     for (more, told) in [
-        (r#""traceparent":"00-1""#, "'traceparent'"),
-        (r#""Actor":"me""#, "lower-case"),
+        (r#""Actor":"me""#, "'Actor' is no attribute: their names are lower-case"),
+        (r#""my_ext":1"#, "'my_ext' is no attribute"),
+        (r#""place":{"room":1}"#, "'place' is neither a text, a whole number of 32 bits, true nor false"),
+        (r#""celsius":21.5"#, "'celsius' is neither"),
+        (r#""a":1,"a":2"#, "'a' stands there twice"),
         (r#""source":"a b""#, "'source'"),
         (r#""datacontenttype":"json""#, "media type"),
         (r#""id":"""#, "'id' is empty"),

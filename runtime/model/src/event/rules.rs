@@ -10,9 +10,12 @@ fn is_excluded(c: char) -> bool {
 
 /// What is wrong with a text attribute.
 pub(super) fn text(value: &str) -> Option<String> {
-    if value.is_empty() {
-        return Some("is empty; leave it out, or give it a value".to_owned());
-    }
+    let empty = || value.is_empty().then(|| "is empty; leave it out, or give it a value".to_owned());
+    empty().or_else(|| extension(value))
+}
+
+/// What is wrong with the text of an extension attribute, which may be empty.
+pub(super) fn extension(value: &str) -> Option<String> {
     if value.len() > TEXT_MAX {
         return Some(format!("has {} bytes; shorten it to {TEXT_MAX} or fewer", value.len()));
     }
@@ -40,16 +43,6 @@ pub(super) fn media_type(value: &str) -> Option<String> {
     text(value).or_else(|| (!is_one).then(|| format!("is '{value}', which is no media type such as application/json")))
 }
 
-/// What to say of an attribute that is not known.
-pub(super) fn unknown(name: &str) -> String {
-    let well_formed = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    if well_formed {
-        format!("the attribute '{name}' is not one that the log keeps; put it into the data, or leave it out")
-    } else {
-        format!("'{name}' is no attribute: their names are lower-case letters and digits; put it into the data")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +62,6 @@ mod tests {
             assert!(check(bad).is_some(), "{bad:?}");
         }
         assert!(text(&"x".repeat(1_025)).is_some_and(|problem| problem.contains("1024")));
-        assert!(unknown("traceparent").contains("put it into the data"));
-        assert!(unknown("traceParent").contains("lower-case"));
+        assert_eq!(extension(""), None);
     }
 }

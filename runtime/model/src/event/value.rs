@@ -6,7 +6,7 @@ use crate::Value;
 use crate::value::ByteString;
 
 /// The attributes that have a name, see [`attribute`].
-pub const ATTRIBUTES: [&str; 19] = [
+pub const ATTRIBUTES: [&str; 20] = [
     "id",
     "source",
     "type",
@@ -25,6 +25,7 @@ pub const ATTRIBUTES: [&str; 19] = [
     "nodeid",
     "keyid",
     "dataschema",
+    "extensions",
     "data",
 ];
 
@@ -50,7 +51,7 @@ fn id(id: &EventId) -> Value {
 }
 
 /// What a template over an event finds under a name: an attribute of the envelope, `data`, `category`, or `thing` (what
-/// follows the category in the stream).
+/// follows the category in the stream), or `extensions` (all extension attributes).
 pub fn attribute(event: &Event, name: &str) -> Option<Value> {
     let stream = event.stream.as_str();
     Some(match name {
@@ -72,6 +73,7 @@ pub fn attribute(event: &Event, name: &str) -> Option<Value> {
         "nodeid" => Value::string(event.node_id.as_ref()?),
         "keyid" => Value::string(event.key_id.as_ref()?),
         "dataschema" => Value::string(event.data_schema.as_ref()?),
+        "extensions" => event.extensions.to_value()?,
         _ => return None,
     })
 }

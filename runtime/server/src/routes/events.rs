@@ -1,6 +1,7 @@
 //! The event log over HTTP: append, read, follow.
 
 mod append;
+mod batch;
 mod chain;
 mod export;
 mod follow;
@@ -11,7 +12,7 @@ pub(super) use follow::parse_start;
 pub(super) use query::{condition, failures};
 
 use axum::extract::Path;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use tidewire_api::List;
@@ -43,7 +44,7 @@ pub fn register(routes: &mut Routes) {
     let list_route = Route::get(
         "/api/events",
         read,
-        "Reads events: pages of JSON, or all as JSON Lines or CSV (`format`, `Accept`)",
+        "Reads events: pages of JSON or CloudEvents batches, or all as JSON Lines or CSV (`format`, `Accept`)",
     );
     routes.add(list_route.query::<EventsQuery>().answers::<EventsPage>(), list);
     let stream_route = Route::get("/api/events/stream", read, "Follows events (SSE); `Last-Event-ID` goes on after it");
@@ -70,7 +71,7 @@ fn is_set(flag: Option<&str>) -> bool {
     flag.is_some_and(|flag| !matches!(flag, "" | "0" | "false"))
 }
 
-async fn list(core: Running, headers: HeaderMap, Query(query): Query<EventsQuery>) -> ApiResult<Response> {
+async fn list(core: Running, uri: Uri, headers: HeaderMap, Query(query): Query<EventsQuery>) -> ApiResult<Response> {
     if let Some(format) = export::wanted(&query, &headers)? {
         return Ok(export::answer(core.0, query::Window::whole(&query)?, format));
     }
@@ -79,6 +80,9 @@ async fn list(core: Running, headers: HeaderMap, Query(query): Query<EventsQuery
     let raw = is_set(query.raw.as_deref());
     let items = events.iter().map(|event| to_json(in_form(event, raw))).collect();
     let next = next.map(|next| next.to_string());
+    if batch::is_wanted(&query, &headers) {
+        return Ok(batch::answer(items, next.as_deref(), &uri));
+    }
     Ok(axum::Json(EventsPage { items, next, filter_failures: failures(&window.filter) }).into_response())
 }
 

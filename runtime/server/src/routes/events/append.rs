@@ -1,5 +1,6 @@
 //! Appends in the three modes of CloudEvents over HTTP.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -13,6 +14,7 @@ use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::json::{Incoming, parse_incoming, parse_incoming_batch};
 use tidewire_model::event::{EventId, StreamName};
 
+use super::batch::BATCH;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::error::{ApiError, ApiResult};
@@ -118,7 +120,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> ApiResult<Vec<Incoming>> {
     let essence = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let bad = |error: &dyn std::fmt::Display| ApiError::bad_request("invalid_event", format!("no CloudEvent: {error}"));
     match essence.as_str() {
-        "application/cloudevents-batch+json" => parse_incoming_batch(body).map_err(|error| bad(&error)),
+        BATCH => parse_incoming_batch(body).map_err(|error| bad(&error)),
         "application/cloudevents+json" => Ok(vec![parse_incoming(body).map_err(|error| bad(&error))?]),
         _ if headers.contains_key("ce-specversion") => {
             let text = binary(headers, kind, body)?;
@@ -146,7 +148,8 @@ fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> ApiResult<String> {
             return Err(refuse("cannot be; the data is the body, and its type is Content-Type"));
         }
         let text = value.to_str().map_err(|_| refuse("has characters that belong percent-encoded"))?;
-        if event.insert(name.to_owned(), typed(name, decode(text))).is_some() {
+        let text = decode(&unquote(text)).ok_or_else(|| refuse("is percent-encoded, but not as UTF-8"))?;
+        if event.insert(name.to_owned(), typed(name, text)).is_some() {
             return Err(refuse("stands there twice"));
         }
     }
@@ -169,8 +172,24 @@ fn typed(name: &str, text: String) -> Value {
     typed.unwrap_or(Value::String(text))
 }
 
-/// Headers carry what is not ASCII percent-encoded.
-fn decode(text: &str) -> String {
+/// What stands in double quotes, as older senders write texts with spaces.
+fn unquote(text: &str) -> Cow<'_, str> {
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(inner) = inner else { return Cow::Borrowed(text) };
+    let mut escaped = false;
+    Cow::Owned(
+        inner
+            .chars()
+            .filter(|c| {
+                escaped = *c == '\\' && !escaped;
+                !escaped
+            })
+            .collect(),
+    )
+}
+
+/// Headers carry what is not ASCII percent-encoded; `None` when that is no text.
+fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
@@ -187,7 +206,7 @@ fn decode(text: &str) -> String {
         }
     }
     bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -197,9 +216,16 @@ mod tests {
 
     #[test]
     fn percent_encoded_headers_are_read() {
-        assert_eq!(decode("thing-%C3%A4%20b"), "thing-ä b");
-        assert_eq!(decode("100%"), "100%");
-        assert_eq!(decode("%zz"), "%zz");
+        for (text, read) in [
+            ("thing-%C3%A4%20b", "thing-ä b"),
+            ("100%", "100%"),
+            ("%zz", "%zz"),
+            (r#""say \"hi\" %25\\""#, r#"say "hi" %\"#),
+            (r#"a"b"#, r#"a"b"#),
+        ] {
+            assert_eq!(decode(&unquote(text)).as_deref(), Some(read), "{text}");
+        }
+        assert_eq!(decode("%C0%A0"), None, "an overlong space");
     }
 
     #[test]

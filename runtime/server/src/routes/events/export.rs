@@ -28,8 +28,8 @@ pub(super) fn wanted(query: &EventsQuery, headers: &HeaderMap) -> ApiResult<Opti
     match query.format.as_deref() {
         Some("ndjson" | "jsonl") => Ok(Some(Format::JsonLines)),
         Some("csv") => csv().map(Some),
-        Some("json" | "") => Ok(None),
-        Some(other) => Err(query::bad("format", other, "use json, ndjson or csv")),
+        Some("json" | "batch" | "") => Ok(None),
+        Some(other) => Err(query::bad("format", other, "use json, batch, ndjson or csv")),
         None if accepts(headers, "application/x-ndjson") || accepts(headers, "application/jsonl") => {
             Ok(Some(Format::JsonLines))
         }
