@@ -17,9 +17,23 @@ pub struct ProjectionStatus {
     pub begun_from: u64,
     /// Events up to here may have been removed by retention; 0: all are there.
     pub thinned: u64,
+    /// What it lacks because retention removed it first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<MissingEvents>,
     /// What the last new build changed, or what the one that waits would change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+}
+
+/// Events that a read model could not take into account.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct MissingEvents {
+    /// Everything up to here has taken effect.
+    pub after: u64,
+    /// Of what lies between, it knows what retention has left; all that comes later has taken effect.
+    pub through: u64,
+    /// Why that is so, and what can be done.
+    pub reason: String,
 }
 
 /// A new build beside the one that it takes the place of.

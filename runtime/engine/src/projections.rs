@@ -14,6 +14,7 @@ mod codec;
 mod compare;
 mod fold;
 mod past;
+mod retained;
 mod run;
 mod service;
 mod shelf;
@@ -38,10 +39,11 @@ use crate::log_handle::handle_error;
 pub use asks::Skipped;
 pub use compare::{Comparison, Difference};
 pub use past::Past;
+pub use retained::Gap;
 use shelf::{NAME_MAX, Shelf};
 pub use status::{Building, Parked, ProjectionDetails, ProjectionStatus};
 use task::{Shared, Task};
-pub use watch::{RECOVERED, STALLED};
+pub use watch::{INCOMPLETE, RECOVERED, STALLED};
 
 /// Entries read from the store at a time.
 const SCAN_PAGE: usize = 1_000;
@@ -66,6 +68,8 @@ struct Inner {
 #[derive(Clone)]
 struct Kept {
     spec: Arc<ProjectionSpec>,
+    /// Its definition, without the form in which events are read.
+    written: String,
     shared: Arc<Shared>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -264,7 +268,7 @@ impl Inner {
                 return Ok(now);
             }
         }
-        let start = self.start_at(name, &kept.spec, until)?;
+        let start = self.start_at(name, &kept, until).await?;
         past::entry_at(&self.log, &kept.spec, key, until, start.entry(&self.shelf, name, key).map_err(failed)?)
             .await
             .map_err(failed)
@@ -308,14 +312,15 @@ impl Projections for ProjectionService {
             let text = format!("\"{name}\" cannot name a projection: use 1 to {NAME_MAX} printable bytes");
             return Err(HandleError::new(text));
         }
-        let spec = ProjectionSpec { definition: self.inner.definition(&spec), ..spec };
+        let written = spec.definition.clone();
+        let spec = ProjectionSpec { definition: self.inner.definition(&spec.filter, &written), ..spec };
         let mut all = self.inner.kept.lock();
         let before = all.get(&name).cloned();
         if before.as_ref().is_some_and(Kept::is_running) {
             let text = format!("another node keeps the projection \"{name}\" already; give one of them another name");
             return Err(HandleError::new(text));
         }
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(spec.definition.clone()));
         if let Some(before) = &before {
             shared.place.write().clone_from(&before.shared.place.read());
         }
@@ -338,7 +343,7 @@ impl Projections for ProjectionService {
             }
             task.run().await;
         });
-        let kept = Kept { spec, shared: Arc::clone(&shared), task: Arc::new(Mutex::new(Some(running))) };
+        let kept = Kept { spec, written, shared: Arc::clone(&shared), task: Arc::new(Mutex::new(Some(running))) };
         all.insert(name, kept);
         Ok(Box::new(Guard { inner: Arc::clone(&self.inner), shared }))
     }
@@ -367,5 +372,7 @@ impl Projections for ProjectionService {
 
 #[cfg(test)]
 mod keeping_tests;
+#[cfg(test)]
+mod retained_tests;
 #[cfg(test)]
 mod tests;

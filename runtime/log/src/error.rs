@@ -57,6 +57,14 @@ pub enum LogError {
         /// The version that was given.
         given: String,
     },
+    /// A snapshot of a read model cannot be read or written.
+    #[error("the snapshot of the read model '{name}' cannot be used: {reason}")]
+    Snapshot {
+        /// Of which read model.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// A name or key that the store cannot keep.
     #[error("{0}")]
     Name(String),

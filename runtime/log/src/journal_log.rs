@@ -27,12 +27,13 @@ use crate::lock::lock;
 use crate::plan::IdSource;
 use crate::projection::StoredProjections;
 use crate::shared::Shared;
+use crate::snapshots::Snapshots;
 use crate::store::{Space, Store};
 use crate::values::Values;
 use crate::writer::{Clock, Job, Writer};
 use crate::{
-    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, ProjectionStore,
-    StreamList, Subscription, Ticket, Usage, lists, names, reader,
+    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LogError,
+    ProjectionStore, StreamList, Subscription, Ticket, Usage, lists, names, reader,
 };
 
 mod appending;
@@ -65,6 +66,8 @@ struct Inner {
     /// Whether content files were collected since the start.
     swept: AtomicBool,
     compacting: tokio::sync::Mutex<()>,
+    /// What retention dropped, once somebody has asked.
+    dropped: Mutex<Option<Vec<DroppedGroup>>>,
     clock: Clock,
     jobs: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
@@ -114,6 +117,7 @@ impl JournalLog {
             sweeping: tokio::sync::Mutex::default(),
             swept: AtomicBool::new(false),
             compacting: tokio::sync::Mutex::default(),
+            dropped: Mutex::default(),
             clock: ticking,
             jobs,
             room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
@@ -312,6 +316,14 @@ impl EventLog for JournalLog {
 
     fn projections(&self) -> Arc<dyn ProjectionStore> {
         Arc::new(StoredProjections::new(Arc::clone(&self.inner.shared)))
+    }
+
+    fn snapshots(&self) -> Arc<Snapshots> {
+        Arc::clone(&self.inner.shared.snapshots)
+    }
+
+    fn dropped(&self) -> BoxFuture<'_, Result<Vec<DroppedGroup>, LogError>> {
+        Box::pin(self.dropped_groups())
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), LogError>> {

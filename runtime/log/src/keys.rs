@@ -26,7 +26,7 @@ use crate::private_file::PrivateFile;
 use lasting::Lasting;
 
 pub use backup::{KeyBackup, KeysRestored, restore_keys};
-pub(crate) use seal::{open, seal};
+pub(crate) use seal::{open, open_bytes, seal, seal_bytes};
 
 /// So many keys stay in memory when they are in files as well.
 const KEYS_MAX: usize = 10_000;
@@ -78,6 +78,13 @@ impl Keys {
     /// The keys in a folder; makes nothing before it is needed.
     pub(crate) fn new(folder: Option<PathBuf>) -> Self {
         Self { folder, state: Mutex::default() }
+    }
+
+    /// Whether there is any key.
+    pub(crate) fn are_used(&self) -> bool {
+        self.folder
+            .as_ref()
+            .map_or_else(|| !self.state.lock().by_stream.is_empty(), |folder| folder.join("data").exists())
     }
 
     /// The id of a stream's key, if it has one.

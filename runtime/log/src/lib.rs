@@ -38,6 +38,7 @@ mod projection;
 mod reader;
 mod retention;
 mod shared;
+pub mod snapshots;
 mod space;
 mod store;
 mod subscription;
@@ -45,6 +46,13 @@ mod usage;
 mod values;
 mod verify;
 mod writer;
+
+/// Runs something that blocks on the disk.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(LogError::Store(error.to_string())))
+}
 
 pub use bodies::{Bodies, Check, Hooks, Upcaster};
 pub use content::Swept;
@@ -59,7 +67,9 @@ pub use memory::MemoryLog;
 pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};
 pub use plan::IdWindow;
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
-pub use retention::{BeforeDrop, COMPACTED, CompactOrder, DEDUPLICATION_MS, Holds, policies, set_policies};
+pub use retention::{
+    BeforeDrop, COMPACTED, CompactOrder, DEDUPLICATION_MS, DroppedGroup, Dropping, Holds, policies, set_policies,
+};
 pub use subscription::{Delivery, Subscription};
 pub use tidewire_model::retention::{Compacted, Hold, PolicyDrop};
 pub use tidewire_model::usage::{SpaceLevel, Usage, UsageGroup};

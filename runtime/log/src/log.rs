@@ -23,7 +23,10 @@ use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::watch;
 
 use crate::backup::{BackupError, Progress, Report};
-use crate::{Bodies, CompactOrder, Compacted, LogError, ProjectionStore, SpaceLevel, Subscription, Usage};
+use crate::snapshots::Snapshots;
+use crate::{
+    Bodies, CompactOrder, Compacted, DroppedGroup, LogError, ProjectionStore, SpaceLevel, Subscription, Usage,
+};
 
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -278,6 +281,15 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Projections kept beside the log.
     fn projections(&self) -> Arc<dyn ProjectionStore>;
+
+    /// Files of read models that stand for dropped events; see [`crate::snapshots`].
+    fn snapshots(&self) -> Arc<Snapshots>;
+
+    /// What retention dropped so far, by category and event type.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn dropped(&self) -> BoxFuture<'_, Result<Vec<DroppedGroup>, LogError>>;
 
     /// Waits until reads answer at once, that is until the store is open and complete.
     ///

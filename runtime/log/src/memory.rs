@@ -1,8 +1,9 @@
 //! The log in memory: for tests and `--ephemeral`. Nothing outlives the process, and it says so in its capabilities.
 
 mod compacting;
+mod records;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -16,12 +17,14 @@ use tidewire_model::query::{Direction, Filter, Page, Query, Start, StreamHead, h
 use tokio::sync::watch;
 
 use crate::live::Head;
-use crate::plan::{IdSource, IdWindow, Planner, Stored, check_size, check_state, wall_clock};
+use crate::plan::{IdSource, IdWindow, Planner, Stored as _, check_size, check_state, wall_clock};
+use crate::snapshots::Snapshots;
 use crate::{
-    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, MemoryProjections,
-    ProjectionStore, SpaceLevel, StoreHealth, StreamList, StreamOrder, Subscription, Ticket, Usage, space::Parts,
-    usage::usage,
+    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LogError,
+    MemoryProjections, ProjectionStore, SpaceLevel, StoreHealth, StreamList, StreamOrder, Subscription, Ticket, Usage,
+    space::Parts, usage::usage,
 };
+use records::Records;
 
 /// Most events that one read looks at before it answers with what it has.
 const SCAN_MAX: usize = if cfg!(test) { 150 } else { 100_000 };
@@ -35,6 +38,7 @@ pub struct MemoryLog {
 struct Inner {
     contents: RwLock<Contents>,
     projections: Arc<MemoryProjections>,
+    snapshots: Arc<Snapshots>,
     bodies: Arc<Bodies>,
     window: IdWindow,
     head: watch::Sender<Position>,
@@ -47,64 +51,6 @@ struct Contents {
     id_source: IdSource,
     state: BTreeMap<CompactString, Bytes>,
     closed: bool,
-}
-
-#[derive(Default)]
-struct Records {
-    /// In order of position; those that retention dropped are missing.
-    events: Vec<Arc<Event>>,
-    head: Position,
-    last_time: Option<i64>,
-    ids: HashMap<EventId, Position, foldhash::fast::RandomState>,
-    streams: BTreeMap<StreamName, Stream>,
-}
-
-/// The events of a stream, and its last one, which may have been dropped.
-#[derive(Default)]
-struct Stream {
-    positions: Vec<Position>,
-    head: Head,
-}
-
-impl Records {
-    fn at(&self, position: Position) -> Option<&Arc<Event>> {
-        self.events.get(self.index(position)).filter(|event| event.position == position)
-    }
-
-    /// Where the first event at or after a position stands.
-    fn index(&self, position: Position) -> usize {
-        self.events.partition_point(|event| event.position < position)
-    }
-
-    const fn head(&self) -> Position {
-        self.head
-    }
-
-    fn position_at_time(&self, time: i64) -> Position {
-        let index = self.events.partition_point(|event| event.recorded_time < time);
-        self.events.get(index).map_or(self.head.next(), |event| event.position)
-    }
-
-    fn push(&mut self, event: Arc<Event>) {
-        self.ids.insert(event.id.clone(), event.position);
-        let stream = self.streams.entry(event.stream.clone()).or_default();
-        stream.positions.push(event.position);
-        stream.head =
-            Head { version: event.version, position: event.position.get(), recorded_time: event.recorded_time };
-        self.head = event.position;
-        self.last_time = Some(event.recorded_time);
-        self.events.push(event);
-    }
-}
-
-impl Stored for Records {
-    fn version(&self, stream: &StreamName) -> u64 {
-        self.streams.get(stream).map_or(0, |stream| stream.head.version)
-    }
-
-    fn find(&self, id: &EventId) -> Result<Option<Arc<Event>>, LogError> {
-        Ok(self.ids.get(id).and_then(|position| self.at(*position)).cloned())
-    }
 }
 
 impl Default for MemoryLog {
@@ -127,10 +73,12 @@ impl MemoryLog {
 
     /// An empty log that runs on a given clock and recognises repeated ids as far back as given.
     pub fn with_window(clock: impl Fn() -> i64 + Send + Sync + 'static, window: IdWindow) -> Self {
+        let bodies = Arc::new(Bodies::in_memory());
         let inner = Inner {
             contents: RwLock::default(),
             projections: Arc::default(),
-            bodies: Arc::new(Bodies::in_memory()),
+            snapshots: Arc::new(Snapshots::in_memory(Arc::clone(&bodies))),
+            bodies,
             window,
             head: watch::channel(Position::ZERO).0,
             clock: Box::new(clock),
@@ -347,6 +295,14 @@ impl EventLog for MemoryLog {
 
     fn projections(&self) -> Arc<dyn ProjectionStore> {
         Arc::clone(&self.inner.projections) as Arc<dyn ProjectionStore>
+    }
+
+    fn snapshots(&self) -> Arc<Snapshots> {
+        Arc::clone(&self.inner.snapshots)
+    }
+
+    fn dropped(&self) -> BoxFuture<'_, Result<Vec<DroppedGroup>, LogError>> {
+        done(Ok(self.inner.contents.read().records.gone.list()))
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), LogError>> {

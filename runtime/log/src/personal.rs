@@ -130,13 +130,9 @@ pub async fn erase(log: &dyn EventLog, stream: &StreamName, actor: &str) -> Resu
     bodies.keys.withhold(&key_id);
     let data = serde_json::json!({ "stream": stream, "keyId": key_id });
     let id = EventId::from(format!("erased-{key_id}"));
-    let tombstone = |prefix: &str| StateChange {
-        key: compact_str::format_compact!("{prefix}{key_id}"),
-        value: Some(Bytes::copy_from_slice(stream.as_str().as_bytes())),
-    };
     let commit = Commit {
         requests: vec![own_event("tidewire.subject.erased", &data, actor, Some(id))],
-        state: vec![tombstone(ERASED), tombstone(TRACES)],
+        state: vec![tombstone(&key_id, stream), mark(TRACES, &key_id, stream)],
     };
     let position = match log.commit(commit).await {
         Ok(appended) => appended.first().map_or(Position::ZERO, |appended| appended.first_position),
@@ -150,6 +146,18 @@ pub async fn erase(log: &dyn EventLog, stream: &StreamName, actor: &str) -> Resu
     tracing::info!(%stream, %key_id, actor, "personal data erased");
     let in_clear = count_in_clear(log, stream).await?;
     Ok(Erasure { stream: stream.clone(), key_id, position, in_clear })
+}
+
+/// Remembers that a key is erased, whoever brings it back.
+pub(crate) fn tombstone(key_id: &str, stream: &StreamName) -> StateChange {
+    mark(ERASED, key_id, stream)
+}
+
+fn mark(prefix: &str, key_id: &str, stream: &StreamName) -> StateChange {
+    StateChange {
+        key: compact_str::format_compact!("{prefix}{key_id}"),
+        value: Some(Bytes::copy_from_slice(stream.as_str().as_bytes())),
+    }
 }
 
 async fn count_in_clear(log: &dyn EventLog, stream: &StreamName) -> Result<u64, LogError> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
 use tidewire_model::append::{AppendError, AppendRequest, StateChange};
 use tidewire_model::event::{Event, EventId, NewEvent, StreamName};
 use tidewire_model::position::Position;
@@ -32,9 +33,61 @@ const POLICIES: &str = "retention/policies";
 /// Answers who needs which events.
 pub type Holds = Arc<dyn Fn() -> BoxFuture<'static, Vec<Hold>> + Send + Sync>;
 
-/// Called before events up to a position are dropped: projections that used them must have a snapshot by then. A reason
-/// stops the pass.
-pub type BeforeDrop = Arc<dyn Fn(Position) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Called before events are dropped: projections that used them must have a snapshot by then. A reason stops the pass.
+pub type BeforeDrop = Arc<dyn Fn(Dropping) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What is about to be dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dropping {
+    /// Nothing after this position.
+    pub through: Position,
+    /// Of which events.
+    pub groups: Vec<DroppedGroup>,
+}
+
+/// Events of one type in one category that were dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedGroup {
+    /// What stands before the first `-` of their streams.
+    pub category: String,
+    /// Their type.
+    pub event_type: String,
+    /// How many there were.
+    pub events: u64,
+    /// Where the last of them stood.
+    pub last_position: Position,
+}
+
+/// Counts dropped events by category and type.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DroppedGroups(BTreeMap<(String, String), (u64, Position)>);
+
+impl DroppedGroups {
+    pub(crate) fn add(&mut self, event: &Event) {
+        self.add_many(event.stream.category(), &event.event_type, 1, event.position);
+    }
+
+    fn add_many(&mut self, category: &str, event_type: &str, events: u64, last: Position) {
+        let group = self.0.entry((category.to_owned(), event_type.to_owned())).or_default();
+        *group = (group.0 + events, group.1.max(last));
+    }
+
+    pub(crate) fn extend(&mut self, groups: &[DroppedGroup]) {
+        for group in groups {
+            self.add_many(&group.category, &group.event_type, group.events, group.last_position);
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<DroppedGroup> {
+        let group = |((category, event_type), (events, last)): (&(String, String), &(u64, Position))| DroppedGroup {
+            category: category.clone(),
+            event_type: event_type.clone(),
+            events: *events,
+            last_position: *last,
+        };
+        self.0.iter().map(group).collect()
+    }
+}
 
 /// How to compact.
 #[derive(Clone, Default)]

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::backlog::Backlog;
 use crate::live::Live;
+use crate::snapshots::Snapshots;
 use crate::space::Space;
 use crate::store::Store;
 use crate::{Bodies, Health, IdWindow, LogError, StoreHealth};
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) id_window: IdWindow,
     /// What is done to data on its way in and out.
     pub(crate) bodies: Arc<Bodies>,
+    /// What stands for events that are dropped.
+    pub(crate) snapshots: Arc<Snapshots>,
     /// The room that the log has.
     pub(crate) space: Space,
     folder: PathBuf,
@@ -65,6 +68,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// What is shared by a log in a folder.
     pub(crate) fn new(folder: &Path, keep_events: usize, bodies: Bodies, id_window: IdWindow) -> Self {
+        let bodies = Arc::new(bodies);
         Self {
             live: RwLock::new(Live::new(keep_events)),
             head: watch::channel(Position::ZERO).0,
@@ -83,7 +87,8 @@ impl Shared {
             store_durable: AtomicU64::new(0),
             archives: Mutex::new(()),
             id_window,
-            bodies: Arc::new(bodies),
+            snapshots: Arc::new(Snapshots::in_folder(folder, Arc::clone(&bodies))),
+            bodies,
             space: Space::new(folder),
             folder: folder.to_owned(),
             condemned: folder.join("rebuild-store"),

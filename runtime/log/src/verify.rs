@@ -4,12 +4,14 @@
 //! to the event that it hits, as far as that can be told. The zeroed rest of the last segment counts too: a bit that
 //! is set there would be found as a torn commit by the next start.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use bytes::Bytes;
+use compact_str::CompactString;
+use tidewire_model::append::StateChange;
 use tidewire_model::event::{ContentRef, Event};
 
 use crate::LogError;
@@ -20,6 +22,7 @@ use crate::journal::merkle::{Hash, Tree};
 use crate::journal::reading::SegmentReader;
 use crate::journal::record::{RECORD_HEAD, RecordHead};
 use crate::journal::segment::{self, SegmentHead};
+use crate::snapshots;
 
 /// What a journal holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,6 +58,16 @@ pub fn verify(folder: &Path) -> Result<Verified, LogError> {
 /// # Errors
 /// As [`verify`].
 pub fn verify_with(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, LogError> {
+    let (mut verified, snapshots) = verify_journal(folder, progress)?;
+    verified.problems.extend(snapshots::problems(folder, snapshots.values()));
+    Ok(verified)
+}
+
+/// Checks all but the snapshots of read models; answers what the log's state says of them.
+pub(crate) fn verify_journal(
+    folder: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Verified, BTreeMap<CompactString, Bytes>), LogError> {
     let journal = folder.join("journal");
     let heads = segment::list(&journal)?;
     let sizes: Vec<u64> = heads.iter().map(|head| segment::file_len(&journal, head)).collect();
@@ -62,6 +75,7 @@ pub fn verify_with(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<
     let mut verified = Verified::default();
     let mut root = Some([0; 32]);
     let (mut done, mut content) = (0, HashSet::new());
+    let mut snapshots = BTreeMap::new();
     for (index, (head, size)) in heads.iter().zip(&sizes).enumerate() {
         verified.begins_right(head, root);
         let mut reader = SegmentReader::open(&journal, head)?;
@@ -71,6 +85,7 @@ pub fn verify_with(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<
             folder: &journal,
             log: folder,
             content: &mut content,
+            snapshots: &mut snapshots,
             is_whole: true,
             last: index + 1 == heads.len(),
         };
@@ -86,7 +101,7 @@ pub fn verify_with(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<
         done += size;
         progress(done, total);
     }
-    Ok(verified)
+    Ok((verified, snapshots))
 }
 
 impl Verified {
@@ -120,6 +135,8 @@ struct Check<'a> {
     /// The folder of the log, and the content files in it that were checked.
     log: &'a Path,
     content: &'a mut HashSet<ContentRef>,
+    /// What the log's state says of snapshots so far.
+    snapshots: &'a mut BTreeMap<CompactString, Bytes>,
     /// Whether all of it could be read so far.
     is_whole: bool,
     /// Whether it is the last segment.
@@ -136,6 +153,16 @@ impl Check<'_> {
                 let Event { id, position, stream, .. } = event;
                 self.verified.problems.push(format!("event {id} at position {position} of stream {stream}: {problem}"));
             }
+        }
+    }
+
+    /// Remembers what is said of snapshots.
+    fn take_state(&mut self, state: Vec<StateChange>) {
+        for change in state.into_iter().filter(|change| change.key.starts_with(snapshots::REGISTER)) {
+            match change.value {
+                Some(value) => self.snapshots.insert(change.key, value),
+                None => self.snapshots.remove(&change.key),
+            };
         }
     }
 
@@ -168,6 +195,7 @@ impl Check<'_> {
             Ok(record) if fits => {
                 self.verified.events += record.events.len() as u64;
                 record.events.iter().for_each(|event| self.check_content(event));
+                self.take_state(record.state);
                 self.verified.dropped += positions - record.events.len() as u64;
                 self.verified.bytes += record.bytes.len() as u64;
             }

@@ -111,6 +111,21 @@ impl Filter {
             && self.category_name().is_none_or(|category| stream.category() == category)
     }
 
+    /// Whether events of a type in a category can be among those meant.
+    #[must_use]
+    pub fn may_find_group(&self, category: &str, event_type: &str) -> bool {
+        // What is known of a stream is its beginning, up to the first wildcard.
+        let in_stream = |pattern: &CompactString| {
+            let start = pattern.split('*').next().unwrap_or_default();
+            let ends = !has_wildcard(pattern) || start.contains('-');
+            if ends { category_of(start) == category } else { category.starts_with(start) }
+        };
+        self.category_name().is_none_or(|wanted| wanted == category)
+            && self.stream.as_ref().is_none_or(in_stream)
+            && (self.event_types.is_empty()
+                || self.event_types.iter().any(|pattern| wildcard_matches(pattern, event_type)))
+    }
+
     /// Whether the envelope of an event is that of one of those meant; its data need not be there.
     #[must_use]
     pub fn matches_envelope(&self, event: &Event) -> bool {
@@ -251,6 +266,28 @@ pub struct StreamHead {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_that_may_be_found() {
+        let stream = |pattern: &str| Filter::stream(pattern);
+        for (filter, expected) in [
+            (Filter::default(), true),
+            (Filter::category("thing-"), true),
+            (Filter::category("things"), false),
+            (Filter::types(["reading-*"]), true),
+            (Filter::types(["moved"]), false),
+            (stream("thing-1"), true),
+            (stream("thing*"), true),
+            (stream("th*-1"), true),
+            (stream("*"), true),
+            (stream("thing-*"), true),
+            (stream("rule-*"), false),
+            (stream("thing"), true),
+            (stream("r*"), false),
+        ] {
+            assert_eq!(filter.may_find_group("thing", "reading-reported"), expected, "{filter:?}");
+        }
+    }
 
     #[test]
     fn wildcards() {

@@ -33,10 +33,10 @@ pub fn order(core: &Core, actor: &str, dry_run: bool) -> CompactOrder {
         })
     });
     let projections = core.projections.clone();
-    let before_drop: BeforeDrop = Arc::new(move |through| {
+    let before_drop: BeforeDrop = Arc::new(move |dropping| {
         let projections = projections.clone();
         Box::pin(async move {
-            for (name, made) in projections.snapshot_through(through).await {
+            for (name, made) in projections.snapshot_before(&dropping).await {
                 made.map_err(|error| format!("the projection \"{name}\" has no snapshot before them: {}", error.text))?;
             }
             Ok(())
@@ -100,3 +100,6 @@ pub async fn keep(core: std::sync::Weak<Core>, shutdown: CancellationToken) {
         pause = if short { EVERY_WHEN_SHORT } else { EVERY };
     }
 }
+
+#[cfg(test)]
+mod tests;

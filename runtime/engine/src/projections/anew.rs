@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tidewire_log::LogError;
+use tidewire_log::{LogError, snapshots};
 use tidewire_model::event::StreamName;
 use tidewire_model::query::{Filter, wildcard_matches};
-use tidewire_node_api::handles::{HandleError, ProjectionSpec};
+use tidewire_node_api::handles::HandleError;
 
+use super::asks::Ask;
 use super::{Inner, Kept, ProjectionService, Shelf, beside};
 use crate::log_handle::handle_error;
 
@@ -18,9 +19,9 @@ pub(super) type Form = Box<dyn Fn(&Filter) -> String + Send + Sync>;
 
 impl Inner {
     /// What a read model is made from: once its events are read in another form, it is made anew.
-    pub(super) fn definition(&self, spec: &ProjectionSpec) -> String {
-        let form = self.form.get().map(|form| form(&spec.filter)).unwrap_or_default();
-        if form.is_empty() { spec.definition.clone() } else { format!("{} {form}", spec.definition) }
+    pub(super) fn definition(&self, filter: &Filter, written: &str) -> String {
+        let form = self.form.get().map(|form| form(filter)).unwrap_or_default();
+        if form.is_empty() { written.to_owned() } else { format!("{written} {form}") }
     }
 }
 
@@ -41,7 +42,11 @@ impl ProjectionService {
                     self.build_again(&name, &kept).await?;
                     true
                 }
-                None => self.drop_all(&name).await?,
+                None => {
+                    let erased = snapshots::erase(&*self.inner.log, &name).await;
+                    erased.map_err(|error| handle_error(&error))?;
+                    self.drop_all(&name).await?
+                }
             };
             count += usize::from(again);
         }
@@ -62,7 +67,8 @@ impl ProjectionService {
         for kept in self.inner.kept.lock().values().filter(|kept| kept.is_running()) {
             let types = &kept.spec.filter.event_types;
             if types.is_empty() || types.iter().any(|pattern| wildcard_matches(pattern, event_type)) {
-                kept.shared.ask_rebuild();
+                *kept.shared.definition.write() = self.inner.definition(&kept.spec.filter, &kept.written);
+                kept.shared.ask(Ask::Redefine);
             }
         }
     }
@@ -70,7 +76,7 @@ impl ProjectionService {
     async fn build_again(&self, name: &str, kept: &Kept) -> Result<(), HandleError> {
         let before = self.builds_made(name).await?;
         let mut position = kept.shared.position.subscribe();
-        kept.shared.ask_rebuild();
+        kept.shared.ask(Ask::Renew);
         loop {
             let made = self.builds_made(name).await?;
             if made.0 > before.0 && made.1 {

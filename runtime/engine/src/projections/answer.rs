@@ -1,10 +1,11 @@
 //! What the task that keeps a read model does between two events, because somebody asked.
 
-use tidewire_log::LogError;
+use tidewire_log::{LogError, snapshots};
 use tidewire_model::position::Position;
 
 use super::asks::{Ask, Skipped};
 use super::compare::compare;
+use super::retained::{self, Retained};
 use super::run::Run;
 use super::shelf::Build;
 use super::status::Parked;
@@ -43,6 +44,7 @@ impl Task {
             match ask {
                 Ask::Rebuild { hold, answer } => drop(answer.send(self.rebuild(runs, hold).await?)),
                 Ask::Renew => self.renew(runs).await?,
+                Ask::Redefine => self.redefine(runs).await?,
                 Ask::Swap(answer) => {
                     let waits = runs.next.as_mut().filter(|next| next.beside);
                     let known = waits.map(|next| next.build.hold = false);
@@ -57,7 +59,8 @@ impl Task {
                 Ask::Snapshot { through, answer } => match runs.main() {
                     Some(run) if !run.building && run.through >= through => {
                         self.commit(run, true).await?;
-                        drop(answer.send(Ok(self.snapshot(run, true).await?)));
+                        let kept = self.keep_snapshot(run, through).await;
+                        drop(answer.send(kept.map_err(|error| error.full_text())));
                     }
                     _ => runs.later.push_back(Ask::Snapshot { through, answer }),
                 },
@@ -68,22 +71,46 @@ impl Task {
 
     /// Begins a build into which nothing of what was made before goes.
     async fn renew(&self, runs: &mut Runs) -> Result<(), LogError> {
+        let quiet = self.give_up(runs).await?;
+        let (shelf, name) = (self.shelf.clone(), self.spec.name.clone());
+        self.blocking(move || shelf.drop_snapshots(&name)).await?;
+        snapshots::erase(&*self.log, &self.spec.name).await?;
+        let retained = self.retained().await?;
+        let build = Build { renewed: true, ..self.begin(&retained, quiet, false).await? };
+        let mut builds = self.shelf.builds(&self.spec.name)?;
+        builds.next = Some(build.clone());
+        self.shelf.save_builds(&self.spec.name, &builds)?;
+        self.build_beside(runs, &retained, build)
+    }
+
+    /// Begins a build of the definition as it is by now.
+    async fn redefine(&self, runs: &mut Runs) -> Result<(), LogError> {
+        let definition = self.definition();
+        let newest = runs.next.as_ref().or(runs.live.as_ref());
+        if newest.is_some_and(|run| run.build.definition == definition) {
+            return Ok(());
+        }
+        let quiet = self.give_up(runs).await?;
+        let retained = self.retained().await?;
+        let build = self.begin(&retained, quiet, false).await?;
+        self.build_beside(runs, &retained, build)
+    }
+
+    /// Gives up a build that is under way; answers up to where another one in its place is history.
+    async fn give_up(&self, runs: &mut Runs) -> Result<Position, LogError> {
         let quiet = match (&runs.live, &runs.next) {
             (None, Some(next)) => next.build.quiet,
             _ => Position::ZERO,
         };
-        let (shelf, name) = (self.shelf.clone(), self.spec.name.clone());
-        let given_up = runs.next.take().map(|next| next.fold.place().to_owned());
-        self.blocking(move || {
-            shelf.drop_snapshots(&name)?;
-            given_up.map_or(Ok(()), |place| shelf.remove(&place))
-        })
-        .await?;
-        let build = Build { renewed: true, ..self.begin(quiet, false)? };
-        let mut builds = self.shelf.builds(&self.spec.name)?;
-        builds.next = Some(build.clone());
-        self.shelf.save_builds(&self.spec.name, &builds)?;
-        runs.next = Some(Run::open(&self.shelf, &self.spec, build, true)?);
+        if let Some(next) = runs.next.take() {
+            let (shelf, place) = (self.shelf.clone(), next.fold.place().to_owned());
+            self.blocking(move || shelf.remove(&place)).await?;
+        }
+        Ok(quiet)
+    }
+
+    fn build_beside(&self, runs: &mut Runs, retained: &Retained, build: Build) -> Result<(), LogError> {
+        runs.next = Some(self.open_run(retained, build, true)?);
         self.pair(runs);
         Ok(())
     }
@@ -95,9 +122,9 @@ impl Task {
         if runs.next.is_some() {
             let _ = self.cancel_build(runs).await?;
         }
-        let build = self.begin(Position::ZERO, hold)?;
-        runs.next = Some(Run::open(&self.shelf, &self.spec, build, true)?);
-        self.pair(runs);
+        let retained = self.retained().await?;
+        let build = self.begin(&retained, Position::ZERO, hold).await?;
+        self.build_beside(runs, &retained, build)?;
         Ok(Ok(()))
     }
 
@@ -151,9 +178,29 @@ impl Task {
         Ok(result)
     }
 
-    pub(super) async fn snapshot(&self, run: &mut Run, pinned: bool) -> Result<Position, LogError> {
+    /// A snapshot for those who look back.
+    pub(super) async fn snapshot(&self, run: &mut Run) -> Result<(), LogError> {
         run.since_snapshot = 0;
         let (shelf, name, build) = (self.shelf.clone(), self.spec.name.clone(), run.build.clone());
-        self.blocking(move || shelf.take_snapshot(&name, &build, pinned)).await
+        self.blocking(move || shelf.take_snapshot(&name, &build)).await.map(drop)
+    }
+
+    /// Makes sure of a snapshot in a file, at or after a position. What has been committed goes into a new one, unless
+    /// there is one that reaches far enough and is whole.
+    async fn keep_snapshot(&self, run: &mut Run, through: Position) -> Result<Position, LogError> {
+        let definition = &run.build.definition;
+        let newest = self.retained().await?.newest(definition).filter(|one| one.position >= through).cloned();
+        if let Some(newest) = newest {
+            let (files, position) = (self.log.snapshots(), newest.position);
+            match self.blocking(move || files.check(&newest)).await {
+                Ok(()) => return Ok(position),
+                Err(error) => {
+                    let (projection, error) = (&self.spec.name, error.full_text());
+                    tracing::warn!(projection, error, "a snapshot is made once more");
+                }
+            }
+        }
+        let of = (self.spec.name.as_str(), definition.as_str(), run.fold.place());
+        retained::take(&self.runtime, &*self.log, &self.shelf, of).await
     }
 }

@@ -25,9 +25,10 @@ pub(super) enum Ask {
         hold: bool,
         answer: Answer<()>,
     },
-    /// Build once more from what the log holds now, and keep nothing of what was made before: events have been erased, or
-    /// are read in another form.
+    /// Build once more from what the log holds now, and keep nothing of what was made before: events have been erased.
     Renew,
+    /// Build once more, as the definition is another one by now: events are read in another form.
+    Redefine,
     Swap(Answer<()>),
     Cancel(Answer<()>),
     Retry {
@@ -39,7 +40,7 @@ pub(super) enum Ask {
         skipped: Skipped,
         answer: Answer<()>,
     },
-    /// Keep a snapshot at or after this position, from which it can be built again; answers where it stands.
+    /// Keep a snapshot at or after this position in a file, from which it can be built again; answers where it stands.
     Snapshot {
         through: Position,
         answer: Answer<Position>,
@@ -52,7 +53,7 @@ impl Ask {
         let why = why.to_owned();
         match self {
             // Who keeps it next finds what is to be done.
-            Ask::Renew => {}
+            Ask::Renew | Ask::Redefine => {}
             Ask::Rebuild { answer, .. } | Ask::Swap(answer) | Ask::Cancel(answer) => drop(answer.send(Err(why))),
             Ask::Retry { answer, .. } | Ask::Skip { answer, .. } => drop(answer.send(Err(why))),
             Ask::Snapshot { answer, .. } => drop(answer.send(Err(why))),

@@ -5,21 +5,26 @@ use std::collections::VecDeque;
 use tidewire_log::LogError;
 use tidewire_model::position::Position;
 
+use serde_json::json;
+use tokio::runtime::RuntimeFlavor;
+
+use super::retained::{Gap, Retained};
 use super::run::Run;
 use super::shelf::{Build, Shelf};
 use super::task::{Runs, Task};
+use super::watch::{INCOMPLETE, note};
 
 impl Task {
     /// Goes on with the builds that there are, or begins one.
-    pub(super) fn open(&self) -> Result<Runs, LogError> {
-        let (live, next) = self.choose()?;
-        let open = |build: Build, building| Run::open(&self.shelf, &self.spec, build, building);
-        let mut runs = Runs {
-            live: live.map(|build| open(build, false)).transpose()?,
-            next: next.map(|build| open(build, true)).transpose()?,
-            turn: false,
-            later: VecDeque::new(),
-        };
+    pub(super) async fn open(&self, retained: &Retained) -> Result<Runs, LogError> {
+        let (live, next) = self.choose(retained).await?;
+        let mut runs = Runs { live: None, next: None, turn: false, later: VecDeque::new() };
+        if let Some(build) = live {
+            runs.live = Some(self.open_run(retained, build, false)?);
+        }
+        if let Some(build) = next {
+            runs.next = Some(self.open_run(retained, build, true)?);
+        }
         self.pair(&mut runs);
         if let Some(served) = self.shelf.builds(&self.spec.name)?.served() {
             self.shared.serve(&Shelf::place(&self.spec.name, served.number));
@@ -31,6 +36,24 @@ impl Task {
         Ok(runs)
     }
 
+    /// What there is beside the log.
+    pub(super) async fn retained(&self) -> Result<Retained, LogError> {
+        Retained::of(&*self.log, &self.spec.name, &self.spec.filter).await
+    }
+
+    pub(super) fn definition(&self) -> String {
+        self.shared.definition.read().clone()
+    }
+
+    pub(super) fn open_run(&self, retained: &Retained, build: Build, building: bool) -> Result<Run, LogError> {
+        let open = || Run::open(&self.shelf, &self.spec, build, building, (retained, &self.log.snapshots()));
+        // It may read a large file.
+        match self.runtime.runtime_flavor() {
+            RuntimeFlavor::CurrentThread => open(),
+            _ => tokio::task::block_in_place(open),
+        }
+    }
+
     /// A build beside one that is kept up to date.
     pub(super) fn pair(&self, runs: &mut Runs) {
         if let Some(live) = &runs.live {
@@ -40,17 +63,21 @@ impl Task {
     }
 
     /// Which builds to go on with; a new one when there is none of this definition.
-    fn choose(&self) -> Result<(Option<Build>, Option<Build>), LogError> {
-        let (name, definition) = (&self.spec.name, &self.spec.definition);
+    async fn choose(&self, retained: &Retained) -> Result<(Option<Build>, Option<Build>), LogError> {
+        let (name, definition) = (&self.spec.name, self.definition());
         let head = self.log.head();
         let mut builds = self.shelf.builds(name)?;
         // A checkpoint beyond the head belongs to another log.
         let usable = |build: &Build| -> Result<bool, LogError> {
             let checkpoint = self.shelf.checkpoint(&Shelf::place(name, build.number))?;
-            Ok(build.definition == *definition && checkpoint <= head)
+            // What it was to begin with may have been replaced before it did.
+            let begins = checkpoint > Position::ZERO
+                || build.from == Position::ZERO
+                || retained.at(&definition, build.from).is_some();
+            Ok(build.definition == definition && checkpoint <= head && begins)
         };
         let live = match &builds.live {
-            Some(live) if usable(live)? => Some(live.clone()),
+            Some(live) if usable(live)? => self.with_gap(retained, live.clone()).await?,
             _ => None,
         };
         if let Some(next) = builds.next.clone() {
@@ -65,17 +92,37 @@ impl Task {
             return Ok((live, None));
         }
         let quiet = self.began.unwrap_or(head).min(head);
-        Ok((None, Some(self.begin(quiet, false)?)))
+        Ok((None, Some(self.begin(retained, quiet, false).await?)))
     }
 
-    /// Begins a build: from the first event, or from the snapshot that stands for events that may be gone.
-    pub(super) fn begin(&self, quiet: Position, hold: bool) -> Result<Build, LogError> {
-        let (name, definition) = (&self.spec.name, &self.spec.definition);
+    /// A build that can be gone on with, with what it lacks; `None` when a snapshot has got further than it did before
+    /// events went.
+    async fn with_gap(&self, retained: &Retained, build: Build) -> Result<Option<Build>, LogError> {
+        let checkpoint = self.shelf.checkpoint(&Shelf::place(&self.spec.name, build.number))?;
+        if checkpoint >= retained.gone || build.gap.as_ref().is_some_and(|gap| gap.through >= retained.gone) {
+            return Ok(Some(build));
+        }
+        if retained.newest(&build.definition).is_some_and(|newest| newest.position > checkpoint) {
+            return Ok(None);
+        }
+        let after = build.gap.as_ref().map_or(checkpoint, |gap| gap.after);
+        let reason = "they were removed while it was not kept".to_owned();
+        let build = Build { gap: Some(Gap { after, through: retained.gone, reason }), ..build };
+        let mut builds = self.shelf.builds(&self.spec.name)?;
+        builds.live = Some(build.clone());
+        self.shelf.save_builds(&self.spec.name, &builds)?;
+        self.tell_gap(&build).await;
+        Ok(Some(build))
+    }
+
+    /// Begins a build: from the first event, or from the snapshot that stands for events that are gone.
+    pub(super) async fn begin(&self, retained: &Retained, quiet: Position, hold: bool) -> Result<Build, LogError> {
+        let (name, definition) = (&self.spec.name, self.definition());
+        let (files, known, of) = (self.log.snapshots(), retained.clone(), definition.clone());
+        let (from, gap) = self.blocking(move || Ok(known.begin(&files, &of))).await?;
         let mut builds = self.shelf.builds(name)?;
-        let pinned = builds.snapshots.iter().rfind(|one| one.pinned && one.definition == *definition);
-        let from = pinned.map_or(Position::ZERO, |one| one.position);
         builds.made += 1;
-        let build = Build { number: builds.made, definition: definition.clone(), quiet, from, renewed: false, hold };
+        let build = Build { number: builds.made, definition, quiet, from, renewed: false, hold, gap };
         builds.next = Some(build.clone());
         builds.comparison = None;
         self.shelf.save_builds(name, &builds)?;
@@ -85,6 +132,23 @@ impl Task {
             from = from.get(),
             "building a projection from history"
         );
+        self.tell_gap(&build).await;
         Ok(build)
+    }
+
+    /// Says what a build lacks, once.
+    async fn tell_gap(&self, build: &Build) {
+        let Some(gap) = &build.gap else { return };
+        let name = &self.spec.name;
+        let (after, through) = (gap.after.get(), gap.through.get());
+        tracing::warn!(
+            projection = name,
+            after,
+            through,
+            reason = gap.reason,
+            "a projection lacks events that are gone"
+        );
+        let data = json!({"projection": name, "after": after, "through": through, "reason": gap.reason});
+        note(&*self.log, name, INCOMPLETE, &data, None).await;
     }
 }

@@ -14,6 +14,7 @@ use tidewire_node_api::handles::{At, Entry, HandleError, ProjectionSpec, Reducer
 use super::codec::Stored;
 use super::fold::{guarded, open, shown};
 use super::handle_error;
+use super::retained;
 use super::service::StartAt;
 use super::shelf::Shelf;
 
@@ -68,20 +69,36 @@ impl Again {
 
 impl StartAt {
     fn position(&self) -> Position {
-        self.0.as_ref().map_or(Position::ZERO, |snapshot| snapshot.position)
+        match self {
+            Self::Beginning => Position::ZERO,
+            Self::Stored(snapshot) => snapshot.position,
+            Self::File(_, file) => file.position,
+        }
+    }
+
+    /// Hands every entry to `each`, in order of key.
+    fn read(
+        &self,
+        shelf: &Shelf,
+        name: &str,
+        each: impl FnMut(&str, Stored) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        match self {
+            Self::Beginning => Ok(()),
+            Self::Stored(snapshot) => shelf.read_snapshot(name, snapshot, each),
+            Self::File(files, file) => retained::read(files, file, each),
+        }
     }
 
     /// What the snapshot holds of one key, and where it stands.
     pub(super) fn entry(&self, shelf: &Shelf, name: &str, key: &str) -> Result<(Position, Option<Stored>), LogError> {
         let mut found = None;
-        if let Some(snapshot) = &self.0 {
-            shelf.read_snapshot(name, snapshot, |known, stored| {
-                if known == key {
-                    found = Some(stored);
-                }
-                Ok(())
-            })?;
-        }
+        self.read(shelf, name, |known, stored| {
+            if known == key {
+                found = Some(stored);
+            }
+            Ok(())
+        })?;
         Ok((self.position(), found))
     }
 }
@@ -116,8 +133,8 @@ pub(super) async fn entry_at(
 
 /// A whole read model as it was.
 pub struct Past {
-    name: String,
-    definition: String,
+    pub(super) name: String,
+    pub(super) definition: String,
     /// After this event had taken effect.
     pub position: Position,
     /// Where the snapshot stood that it was made from; 0: from the first event.
@@ -142,13 +159,11 @@ pub(super) async fn list_at(
 ) -> Result<Past, HandleError> {
     let failed = |error: LogError| handle_error(&error);
     let mut keys: BTreeMap<String, Again> = BTreeMap::new();
-    if let Some(snapshot) = &start.0 {
-        let put = |key: &str, stored| {
-            keys.insert(key.to_owned(), Again::open(&spec.reducer, key, Some(stored)));
-            Ok(())
-        };
-        shelf.read_snapshot(&spec.name, snapshot, put).map_err(failed)?;
-    }
+    let put = |key: &str, stored| {
+        keys.insert(key.to_owned(), Again::open(&spec.reducer, key, Some(stored)));
+        Ok(())
+    };
+    start.read(shelf, &spec.name, put).map_err(failed)?;
     let begun_from = start.position();
     let (mut from, mut events) = (begun_from.next(), 0);
     while from <= until {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidewire_log::LogError;
+use tidewire_log::snapshots::Snapshots;
 use tidewire_model::position::Position;
 use tidewire_node_api::handles::ProjectionSpec;
 
 use super::fold::Fold;
+use super::retained::{self, Retained};
 use super::shelf::{Build, Shelf};
 use super::snapshot;
 use super::status::Building;
@@ -40,19 +42,23 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn open(shelf: &Shelf, spec: &ProjectionSpec, build: Build, building: bool) -> Result<Run, LogError> {
+    /// Goes on with a build, or begins it with what its snapshot in a file holds.
+    pub(super) fn open(
+        shelf: &Shelf,
+        spec: &ProjectionSpec,
+        build: Build,
+        building: bool,
+        (retained, files): (&Retained, &Arc<Snapshots>),
+    ) -> Result<Run, LogError> {
         let place = Shelf::place(&spec.name, build.number);
         let mut fold = Fold::open(shelf.clone(), place, Arc::clone(&spec.reducer))?;
         let stored = shelf.checkpoint(fold.place())?;
-        let mut builds = shelf.builds(&spec.name)?;
         let mut through = stored;
         if stored == Position::ZERO
             && build.from > Position::ZERO
-            && let Some(position) = builds.snapshots.iter().position(|one| one.position == build.from)
+            && let Some(snapshot) = retained.at(&build.definition, build.from)
         {
-            let snapshot = builds.snapshots.swap_remove(position);
-            shelf.copy_snapshot(&spec.name, &snapshot, fold.place())?;
-            fold.begin_with(snapshot.totals);
+            fold.begin_with(retained::copy(files, snapshot, shelf, fold.place())?);
             through = snapshot.position;
         }
         let now = Instant::now();

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use tidewire_log::snapshots::{SnapshotInfo, Snapshots};
+use tidewire_log::{Dropping, LogError};
 use tidewire_model::position::Position;
+use tidewire_model::query::Filter;
 use tidewire_node_api::handles::{At, Entry, HandleError};
 use tokio::sync::oneshot;
 
 use super::asks::{Answer, Ask, Skipped};
 use super::past::{self, Past};
+use super::retained::{Retained, gone, take};
+use super::shelf::Shelf;
 use super::snapshot::Snapshot;
 use super::status::{Parked, ProjectionDetails};
 use super::watch::note;
@@ -124,27 +129,63 @@ impl ProjectionService {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn details(&self, name: &str) -> Result<ProjectionDetails, HandleError> {
-        let builds = self.inner.shelf.builds(name).map_err(|error| handle_error(&error))?;
+    pub async fn details(&self, name: &str) -> Result<ProjectionDetails, HandleError> {
+        let failed = |error| handle_error(&error);
+        let builds = self.inner.shelf.builds(name).map_err(failed)?;
+        let filter = self.inner.kept(name).map(|kept| kept.spec.filter.clone());
+        let retained =
+            Retained::of(&*self.inner.log, name, &filter.clone().unwrap_or_default()).await.map_err(failed)?;
+        let mut snapshots: Vec<Position> = builds.snapshots.iter().map(|one| one.position).collect();
+        snapshots.extend(retained.positions());
+        snapshots.sort_unstable();
+        snapshots.dedup();
+        let served = builds.served();
         Ok(ProjectionDetails {
-            snapshots: builds.snapshots.iter().map(|one| one.position).collect(),
-            begun_from: builds.served().map_or(Position::ZERO, |build| build.from),
-            thinned: builds.thinned,
+            snapshots,
+            begun_from: served.map_or(Position::ZERO, |build| build.from),
+            // Of one that nobody keeps it is not known which events it uses.
+            thinned: filter.map_or(Position::ZERO, |_| retained.gone),
+            gap: served.and_then(|build| build.gap.clone()),
             comparison: builds.comparison,
         })
     }
 
-    /// Makes sure that every read model that is kept has a snapshot from which it can be built again when events up to
-    /// `position` are gone. Answers each name with where its snapshot stands, or why there is none. To be called, and
-    /// waited for, before events go.
-    pub async fn snapshot_through(&self, position: Position) -> Vec<(String, Result<Position, HandleError>)> {
-        let all = self.inner.kept.lock().clone();
+    /// Makes sure that every read model that uses events which are to be dropped has a snapshot in a file, from which it
+    /// can be built again once they are gone. Answers each name with where its snapshot stands, or why there is none. To
+    /// be called, and waited for, before events go.
+    pub async fn snapshot_before(&self, dropping: &Dropping) -> Vec<(String, Result<Position, HandleError>)> {
+        let names = match self.names() {
+            Ok(names) => names,
+            Err(error) => return vec![("*".to_owned(), Err(error))],
+        };
         let mut results = Vec::new();
-        for name in all.into_iter().filter(|(_, kept)| kept.is_running()).map(|(name, _)| name) {
-            let result = self.ask(&name, |answer| Ask::Snapshot { through: position, answer }).await;
+        for name in names {
+            let result = match self.inner.kept(&name).filter(Kept::is_running) {
+                Some(kept) if gone(&dropping.groups, &kept.spec.filter) == Position::ZERO => continue,
+                Some(_) => self.ask(&name, |answer| Ask::Snapshot { through: dropping.through, answer }).await,
+                // Somebody may keep it again, and would go on from there.
+                None => match self.snapshot_at_rest(&name).await {
+                    Ok(Some(position)) => Ok(position),
+                    Ok(None) => continue,
+                    Err(error) => Err(handle_error(&error)),
+                },
+            };
             results.push((name, result));
         }
         results
+    }
+
+    /// A snapshot of a read model that nobody keeps, as it was left.
+    async fn snapshot_at_rest(&self, name: &str) -> Result<Option<Position>, LogError> {
+        let inner = &self.inner;
+        let Some(live) = inner.shelf.builds(name)?.live else { return Ok(None) };
+        let place = Shelf::place(name, live.number);
+        let position = inner.shelf.checkpoint(&place)?;
+        let known = Retained::of(&*inner.log, name, &Filter::default()).await?;
+        if known.newest(&live.definition).is_some_and(|newest| newest.position >= position) {
+            return Ok(None);
+        }
+        take(&inner.runtime, &*inner.log, &inner.shelf, (name, &live.definition, &place)).await.map(Some)
     }
 
     /// The whole read model as it was, by key: from the nearest snapshot on, folded again.
@@ -156,12 +197,14 @@ impl ProjectionService {
         let failed = |error| handle_error(&error);
         let until = past::position_at(&*inner.log, at).await.map_err(failed)?;
         let Some(kept) = inner.kept(name) else { return Err(not_kept(name)) };
-        let known = inner.past.lock().iter().find(|past| past.is(name, &kept.spec.definition, until)).cloned();
+        let definition = kept.shared.definition.read().clone();
+        let known = inner.past.lock().iter().find(|past| past.is(name, &definition, until)).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
-        let start = inner.start_at(name, &kept.spec, until)?;
-        let past = Arc::new(past::list_at(&inner.log, &inner.shelf, &kept.spec, until, start).await?);
+        let start = inner.start_at(name, &kept, until).await?;
+        let past = past::list_at(&inner.log, &inner.shelf, &kept.spec, until, start).await?;
+        let past = Arc::new(Past { definition, ..past });
         let mut all = inner.past.lock();
         all.insert(0, Arc::clone(&past));
         all.truncate(PAST_KEPT);
@@ -170,24 +213,43 @@ impl ProjectionService {
 }
 
 /// Where looking back begins.
-pub(super) struct StartAt(pub(super) Option<Snapshot>);
+pub(super) enum StartAt {
+    /// At the first event.
+    Beginning,
+    /// With a snapshot in the store.
+    Stored(Snapshot),
+    /// With a snapshot in a file.
+    File(Arc<Snapshots>, SnapshotInfo),
+}
 
 impl super::Inner {
-    /// The snapshot that a look back begins from.
-    pub(super) fn start_at(
-        &self,
-        name: &str,
-        spec: &tidewire_node_api::handles::ProjectionSpec,
-        until: Position,
-    ) -> Result<StartAt, HandleError> {
-        let builds = self.shelf.builds(name).map_err(|error| handle_error(&error))?;
-        if until < builds.thinned {
-            let text = format!(
-                "events up to position {} may have been removed by retention; \"{name}\" can be shown from there on",
-                builds.thinned
-            );
-            return Err(HandleError::new(text));
+    /// What a look back begins from.
+    pub(super) async fn start_at(&self, name: &str, kept: &Kept, until: Position) -> Result<StartAt, HandleError> {
+        let failed = |error| handle_error(&error);
+        let retained = Retained::of(&*self.log, name, &kept.spec.filter).await.map_err(failed)?;
+        let builds = self.shelf.builds(name).map_err(failed)?;
+        let definition = kept.shared.definition.read().clone();
+        let stored = builds.nearest(&definition, retained.gone, until);
+        let file = retained.nearest(&definition, until);
+        if let Some(file) = file.filter(|file| stored.is_none_or(|stored| stored.position < file.position)) {
+            return Ok(StartAt::File(self.log.snapshots(), file.clone()));
         }
-        Ok(StartAt(builds.nearest(&spec.definition, until).cloned()))
+        if let Some(stored) = stored {
+            return Ok(StartAt::Stored(stored.clone()));
+        }
+        // One that lacks what is gone is shown as it is: without it.
+        let lacks = builds
+            .served()
+            .and_then(|build| build.gap.as_ref())
+            .is_some_and(|gap| gap.after == Position::ZERO && gap.through >= retained.gone && until >= gap.through);
+        if retained.gone == Position::ZERO || lacks {
+            return Ok(StartAt::Beginning);
+        }
+        let from = retained.newest(&definition).map_or(retained.gone, |file| file.position);
+        let text = format!(
+            "events up to position {} were removed by retention; \"{name}\" can be shown from position {from} on",
+            retained.gone
+        );
+        Err(HandleError::new(text))
     }
 }

@@ -12,6 +12,7 @@ use tidewire_model::position::Position;
 
 use super::codec::{Stored, decode};
 use super::compare::Comparison;
+use super::retained::Gap;
 use super::snapshot::Snapshot;
 use super::status::Parked;
 
@@ -23,9 +24,9 @@ pub(super) const NAME_MAX: usize = 48;
 /// Longest key of an entry.
 pub(super) const KEY_MAX: usize = 512;
 
-const ENTRY: &str = "k/";
+pub(super) const ENTRY: &str = "k/";
 const PARKED: &str = "!/";
-const TOTALS: &str = "#";
+pub(super) const TOTALS: &str = "#";
 
 /// One build of a read model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub(super) struct Build {
     /// It takes the place of the one that is served only when that is asked for.
     #[serde(default)]
     pub(super) hold: bool,
+    /// What it lacks.
+    #[serde(default)]
+    pub(super) gap: Option<Gap>,
 }
 
 /// The builds of one read model.
@@ -60,9 +64,6 @@ pub(super) struct Builds {
     pub(super) snapshots: Vec<Snapshot>,
     #[serde(default)]
     pub(super) snapshots_made: u64,
-    /// Events up to here may be gone from the log.
-    #[serde(default)]
-    pub(super) thinned: Position,
     /// What the last exchange of builds changed.
     #[serde(default)]
     pub(super) comparison: Option<Comparison>,
@@ -74,9 +75,10 @@ impl Builds {
         self.live.as_ref().or(self.next.as_ref())
     }
 
-    /// The snapshot of a definition that is nearest before a position.
-    pub(super) fn nearest(&self, definition: &str, until: Position) -> Option<&Snapshot> {
-        self.snapshots.iter().rfind(|one| one.definition == definition && one.position <= until)
+    /// The snapshot of a definition that is nearest before a position, but not before `first`.
+    pub(super) fn nearest(&self, definition: &str, first: Position, until: Position) -> Option<&Snapshot> {
+        let fits = |one: &&Snapshot| one.definition == definition && (first..=until).contains(&one.position);
+        self.snapshots.iter().rfind(fits)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Snapshots: a whole read model as it was at a position, packed into few large values.
 //!
-//! Looking back starts from the nearest one, and what retention has removed from the log lives on in one.
+//! Looking back starts from the nearest one. They lie in the store and can be done without; what stands for events that
+//! retention removes is the business of `retained`.
 
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
@@ -10,11 +11,11 @@ use tidewire_model::value::codec::{read_slice, write_slice};
 
 use super::SCAN_PAGE;
 use super::codec::{Stored, decode, encode};
-use super::shelf::{Build, Shelf, Step, Totals};
+use super::shelf::{Build, Shelf};
 
 /// A snapshot is due after so many events that took effect.
 pub(super) const EVERY: u64 = 200_000;
-/// Larger read models are snapshotted only when retention asks for it.
+/// Of larger read models there are none.
 pub(super) const KEYS_MAX: u64 = 200_000;
 /// Snapshots of one read model; the one that is missed least goes first.
 const COUNT_MAX: usize = 8;
@@ -30,9 +31,6 @@ pub(super) struct Snapshot {
     /// What it was made from: another definition cannot use it.
     pub(super) definition: String,
     pub(super) position: Position,
-    pub(super) totals: Totals,
-    /// Kept because events up to here may be gone from the log.
-    pub(super) pinned: bool,
 }
 
 fn place(name: &str, number: u64) -> String {
@@ -48,15 +46,14 @@ fn superfluous(all: &[Snapshot]) -> Option<usize> {
         let before = index.checked_sub(1).and_then(|before| all.get(before)).map_or(0, |one| one.position.get());
         all.get(index + 1).map(|after| after.position.get().saturating_sub(before))
     };
-    let free = all.iter().enumerate().filter(|(_, one)| !one.pinned);
-    free.filter_map(|(index, _)| Some((gap(index)?, index))).min().map(|(_, index)| index)
+    (0..all.len()).filter_map(|index| Some((gap(index)?, index))).min().map(|(_, index)| index)
 }
 
 impl Shelf {
     /// Takes a snapshot of a build that has just been committed.
-    pub(super) fn take_snapshot(&self, name: &str, build: &Build, pinned: bool) -> Result<Position, LogError> {
+    pub(super) fn take_snapshot(&self, name: &str, build: &Build) -> Result<Position, LogError> {
         let from = Shelf::place(name, build.number);
-        let (position, totals) = (self.checkpoint(&from)?, self.totals(&from)?);
+        let position = self.checkpoint(&from)?;
         let mut builds = self.builds(name)?;
         builds.snapshots_made += 1;
         let number = builds.snapshots_made;
@@ -82,11 +79,7 @@ impl Shelf {
         writer.put(pack)?;
         writer.flush()?;
         let definition = build.definition.clone();
-        if pinned {
-            builds.snapshots.iter_mut().for_each(|one| one.pinned = false);
-            builds.thinned = builds.thinned.max(position);
-        }
-        builds.snapshots.push(Snapshot { number, definition, position, totals, pinned });
+        builds.snapshots.push(Snapshot { number, definition, position });
         builds.snapshots.sort_by_key(|one| one.position);
         let gone = superfluous(&builds.snapshots).map(|index| builds.snapshots.remove(index));
         self.save_builds(name, &builds)?;
@@ -96,7 +89,7 @@ impl Shelf {
         Ok(position)
     }
 
-    /// Forgets all snapshots, also those that stand for events that are gone.
+    /// Forgets all snapshots.
     pub(super) fn drop_snapshots(&self, name: &str) -> Result<(), LogError> {
         let mut builds = self.builds(name)?;
         let gone = std::mem::take(&mut builds.snapshots);
@@ -105,30 +98,13 @@ impl Shelf {
         gone.iter().try_for_each(|one| self.remove(&place(name, one.number)))
     }
 
-    /// Forgets snapshots of other definitions, but not those that stand for events that are gone.
+    /// Forgets snapshots of other definitions.
     pub(super) fn forget_snapshots(&self, name: &str, definition: &str) -> Result<(), LogError> {
         let mut builds = self.builds(name)?;
-        let (keep, gone): (Vec<_>, Vec<_>) =
-            builds.snapshots.into_iter().partition(|one| one.definition == definition || one.pinned);
+        let (keep, gone): (Vec<_>, Vec<_>) = builds.snapshots.into_iter().partition(|one| one.definition == definition);
         builds.snapshots = keep;
         self.save_builds(name, &builds)?;
         gone.iter().try_for_each(|one| self.remove(&place(name, one.number)))
-    }
-
-    /// Fills a new build with what a snapshot holds.
-    pub(super) fn copy_snapshot(&self, name: &str, snapshot: &Snapshot, to: &str) -> Result<(), LogError> {
-        let mut step = Step { totals: snapshot.totals, ..Step::default() };
-        self.read_snapshot(name, snapshot, |key, stored| {
-            let entry = encode(&stored.state, stored.shown.as_ref(), stored.position, stored.time);
-            step.entries.push((key.to_owned(), Some(entry)));
-            if step.entries.len() >= SCAN_PAGE {
-                let full = std::mem::replace(&mut step, Step { totals: snapshot.totals, ..Step::default() });
-                // Not complete, so it does not count as begun: a crash here makes it begin anew.
-                self.commit(to, full, Position::ZERO)?;
-            }
-            Ok(())
-        })?;
-        self.commit(to, step, snapshot.position)
     }
 
     /// Hands every entry of a snapshot to `each`, in order of key.
@@ -185,20 +161,11 @@ mod tests {
 
     #[test]
     fn the_snapshot_that_is_missed_least_goes_first() {
-        let at = |position: u64, pinned| Snapshot {
-            number: position,
-            definition: String::new(),
-            position: Position::new(position),
-            totals: Totals::default(),
-            pinned,
-        };
-        let mut all: Vec<Snapshot> = [10, 20, 30, 32, 40, 50, 60, 70].map(|position| at(position, false)).into();
+        let at =
+            |position: u64| Snapshot { number: position, definition: String::new(), position: Position::new(position) };
+        let mut all: Vec<Snapshot> = [10, 20, 30, 32, 40, 50, 60, 70].map(at).into();
         assert_eq!(superfluous(&all), None);
-        all.push(at(80, false));
+        all.push(at(80));
         assert_eq!(superfluous(&all), Some(3), "30 and 40 stand for what lies between");
-        if let Some(one) = all.get_mut(3) {
-            one.pinned = true;
-        }
-        assert_eq!(superfluous(&all), Some(2));
     }
 }

@@ -5,6 +5,7 @@ use tidewire_model::position::Position;
 
 use super::asks::Skipped;
 use super::compare::Comparison;
+use super::retained::Gap;
 
 /// An event that a read model could not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,9 @@ pub struct ProjectionDetails {
     pub begun_from: Position,
     /// Events up to here may be gone from the log.
     pub thinned: Position,
+    /// What it lacks of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
     /// What the last exchange of builds changed, or what the one that waits would change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,

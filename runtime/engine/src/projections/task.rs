@@ -45,6 +45,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) cancel: CancellationToken,
     pub(super) asks: Asks,
+    /// What it is made from, as of now.
+    pub(super) definition: RwLock<String>,
     wake: Notify,
 }
 
@@ -57,8 +59,9 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(definition: String) -> Self {
         Shared {
+            definition: RwLock::new(definition),
             place: RwLock::new(None),
             position: watch::channel(Position::ZERO).0,
             state: Mutex::default(),
@@ -72,11 +75,6 @@ impl Shared {
     pub(super) fn ask(&self, ask: Ask) {
         self.asks.push(ask);
         self.wake.notify_one();
-    }
-
-    /// Asks for a new build from what the log holds now: nothing of what was kept goes into it.
-    pub(super) fn ask_rebuild(&self) {
-        self.ask(Ask::Renew);
     }
 
     pub(super) fn serve(&self, place: &str) {
@@ -149,7 +147,8 @@ impl Task {
             () = self.shared.cancel.cancelled() => return Ok(()),
             ready = self.log.ready() => ready?,
         }
-        let mut runs = self.open()?;
+        let retained = self.retained().await?;
+        let mut runs = self.open(&retained).await?;
         let mut head = self.log.watch_head();
         let mut swept: Option<Instant> = None;
         loop {
@@ -310,7 +309,7 @@ impl Task {
             self.blocking(move || shelf.commit(&place, step, through)).await?;
             run.stored = run.through;
             if self.spec.reducer.snapshots() && run.snapshot_due() {
-                self.snapshot(run, false).await?;
+                self.snapshot(run).await?;
             }
         }
         if run.swap_due() {

@@ -19,6 +19,9 @@ pub const STALLED: &str = "tidewire.projection.stalled";
 /// The type of the event that says that it goes on.
 pub const RECOVERED: &str = "tidewire.projection.recovered";
 
+/// The type of the event that says that a read model lacks events that retention removed.
+pub const INCOMPLETE: &str = "tidewire.projection.incomplete";
+
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Looks in a row without progress after which a read model counts as stalled: a minute.

@@ -102,6 +102,7 @@ fn copy_all(
     if before.is_some_and(|before| before.log_id != log_id) {
         return Err(BackupError::OtherLog { path: to.to_owned() });
     }
+    whole.extend(source::snapshots(&contents.log)?);
     for (name, path) in &contents.others {
         whole.extend(Whole::find(name.clone(), path.clone())?);
     }

@@ -16,6 +16,7 @@ use super::{BackupError, End};
 use crate::journal::archive::read_archive_head;
 use crate::journal::reading::{SegmentReader, Step};
 use crate::journal::segment::{self, SegmentHead};
+use crate::snapshots::finished_files;
 
 /// A file to be copied as a whole.
 pub(super) struct Whole {
@@ -138,6 +139,16 @@ fn tail(journal: &Path, head: &SegmentHead, path: &Path, commit: Option<u64>) ->
     }
     let name = format!("log/journal/{}", head.file_name());
     Ok((Tail { name, path: path.to_owned(), file: file.take(bytes), bytes }, end))
+}
+
+/// The snapshots of read models.
+pub(super) fn snapshots(log: &Path) -> Result<Vec<Whole>, BackupError> {
+    let mut found = Vec::new();
+    for path in finished_files(log)? {
+        let name = path.strip_prefix(log).unwrap_or(&path);
+        found.extend(Whole::find(format!("log/{}", name.display()), path.clone())?);
+    }
+    Ok(found)
 }
 
 /// The content files.

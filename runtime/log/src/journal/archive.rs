@@ -24,7 +24,7 @@ const CHUNK_HEAD: usize = 56;
 const CHUNK_MAGIC: [u8; 4] = *b"TWCK";
 const ENTRIES: u32 = 0;
 const END: u32 = 1;
-const MAGIC: [u8; 8] = *b"TWARCH\x01\0";
+const MAGIC: [u8; 8] = *b"TWARCH\x02\0";
 const LEVEL: i32 = 3;
 /// Where the chunks begin.
 pub(crate) const ARCHIVE_HEAD: u64 = HEAD_BYTES + 128;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::{ArchiveHead, ArchiveReader};
 use super::merkle::leaf_hash;
 use super::record::Record;
-use crate::LogError;
+use crate::{DroppedGroup, LogError};
 
 /// What the end of an archive says about what is in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub(crate) struct Summary {
     pub(crate) heads: Vec<StoredHead>,
     /// What was dropped, by whom and why.
     pub(crate) dropped: Vec<Dropped>,
+    /// The same by category and event type, for those who ask what they lack.
+    pub(crate) gone: Vec<DroppedGroup>,
 }
 
 impl Summary {

@@ -20,14 +20,16 @@ impl JournalLog {
         let shared = Arc::clone(&self.inner.shared);
         // The journal is open once the store is.
         shared.store().await?;
-        let (commit, now) = (shared.live.read().commit, crate::plan::wall_clock());
-        let contents = Contents { log: shared.folder().to_owned(), commit: Some(commit), others, now };
         let mut head = shared.head.subscribe();
         let mut work = {
             let (shared, progress) = (Arc::clone(&shared), progress.clone());
             tokio::task::spawn_blocking(move || {
                 // Segments stay where they are meanwhile.
                 let _stay = shared.archives.lock();
+                // Before the commit is known: the snapshots that it knows are there then.
+                let _snapshots_stay = shared.snapshots.stay();
+                let (commit, now) = (shared.live.read().commit, crate::plan::wall_clock());
+                let contents = Contents { log: shared.folder().to_owned(), commit: Some(commit), others, now };
                 back_up(&contents, &to, &progress)
             })
         };

@@ -20,11 +20,13 @@ use crate::journal::segment::{self, SegmentHead};
 use crate::journal::summary::{Dropped, Summary};
 use crate::live::Head;
 use crate::retention::rewrite::{Actor, Sieve, rewrite};
-use crate::retention::{ByteCuts, Rules, Tally, holds, policies, prune, record_of};
+use crate::retention::{ByteCuts, DroppedGroups, Rules, Tally, holds, policies, prune, record_of};
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::writer::Job;
-use crate::{CompactOrder, Compacted, DEDUPLICATION_MS, EventLog, LogError, archivist, indexer};
+use crate::{
+    CompactOrder, Compacted, DEDUPLICATION_MS, DroppedGroup, Dropping, EventLog, LogError, archivist, indexer,
+};
 
 /// An archive is rewritten for the sake of superseded state alone when that is at least this part of it.
 const STATE_SHARE: u64 = 5;
@@ -32,6 +34,7 @@ const STATE_SHARE: u64 = 5;
 /// What a pass found out.
 struct Found {
     tally: Tally,
+    gone: DroppedGroups,
     state_bytes: u64,
     segments: Vec<SegmentHead>,
 }
@@ -78,13 +81,16 @@ impl JournalLog {
         }
         if let Some(last) = found.tally.last_position() {
             if let Some(before_drop) = &order.before_drop {
-                before_drop(last).await.map_err(LogError::Retention)?;
+                before_drop(Dropping { through: last, groups: found.gone.list() })
+                    .await
+                    .map_err(LogError::Retention)?;
             }
             rules.before = rules.before.min(last.get() + 1);
         } else {
             rules.before = 0;
         }
         let done = self.rewrite_archives(Arc::new(rules), found.segments, order.actor.to_string()).await?;
+        *self.inner.dropped.lock() = None;
         compacted.freed_bytes = done.freed;
         compacted.archives = done.archives;
         self.record_dropped().await?;
@@ -148,6 +154,17 @@ impl JournalLog {
     ) -> Result<Done, LogError> {
         let folder = self.inner.journal_folder.clone();
         self.with_store(move |shared, store| rewrite_all(shared, store, &folder, &rules, &segments, &actor)).await
+    }
+
+    /// What is gone, by category and type. Archives that cannot be read are for `verify` to tell.
+    pub(super) async fn dropped_groups(&self) -> Result<Vec<DroppedGroup>, LogError> {
+        if let Some(known) = self.inner.dropped.lock().clone() {
+            return Ok(known);
+        }
+        let folder = self.inner.journal_folder.clone();
+        let found = self.with_store(move |_, _| gone_from(&folder)).await?;
+        *self.inner.dropped.lock() = Some(found.clone());
+        Ok(found)
     }
 
     /// Records what archives say was dropped and is not recorded yet.
@@ -218,7 +235,8 @@ fn each_archive(
 }
 
 fn look(shared: &Shared, folder: &Path, rules: &Rules) -> Result<Found, LogError> {
-    let mut found = Found { tally: Tally::default(), state_bytes: 0, segments: Vec::new() };
+    let mut found =
+        Found { tally: Tally::default(), gone: DroppedGroups::default(), state_bytes: 0, segments: Vec::new() };
     let heads = |event: &Event| head_of(shared, event);
     each_archive(folder, |segment, summary, newer| {
         let superseded: u64 =
@@ -245,6 +263,7 @@ fn look(shared: &Shared, folder: &Path, rules: &Rules) -> Result<Found, LogError
         }
         if !sieve.tally.is_empty() || for_state {
             found.tally.merge(&sieve.tally);
+            found.gone.extend(&sieve.gone.list());
             found.state_bytes += stale;
             found.segments.push(segment.clone());
         }
@@ -303,6 +322,19 @@ fn count_state(folder: &Path, segment: &SegmentHead, sieve: &mut Sieve<'_>) -> R
         }
     }
     Ok(())
+}
+
+fn gone_from(folder: &Path) -> Result<Vec<DroppedGroup>, LogError> {
+    let mut gone = DroppedGroups::default();
+    for segment in segment::list(folder)? {
+        let path = folder.join(archive_name(segment.number));
+        if read_archive_head(&path).is_ok_and(|head| head.generation > 0)
+            && let Ok((_, summary)) = Summary::of(&path)
+        {
+            gone.extend(&summary.gone);
+        }
+    }
+    Ok(gone.list())
 }
 
 /// What the last pass over each archive dropped, with the id of the event that records it.

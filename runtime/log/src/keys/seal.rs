@@ -58,6 +58,28 @@ fn nonce(key: &DataKey, context: &[u8], plain: &[u8]) -> [u8; NONCE] {
     nonce
 }
 
+/// Encrypts bytes that are bound to a context.
+pub(crate) fn seal_bytes(key: &DataKey, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, String> {
+    let nonce = nonce(key, context, plain);
+    let sealed = XChaCha20Poly1305::new(&Key::from(*key.secret))
+        .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: context })
+        .map_err(|_| "it cannot be encrypted".to_owned())?;
+    Ok([&[FORMAT], &nonce[..], &sealed].concat())
+}
+
+/// Decrypts what [`seal_bytes`] made.
+pub(crate) fn open_bytes(key: &DataKey, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, String> {
+    let parts = || {
+        let (format, rest) = sealed.split_first()?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
+        (*format == FORMAT).then_some((*nonce, rest))
+    };
+    let (nonce, body) = parts().ok_or("its encrypted data is damaged")?;
+    XChaCha20Poly1305::new(&Key::from(*key.secret))
+        .decrypt(&XNonce::from(nonce), Payload { msg: body, aad: context })
+        .map_err(|_| "its encrypted data is damaged, or its key is not the one it was encrypted with".to_owned())
+}
+
 /// Encrypts what an event holds. Its id is known.
 pub(crate) fn seal(key: &DataKey, stream: &StreamName, id: &EventId, event: &NewEvent) -> Result<Bytes, String> {
     let raw = event.raw.as_ref().map(|raw| RawInside {
@@ -68,26 +90,12 @@ pub(crate) fn seal(key: &DataKey, stream: &StreamName, id: &EventId, event: &New
     });
     let inside = Inside { data: &event.data, raw, extensions: event.extensions.clone() };
     let plain = postcard::to_stdvec(&inside).map(Zeroizing::new).map_err(|error| error.to_string())?;
-    let context = context(stream, id);
-    let nonce = nonce(key, &context, &plain);
-    let sealed = XChaCha20Poly1305::new(&Key::from(*key.secret))
-        .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &context })
-        .map_err(|_| "an event cannot be encrypted".to_owned())?;
-    Ok(Bytes::from([&[FORMAT], &nonce[..], &sealed].concat()))
+    seal_bytes(key, &context(stream, id), &plain).map(Bytes::from)
 }
 
 /// Decrypts what an event holds; the answer is the event with it.
 pub(crate) fn open(key: &DataKey, event: &Event, sealed: &[u8]) -> Result<Event, String> {
-    let parts = || {
-        let (format, rest) = sealed.split_first()?;
-        let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
-        (*format == FORMAT).then_some((*nonce, rest))
-    };
-    let (nonce, body) = parts().ok_or("its encrypted data is damaged")?;
-    let plain = XChaCha20Poly1305::new(&Key::from(*key.secret))
-        .decrypt(&XNonce::from(nonce), Payload { msg: body, aad: &context(&event.stream, &event.id) })
-        .map_err(|_| "its encrypted data is damaged, or its key is not the one it was encrypted with")?;
-    let plain = Bytes::from(plain);
+    let plain = Bytes::from(open_bytes(key, &context(&event.stream, &event.id), sealed)?);
     let inside: Inside<'_> =
         postcard::from_bytes(&plain).map_err(|error| format!("its encrypted data is damaged: {error}"))?;
     let slice = |part: &[u8]| if part.is_empty() { Bytes::new() } else { plain.slice_ref(part) };

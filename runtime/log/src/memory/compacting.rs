@@ -7,8 +7,8 @@ use tidewire_model::position::Position;
 use super::{MemoryLog, Records};
 use crate::envelope::write_frame;
 use crate::journal::summary::Dropped;
-use crate::retention::{ByteCuts, Rules, Tally, holds, policies, record_of};
-use crate::{CompactOrder, Compacted, EventLog, LogError};
+use crate::retention::{ByteCuts, DroppedGroups, Rules, Tally, holds, policies, record_of};
+use crate::{CompactOrder, Compacted, Dropping, EventLog, LogError};
 
 impl MemoryLog {
     pub(super) async fn compact_events(&self, order: CompactOrder) -> Result<Compacted, LogError> {
@@ -18,11 +18,12 @@ impl MemoryLog {
         let now = (self.inner.clock)();
         let before = self.head().get();
         let mut wanted = Rules { policies: policies.clone(), now, before, cuts: Vec::new() };
-        let (tally, more) = {
+        let (tally, gone, more) = {
             let contents = self.inner.contents.read();
             contents.records.cut_bytes(&mut wanted);
             let rules = Rules { before: before.min(needed), ..wanted.clone() };
-            (contents.records.tally(&rules), contents.records.tally(&wanted).last_position())
+            let (tally, gone) = contents.records.tally(&rules);
+            (tally, gone, contents.records.tally(&wanted).0.last_position())
         };
         let kept_back = |last: Position| held.iter().filter(|hold| hold.from <= last).cloned().collect();
         let compacted = Compacted {
@@ -32,10 +33,14 @@ impl MemoryLog {
         };
         let Some(last) = tally.last_position().filter(|_| !order.dry_run) else { return Ok(compacted) };
         if let Some(before_drop) = &order.before_drop {
-            before_drop(last).await.map_err(LogError::Retention)?;
+            before_drop(Dropping { through: last, groups: gone.list() }).await.map_err(LogError::Retention)?;
         }
         let rules = Rules { before: wanted.before.min(needed).min(last.get() + 1), ..wanted };
-        self.inner.contents.write().records.drop_events(&rules);
+        {
+            let records = &mut self.inner.contents.write().records;
+            records.drop_events(&rules);
+            records.gone.extend(&gone.list());
+        }
         for drop in &compacted.policies {
             let dropped = Dropped {
                 generation: 0,
@@ -64,14 +69,15 @@ impl Records {
         }
     }
 
-    fn tally(&self, rules: &Rules) -> Tally {
-        let mut tally = Tally::default();
+    fn tally(&self, rules: &Rules) -> (Tally, DroppedGroups) {
+        let (mut tally, mut gone) = (Tally::default(), DroppedGroups::default());
         for event in &self.events {
             if let Some(policy) = rules.drops(event, self.last_version(event)) {
                 tally.add(policy, event, write_frame(event, Vec::new()).len() as u64);
+                gone.add(event);
             }
         }
-        tally
+        (tally, gone)
     }
 
     fn last_version(&self, event: &tidewire_model::event::Event) -> u64 {

@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use tidewire_model::event::Event;
 
-use super::{Rules, Tally};
+use super::{DroppedGroups, Rules, Tally};
 use crate::LogError;
 use crate::envelope::read_frame;
 use crate::journal::archive::{ArchiveHead, ArchiveWriter, archive_name};
@@ -31,6 +31,7 @@ pub(crate) struct Sieve<'a> {
     /// How often each key still changes in this segment; the last change stays.
     pub(crate) changes: BTreeMap<u64, u64>,
     pub(crate) tally: Tally,
+    pub(crate) gone: DroppedGroups,
     pub(crate) state_bytes: u64,
     pub(crate) lost_heads: BTreeMap<String, StoredHead>,
     /// Whether content files may have become superfluous.
@@ -45,6 +46,7 @@ impl<'a> Sieve<'a> {
             newer_state,
             changes: BTreeMap::new(),
             tally: Tally::default(),
+            gone: DroppedGroups::default(),
             state_bytes: 0,
             lost_heads: BTreeMap::new(),
             content: false,
@@ -63,6 +65,7 @@ impl<'a> Sieve<'a> {
         let head = (self.heads)(event);
         let Some(policy) = self.rules.drops(event, head.version) else { return false };
         self.tally.add(policy, event, bytes);
+        self.gone.add(event);
         self.content |= crate::content::references(event).next().is_some();
         if head.position == event.position.get() {
             let stored = StoredHead {
@@ -260,6 +263,9 @@ fn summary(summing: Summing, old: Summary, sieve: &Sieve<'_>, actor: &Actor<'_>,
     heads.extend(sieve.lost_heads.clone());
     summary.heads = heads.into_values().collect();
     summary.dropped = old.dropped;
+    let mut gone = sieve.gone.clone();
+    gone.extend(&old.gone);
+    summary.gone = gone.list();
     for drop in sieve.tally.named(&sieve.rules.policies) {
         summary.dropped.push(Dropped {
             generation,

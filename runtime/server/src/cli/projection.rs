@@ -73,8 +73,11 @@ fn list(settings: &Settings) -> Outcome {
             answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default()
         }
         Place::Folder(data, _lock) => local::with_core(&data, async |core| {
-            let names = core.projections.names()?.into_iter().filter(|name| !name.starts_with('$'));
-            names.map(|name| status_of(core, &name)).collect::<Result<Vec<_>, Failure>>()
+            let mut found = Vec::new();
+            for name in core.projections.names()?.into_iter().filter(|name| !name.starts_with('$')) {
+                found.push(status_of(core, &name).await?);
+            }
+            Ok::<_, Failure>(found)
         })?,
     };
     for item in items {
@@ -83,10 +86,10 @@ fn list(settings: &Settings) -> Outcome {
     Ok(())
 }
 
-fn status_of(core: &Core, name: &str) -> Result<Value, Failure> {
+async fn status_of(core: &Core, name: &str) -> Result<Value, Failure> {
     let missing = || Failure::usage(format!("there is no projection \"{name}\""));
     let status = core.projections.status(name)?.ok_or_else(missing)?;
-    Ok(serde_json::to_value(projection_details(status, core.projections.details(name)?))?)
+    Ok(serde_json::to_value(projection_details(status, core.projections.details(name).await?))?)
 }
 
 fn public(entry: Entry) -> Value {
@@ -104,7 +107,7 @@ fn show(settings: &Settings, name: &str, key: Option<&str>, limit: usize) -> Out
         }
         (Place::Folder(data, _lock), key) => local::with_core(&data, async |core| {
             use tidewire_node_api::handles::Projections as _;
-            let status = status_of(core, name)?;
+            let status = status_of(core, name).await?;
             let Some(key) = key else {
                 let entries = core.projections.page(name, "", None, limit)?;
                 let entries: Vec<Value> = entries.into_iter().map(public).collect();
@@ -143,7 +146,7 @@ fn rebuild(settings: &Settings, name: &str, compare: bool) -> Outcome {
                 core.projections.wait_for(name, head).await?;
                 core.projections.rebuild_beside(name, compare).await?;
                 let status = loop {
-                    let status = status_of(core, name)?;
+                    let status = status_of(core, name).await?;
                     if finished(&status, line) {
                         break status;
                     }

@@ -7,9 +7,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use compact_str::CompactString;
 use tidewire_log::backup::{BackupError, Progress, Report};
+use tidewire_log::snapshots::Snapshots;
 use tidewire_log::{
-    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, EventLog, Health, LogError, ProjectionStore,
-    StreamList, Subscription, Ticket, Usage,
+    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LogError,
+    ProjectionStore, StreamList, Subscription, Ticket, Usage,
 };
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
@@ -100,6 +101,14 @@ impl EventLog for MeteredLog {
 
     fn projections(&self) -> Arc<dyn ProjectionStore> {
         self.log.projections()
+    }
+
+    fn snapshots(&self) -> Arc<Snapshots> {
+        self.log.snapshots()
+    }
+
+    fn dropped(&self) -> BoxFuture<'_, Result<Vec<DroppedGroup>, LogError>> {
+        self.log.dropped()
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), LogError>> {

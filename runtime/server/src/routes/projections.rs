@@ -8,7 +8,8 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use tidewire_api::log::{EntriesQuery, Projection, ProjectionEntry};
 use tidewire_api::projection::{
-    Comparison, Difference, ProjectionStatus as Details, RebuildQuery, SkipRequest, SkippedEvent, UnappliedEvent,
+    Comparison, Difference, MissingEvents, ProjectionStatus as Details, RebuildQuery, SkipRequest, SkippedEvent,
+    UnappliedEvent,
 };
 use tidewire_api::{List, PageQuery};
 use tidewire_engine::projections::{Parked, ProjectionDetails, ProjectionStatus, Skipped};
@@ -185,7 +186,7 @@ async fn entries(
 
 async fn status(core: Running, Path(name): Path<String>) -> ApiResult<axum::Json<Details>> {
     let status = core.projections.status(&name)?.ok_or_else(|| unknown(&name))?;
-    Ok(axum::Json(details(status, core.projections.details(&name)?)))
+    Ok(axum::Json(details(status, core.projections.details(&name).await?)))
 }
 
 /// A read model as it is answered.
@@ -203,6 +204,11 @@ pub(crate) fn details(status: ProjectionStatus, details: ProjectionDetails) -> D
         snapshots: details.snapshots.into_iter().map(Position::get).collect(),
         begun_from: details.begun_from.get(),
         thinned: details.thinned.get(),
+        gap: details.gap.map(|gap| MissingEvents {
+            after: gap.after.get(),
+            through: gap.through.get(),
+            reason: gap.reason,
+        }),
         comparison,
     }
 }
