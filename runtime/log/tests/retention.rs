@@ -210,7 +210,10 @@ async fn who_needs_events_keeps_them() {
             assert_eq!((held.held_by[0].by.as_str(), held.held_by[0].from), ("checkpoint slow", Position::new(101)));
         }
         let refusing = CompactOrder {
-            before_drop: Some(Arc::new(|through| {
+            before_drop: Some(Arc::new(|dropping| {
+                let (through, group) = (dropping.through, dropping.groups[0].clone());
+                assert_eq!((group.category.as_str(), group.event_type.as_str()), ("thing", "read"));
+                assert_eq!((group.events, group.last_position), (100, through));
                 Box::pin(async move { Err(format!("projection 'latest' has no snapshot through {through}")) })
             })),
             ..order()
@@ -220,9 +223,12 @@ async fn who_needs_events_keeps_them() {
         assert!(error.to_string().contains("no snapshot through 100"), "{error}");
         assert!(log.event_at(Position::FIRST).await.unwrap().is_some());
 
+        assert_eq!(log.dropped().await.unwrap(), []);
         log.compact(order()).await.unwrap();
         let left = all(&*log, Filter::default()).await;
         assert_eq!(left[0].position, Position::new(101));
+        let dropped = log.dropped().await.unwrap();
+        assert_eq!((dropped.len(), dropped[0].events, dropped[0].last_position), (1, 100, Position::new(100)));
         log.set_checkpoint("slow".into(), Position::new(400)).await.unwrap();
         let latest =
             || Box::pin(std::future::ready(vec![Hold { by: "projection latest".into(), from: Position::new(301) }]));
