@@ -15,6 +15,7 @@ mod isolation_tests;
 #[cfg(test)]
 mod testing;
 
+use tidewire_model::event::Event;
 use tidewire_node_api::NodeDef;
 use tidewire_node_api::handles::ProjectionSpec;
 
@@ -29,6 +30,11 @@ pub fn all() -> Vec<NodeDef> {
 /// What is wrong with the configuration, in words.
 pub fn read_model(name: &str, config: serde_json::Value) -> Result<ProjectionSpec, String> {
     events::read_model(name, config)
+}
+
+/// Whether an event is the last one of a command: nothing more happens to that.
+pub fn ends_command(event: &Event) -> bool {
+    shared::outbox::ends_command(event)
 }
 
 #[cfg(test)]

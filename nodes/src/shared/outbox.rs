@@ -20,7 +20,7 @@ use tidewire_node_api::{Ctx, Emission, Feed, NodeError, Outcome, Signal};
 
 pub(crate) use backoff::Backoff;
 pub(crate) use entry::{Cause, Recorded, entry_id, event_number, event_text, outcome_message};
-pub(crate) use history::{History, Life, walk};
+pub(crate) use history::{History, Life, ends_command, walk};
 
 /// Time between attempts to read the outbox back, or to record what could not be recorded.
 const AGAIN_MS: i64 = 5_000;

@@ -68,7 +68,8 @@ pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, s
 pub use plan::IdWindow;
 pub use projection::{MemoryProjections, ProjectionChange, ProjectionInfo, ProjectionStore};
 pub use retention::{
-    BeforeDrop, COMPACTED, CompactOrder, DEDUPLICATION_MS, DroppedGroup, Dropping, Holds, policies, set_policies,
+    BeforeDrop, COMPACTED, CompactOrder, DEDUPLICATION_MS, DroppedGroup, Dropping, Holds, Spared, StreamHold, policies,
+    set_policies,
 };
 pub use subscription::{Delivery, Subscription};
 pub use tidewire_model::retention::{Compacted, Hold, PolicyDrop};

@@ -10,7 +10,7 @@
 pub(crate) mod prune;
 pub(crate) mod rewrite;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +32,18 @@ const POLICIES: &str = "retention/policies";
 
 /// Answers who needs which events.
 pub type Holds = Arc<dyn Fn() -> BoxFuture<'static, Vec<Hold>> + Send + Sync>;
+
+/// Answers of which streams no event may go, whatever its age.
+pub type Spared = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<StreamHold>, String>> + Send + Sync>;
+
+/// A stream that somebody still needs as a whole, such as that of a command without an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamHold {
+    /// Who needs it, such as `open command`.
+    pub by: &'static str,
+    /// Which stream.
+    pub stream: StreamName,
+}
 
 /// Called before events are dropped: projections that used them must have a snapshot by then. A reason stops the pass.
 pub type BeforeDrop = Arc<dyn Fn(Dropping) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -100,6 +112,8 @@ pub struct CompactOrder {
     pub close_segment: bool,
     /// Who needs events, beside checkpoints.
     pub holds: Option<Holds>,
+    /// Streams that are needed as a whole.
+    pub spared: Option<Spared>,
     /// What has to be done before.
     pub before_drop: Option<BeforeDrop>,
 }
@@ -133,11 +147,18 @@ pub(crate) struct Rules {
     pub(crate) before: u64,
     /// By policy: events at or before this position exceed its bytes.
     pub(crate) cuts: Vec<u64>,
+    /// Streams that are needed as a whole, and by whom.
+    pub(crate) spared: Arc<HashMap<StreamName, &'static str>>,
 }
 
 impl Rules {
     /// The policy that drops an event of a stream at a version, if one does.
     pub(crate) fn drops(&self, event: &Event, version: u64) -> Option<usize> {
+        self.wants(event, version).filter(|_| !self.spared.contains_key(&event.stream))
+    }
+
+    /// The same, whoever needs its stream.
+    fn wants(&self, event: &Event, version: u64) -> Option<usize> {
         if event.position.get() >= self.before
             || event.stream.as_str() == LOG_STREAM
             || event.recorded_time > self.now - DEDUPLICATION_MS
@@ -246,6 +267,44 @@ impl<'a> ByteCuts<'a> {
     }
 }
 
+/// What a pass found, event by event.
+#[derive(Debug, Default)]
+pub(crate) struct Finds {
+    pub(crate) tally: Tally,
+    pub(crate) gone: DroppedGroups,
+    /// Streams that would lose events if nobody needed them, with the first of these.
+    spared: BTreeMap<StreamName, Position>,
+}
+
+impl Finds {
+    /// Decides about an event; the policy that drops it.
+    pub(crate) fn add(&mut self, rules: &Rules, event: &Event, version: u64, bytes: impl FnOnce() -> u64) -> bool {
+        let Some(policy) = rules.wants(event, version) else { return false };
+        if rules.spared.contains_key(&event.stream) {
+            self.spared.entry(event.stream.clone()).or_insert(event.position);
+            return false;
+        }
+        self.tally.add(policy, event, bytes());
+        self.gone.add(event);
+        true
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.tally.merge(&other.tally);
+        self.gone.extend(&other.gone.list());
+        for (stream, position) in &other.spared {
+            let known = self.spared.entry(stream.clone()).or_insert(*position);
+            *known = (*known).min(*position);
+        }
+    }
+
+    /// Who keeps what from being dropped, by stream.
+    pub(crate) fn spared_by(&self, rules: &Rules) -> Vec<Hold> {
+        let by = |stream: &StreamName| rules.spared.get(stream).copied().unwrap_or_default();
+        self.spared.iter().map(|(stream, from)| Hold { by: format!("{} {stream}", by(stream)), from: *from }).collect()
+    }
+}
+
 /// Counts what each policy drops.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(BTreeMap<usize, PolicyDrop>);
@@ -306,6 +365,13 @@ pub(crate) fn record_of(dropped: &Dropped, id: String) -> Option<AppendRequest> 
         ..NewEvent::json(COMPACTED, &data)
     };
     Some(AppendRequest::one(StreamName::reserved(LOG_STREAM).ok()?, event))
+}
+
+/// The streams that an order spares.
+pub(crate) async fn spared(order: &CompactOrder) -> Result<Arc<HashMap<StreamName, &'static str>>, LogError> {
+    let Some(spared) = &order.spared else { return Ok(Arc::default()) };
+    let holds = spared().await.map_err(LogError::Retention)?;
+    Ok(Arc::new(holds.into_iter().map(|hold| (hold.stream, hold.by)).collect()))
 }
 
 /// Those who need events: checkpoints, and whom the order names.

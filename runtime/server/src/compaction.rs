@@ -1,16 +1,26 @@
 //! Drops what the retention policies say, now and then.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidewire_engine::projections::ProjectionService;
 use tidewire_log::consumers::{ConsumerError, Consumers};
-use tidewire_log::{BeforeDrop, CompactOrder, EventLog as _, Hold, Holds, LogError, SpaceLevel};
+use tidewire_log::{
+    BeforeDrop, CompactOrder, EventLog, Hold, Holds, LogError, SpaceLevel, Spared, StreamHold, policies,
+};
+use tidewire_model::event::StreamName;
 use tidewire_model::position::Position;
+use tidewire_model::query::{Filter, Query};
+use tidewire_model::retention::RetentionPolicy;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Core;
 
+/// The category of the streams of commands.
+const COMMANDS: &str = "command";
+/// Events read at a time.
+const PAGE: usize = 1_000;
 /// The first pass, once the start is over.
 const FIRST: Duration = Duration::from_secs(60);
 /// Between passes.
@@ -42,12 +52,20 @@ pub fn order(core: &Core, actor: &str, dry_run: bool) -> CompactOrder {
             Ok(())
         })
     });
+    let log = Arc::clone(&core.log);
+    let spared: Spared = Arc::new(move || {
+        let log = Arc::clone(&log);
+        Box::pin(async move {
+            open_commands(&*log).await.map_err(|error| format!("open commands are not known: {}", error.full_text()))
+        })
+    });
     CompactOrder {
         actor: actor.into(),
         dry_run,
         close_segment: !dry_run,
         holds: Some(holds),
         before_drop: Some(before_drop),
+        spared: Some(spared),
     }
 }
 
@@ -76,6 +94,32 @@ async fn groups_hold(consumers: &Consumers) -> Result<Vec<Hold>, ConsumerError> 
         holds.push(Hold { by: format!("consumer group {}", group.name), from });
     }
     Ok(holds)
+}
+
+/// Streams of commands without an outcome: whoever carries them out, or looks for what became of them, needs all of one.
+async fn open_commands(log: &dyn EventLog) -> Result<Vec<StreamHold>, LogError> {
+    let concerned = |policy: &RetentionPolicy| {
+        let category = policy.category.as_deref().map(|name| name.trim_end_matches('-'));
+        policy.has_limit() && category.is_none_or(|category| category == COMMANDS)
+    };
+    if !policies(log).await?.iter().any(concerned) {
+        return Ok(Vec::new());
+    }
+    let filter = Filter { event_types: vec!["tidewire.command.*".into()], ..Filter::category(COMMANDS) };
+    let mut open: BTreeSet<StreamName> = BTreeSet::new();
+    let mut next = Some(Position::FIRST);
+    while let Some(from) = next {
+        let page = log.read(Query::forwards(filter.clone(), from, PAGE)).await?;
+        for event in &page.events {
+            if tidewire_nodes::ends_command(event) {
+                open.remove(&event.stream);
+            } else {
+                open.insert(event.stream.clone());
+            }
+        }
+        next = page.next;
+    }
+    Ok(open.into_iter().map(|stream| StreamHold { by: "open command", stream }).collect())
 }
 
 /// Compacts until the server stops.

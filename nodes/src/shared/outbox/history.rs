@@ -118,6 +118,11 @@ fn fold(lives: &mut BTreeMap<CompactString, Life>, category: &'static str, event
     }
 }
 
+/// Whether an event is the last one of a command.
+pub(crate) fn ends_command(event: &Event) -> bool {
+    kind_of(event, "command").is_some_and(|kind| ends("command", kind, event))
+}
+
 fn ends(category: &str, kind: &str, event: &Event) -> bool {
     match kind {
         // A command that was sent still waits for its evidence.

@@ -19,8 +19,8 @@ use crate::journal::reading::SegmentReader;
 use crate::journal::segment::{self, SegmentHead};
 use crate::journal::summary::{Dropped, Summary};
 use crate::live::Head;
-use crate::retention::rewrite::{Actor, Sieve, rewrite};
-use crate::retention::{ByteCuts, DroppedGroups, Rules, Tally, holds, policies, prune, record_of};
+use crate::retention::rewrite::{Actor, Heads, Sieve, rewrite};
+use crate::retention::{ByteCuts, DroppedGroups, Finds, Rules, holds, policies, prune, record_of, spared};
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::writer::Job;
@@ -33,8 +33,7 @@ const STATE_SHARE: u64 = 5;
 
 /// What a pass found out.
 struct Found {
-    tally: Tally,
-    gone: DroppedGroups,
+    finds: Finds,
     state_bytes: u64,
     segments: Vec<SegmentHead>,
 }
@@ -64,13 +63,19 @@ impl JournalLog {
         let held = holds(self, &order).await?;
         let needed = held.first().map_or(u64::MAX, |hold| hold.from.get());
         // What would go if nobody needed it tells who keeps it.
-        let wanted = Arc::new(self.rules(policies.clone()).await?);
+        let spared = spared(&order).await?;
+        let wanted = Arc::new(Rules { spared, ..self.rules(policies.clone()).await? });
         let mut rules = Rules { before: wanted.before.min(needed), ..(*wanted).clone() };
-        let found = self.look(Arc::new(rules.clone())).await?;
-        let more = if needed < wanted.before { self.look(wanted).await?.tally.last_position() } else { None };
+        let found = self.look(Arc::new(rules.clone()), order.dry_run).await?;
+        let more = if needed < wanted.before {
+            self.look(wanted, order.dry_run).await?.finds.tally.last_position()
+        } else {
+            None
+        };
         let held_by = more.map_or_else(Vec::new, |last| held.into_iter().filter(|hold| hold.from <= last).collect());
+        let held_by = [held_by, found.finds.spared_by(&rules)].concat();
         let mut compacted = Compacted {
-            policies: found.tally.named(&policies),
+            policies: found.finds.tally.named(&policies),
             state_bytes: found.state_bytes,
             archives: found.segments.len() as u64,
             freed_bytes: 0,
@@ -79,9 +84,9 @@ impl JournalLog {
         if order.dry_run || found.segments.is_empty() {
             return Ok(compacted);
         }
-        if let Some(last) = found.tally.last_position() {
+        if let Some(last) = found.finds.tally.last_position() {
             if let Some(before_drop) = &order.before_drop {
-                before_drop(Dropping { through: last, groups: found.gone.list() })
+                before_drop(Dropping { through: last, groups: found.finds.gone.list() })
                     .await
                     .map_err(LogError::Retention)?;
             }
@@ -135,15 +140,18 @@ impl JournalLog {
         self.with_store(move |_, store| {
             // What the store has on disk, less its last event.
             let before = indexer::flush(store)?.1;
-            cut_bytes(&folder, Rules { policies: policies.clone(), now, before, cuts: Vec::new() })
+            cut_bytes(
+                &folder,
+                Rules { policies: policies.clone(), now, before, cuts: Vec::new(), spared: Arc::default() },
+            )
         })
         .await
     }
 
-    /// Finds out what would go.
-    async fn look(&self, rules: Arc<Rules>) -> Result<Found, LogError> {
+    /// Finds out what would go: from the archives, and from what a pass would make archives of when there is none yet.
+    async fn look(&self, rules: Arc<Rules>, all: bool) -> Result<Found, LogError> {
         let folder = self.inner.journal_folder.clone();
-        self.with_store(move |shared, _| look(shared, &folder, &rules)).await
+        self.with_store(move |shared, _| look(shared, &folder, &rules, all)).await
     }
 
     async fn rewrite_archives(
@@ -234,9 +242,8 @@ fn each_archive(
     Ok(())
 }
 
-fn look(shared: &Shared, folder: &Path, rules: &Rules) -> Result<Found, LogError> {
-    let mut found =
-        Found { tally: Tally::default(), gone: DroppedGroups::default(), state_bytes: 0, segments: Vec::new() };
+fn look(shared: &Shared, folder: &Path, rules: &Rules, all: bool) -> Result<Found, LogError> {
+    let mut found = Found { finds: Finds::default(), state_bytes: 0, segments: Vec::new() };
     let heads = |event: &Event| head_of(shared, event);
     each_archive(folder, |segment, summary, newer| {
         let superseded: u64 =
@@ -261,16 +268,42 @@ fn look(shared: &Shared, folder: &Path, rules: &Rules) -> Result<Found, LogError
                 }
             }
         }
-        if !sieve.tally.is_empty() || for_state {
-            found.tally.merge(&sieve.tally);
-            found.gone.extend(&sieve.gone.list());
+        found.finds.merge(&sieve.finds);
+        if !sieve.finds.tally.is_empty() || for_state {
             found.state_bytes += stale;
             found.segments.push(segment.clone());
         }
         Ok(())
     })?;
+    if all {
+        look_in_plain(folder, rules, &heads, &mut found)?;
+    }
     found.segments.reverse();
     Ok(found)
+}
+
+/// Finds out what would go from segments that are no archives yet.
+fn look_in_plain(folder: &Path, rules: &Rules, heads: Heads<'_>, found: &mut Found) -> Result<(), LogError> {
+    let superseded = HashSet::new();
+    for segment in segment::list(folder)? {
+        if is_archived(folder, &segment) || segment.first_position >= rules.before {
+            continue;
+        }
+        let mut sieve = Sieve::new(rules, heads, &superseded);
+        let mut reader = SegmentReader::open(folder, &segment)?;
+        // At the end of the last one the writer is at work.
+        while let Ok(Some(entry)) = reader.next_entry() {
+            let Ok(record) = entry.into_record() else { break };
+            for (event, range) in record.events.iter().zip(&record.frames) {
+                sieve.takes_event(event, range.len() as u64);
+            }
+        }
+        if !sieve.finds.tally.is_empty() {
+            found.segments.push(segment);
+        }
+        found.finds.merge(&sieve.finds);
+    }
+    Ok(())
 }
 
 fn rewrite_all(

@@ -7,7 +7,7 @@ use tidewire_model::position::Position;
 use super::{MemoryLog, Records};
 use crate::envelope::write_frame;
 use crate::journal::summary::Dropped;
-use crate::retention::{ByteCuts, DroppedGroups, Rules, Tally, holds, policies, record_of};
+use crate::retention::{ByteCuts, Finds, Rules, holds, policies, record_of, spared};
 use crate::{CompactOrder, Compacted, Dropping, EventLog, LogError};
 
 impl MemoryLog {
@@ -17,29 +17,30 @@ impl MemoryLog {
         let needed = held.first().map_or(u64::MAX, |hold| hold.from.get());
         let now = (self.inner.clock)();
         let before = self.head().get();
-        let mut wanted = Rules { policies: policies.clone(), now, before, cuts: Vec::new() };
-        let (tally, gone, more) = {
+        let mut wanted =
+            Rules { policies: policies.clone(), now, before, cuts: Vec::new(), spared: spared(&order).await? };
+        let (rules, found, more) = {
             let contents = self.inner.contents.read();
             contents.records.cut_bytes(&mut wanted);
             let rules = Rules { before: before.min(needed), ..wanted.clone() };
-            let (tally, gone) = contents.records.tally(&rules);
-            (tally, gone, contents.records.tally(&wanted).0.last_position())
+            let found = contents.records.look(&rules);
+            (rules, found, contents.records.look(&wanted).tally.last_position())
         };
         let kept_back = |last: Position| held.iter().filter(|hold| hold.from <= last).cloned().collect();
         let compacted = Compacted {
-            policies: tally.named(&policies),
-            held_by: more.map_or_else(Vec::new, kept_back),
+            policies: found.tally.named(&policies),
+            held_by: [more.map_or_else(Vec::new, kept_back), found.spared_by(&rules)].concat(),
             ..Compacted::default()
         };
-        let Some(last) = tally.last_position().filter(|_| !order.dry_run) else { return Ok(compacted) };
+        let Some(last) = found.tally.last_position().filter(|_| !order.dry_run) else { return Ok(compacted) };
         if let Some(before_drop) = &order.before_drop {
-            before_drop(Dropping { through: last, groups: gone.list() }).await.map_err(LogError::Retention)?;
+            before_drop(Dropping { through: last, groups: found.gone.list() }).await.map_err(LogError::Retention)?;
         }
         let rules = Rules { before: wanted.before.min(needed).min(last.get() + 1), ..wanted };
         {
             let records = &mut self.inner.contents.write().records;
             records.drop_events(&rules);
-            records.gone.extend(&gone.list());
+            records.gone.extend(&found.gone.list());
         }
         for drop in &compacted.policies {
             let dropped = Dropped {
@@ -69,15 +70,12 @@ impl Records {
         }
     }
 
-    fn tally(&self, rules: &Rules) -> (Tally, DroppedGroups) {
-        let (mut tally, mut gone) = (Tally::default(), DroppedGroups::default());
+    fn look(&self, rules: &Rules) -> Finds {
+        let mut finds = Finds::default();
         for event in &self.events {
-            if let Some(policy) = rules.drops(event, self.last_version(event)) {
-                tally.add(policy, event, write_frame(event, Vec::new()).len() as u64);
-                gone.add(event);
-            }
+            finds.add(rules, event, self.last_version(event), || write_frame(event, Vec::new()).len() as u64);
         }
-        (tally, gone)
+        finds
     }
 
     fn last_version(&self, event: &tidewire_model::event::Event) -> u64 {

@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use tidewire_model::event::Event;
 
-use super::{DroppedGroups, Rules, Tally};
+use super::{Finds, Rules};
 use crate::LogError;
 use crate::envelope::read_frame;
 use crate::journal::archive::{ArchiveHead, ArchiveWriter, archive_name};
@@ -30,8 +30,7 @@ pub(crate) struct Sieve<'a> {
     pub(crate) newer_state: &'a HashSet<u64>,
     /// How often each key still changes in this segment; the last change stays.
     pub(crate) changes: BTreeMap<u64, u64>,
-    pub(crate) tally: Tally,
-    pub(crate) gone: DroppedGroups,
+    pub(crate) finds: Finds,
     pub(crate) state_bytes: u64,
     pub(crate) lost_heads: BTreeMap<String, StoredHead>,
     /// Whether content files may have become superfluous.
@@ -45,8 +44,7 @@ impl<'a> Sieve<'a> {
             heads,
             newer_state,
             changes: BTreeMap::new(),
-            tally: Tally::default(),
-            gone: DroppedGroups::default(),
+            finds: Finds::default(),
             state_bytes: 0,
             lost_heads: BTreeMap::new(),
             content: false,
@@ -63,9 +61,9 @@ impl<'a> Sieve<'a> {
     /// Whether an event goes.
     pub(crate) fn takes_event(&mut self, event: &Event, bytes: u64) -> bool {
         let head = (self.heads)(event);
-        let Some(policy) = self.rules.drops(event, head.version) else { return false };
-        self.tally.add(policy, event, bytes);
-        self.gone.add(event);
+        if !self.finds.add(self.rules, event, head.version, || bytes) {
+            return false;
+        }
         self.content |= crate::content::references(event).next().is_some();
         if head.position == event.position.get() {
             let stored = StoredHead {
@@ -263,10 +261,10 @@ fn summary(summing: Summing, old: Summary, sieve: &Sieve<'_>, actor: &Actor<'_>,
     heads.extend(sieve.lost_heads.clone());
     summary.heads = heads.into_values().collect();
     summary.dropped = old.dropped;
-    let mut gone = sieve.gone.clone();
+    let mut gone = sieve.finds.gone.clone();
     gone.extend(&old.gone);
     summary.gone = gone.list();
-    for drop in sieve.tally.named(&sieve.rules.policies) {
+    for drop in sieve.finds.tally.named(&sieve.rules.policies) {
         summary.dropped.push(Dropped {
             generation,
             policy: drop.policy,

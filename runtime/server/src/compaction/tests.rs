@@ -161,3 +161,46 @@ async fn read_models_of_flows_keep_what_dropped_events_made_of_them_without_the_
     assert_eq!(again, before);
     core.stop(Duration::ZERO).await;
 }
+
+fn command(id: &str, kind: &str, data: &Json) -> AppendRequest {
+    let stream = StreamName::new(format!("command-{id}")).unwrap();
+    AppendRequest::one(stream, NewEvent::json(format!("tidewire.command.{kind}").as_str(), data))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_without_an_outcome_are_kept_and_a_dry_run_says_what_a_real_one_does() {
+    let place = Place::new();
+    let core = place.start().await;
+    let lives: [(&str, &[(&str, Json)]); 5] = [
+        ("open", &[("requested", json!({"value": 1}))]),
+        ("sent", &[("requested", json!({"value": 2})), ("sent", json!({}))]),
+        ("underway", &[("requested", json!({"value": 3})), ("delivered", json!({}))]),
+        ("done", &[("requested", json!({"value": 4})), ("delivered", json!({"final": true}))]),
+        ("expired", &[("requested", json!({"value": 5})), ("expired", json!({}))]),
+    ];
+    for (id, life) in &lives {
+        core.log.append(life.iter().map(|(kind, data)| command(id, kind, data)).collect()).await.unwrap();
+    }
+    readings(&core, 5).await;
+    place.set_day(20);
+    // What the index has only in memory stays in any case.
+    readings(&core, 40).await;
+    set_policies(&*core.log, &[policy("command"), policy("thing")]).await.unwrap();
+    models(&core, &["$things", "$history"]).await;
+    // Nothing is an archive yet.
+    let expected = core.log.compact(order(&core, "user:test", true)).await.unwrap();
+    assert_eq!((expected.events(), expected.policies.len()), (14, 2));
+    let by: Vec<&str> = expected.held_by.iter().map(|hold| hold.by.as_str()).collect();
+    assert_eq!(by, ["open command command-open", "open command command-sent", "open command command-underway"]);
+    let done = compact(&core).await;
+    assert_eq!((done.policies, done.held_by), (expected.policies, expected.held_by));
+    let left = core.log.read(Query::forwards(Filter::category("command"), Position::FIRST, 100)).await.unwrap();
+    let streams: Vec<&str> = left.events.iter().map(|event| event.stream.as_str()).collect();
+    assert_eq!(streams, ["command-open", "command-sent", "command-sent", "command-underway", "command-underway"]);
+    // Once it has an outcome, it goes by its age like all others.
+    core.log.append(vec![command("open", "failed", &json!({}))]).await.unwrap();
+    readings(&core, 40).await;
+    models(&core, &["$things", "$history"]).await;
+    assert_eq!(compact(&core).await.events(), 1);
+    core.stop(Duration::ZERO).await;
+}
