@@ -10,6 +10,8 @@ use tidewire_node_api::handles::{At, Projections as _};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use crate::schemas::{Registration, Schemas};
+
 use super::tests::{Log, PATIENCE, append, caught_up, event, listed, listener, memory, nobody, recount, spec};
 use super::*;
 
@@ -120,6 +122,60 @@ async fn a_whole_read_model_is_shown_as_it_was() {
         let one = service.get_at("sums", "thing-3", At::Position(until)).await.unwrap().unwrap();
         assert_eq!(Some(&one.value.to_text().into_owned()), recount(&log, until).await.get("thing-3"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_upcaster_makes_the_read_models_of_its_type_anew_beside_the_old_ones() {
+    let log = memory();
+    let open = async || {
+        let schemas = Schemas::open(Arc::clone(&log)).await.unwrap();
+        let service = ProjectionService::new(Arc::clone(&log), Handle::current());
+        let form = schemas.clone();
+        service.read_as(move |filter| form.form_of(filter));
+        let changed = service.clone();
+        schemas.on_change(move |event_type| changed.build_anew(event_type));
+        let of = |name: &str, event_type: &str| {
+            let filter = Filter { event_types: vec![event_type.into()], ..Filter::category("thing") };
+            ProjectionSpec { name: name.into(), filter, ..spec("1", 1) }
+        };
+        let guards = [of("sums", "reading-*"), of("others", "moved")].map(|spec| service.keep(spec, nobody()).unwrap());
+        (schemas, service, guards)
+    };
+    let (schemas, service, guards) = open().await;
+    append(&log, vec![event("thing-a", 2), event("thing-b", 5), event("thing-a", 1)]).await;
+    caught_up(&service, &log).await;
+    let upcast = |script: &str| Registration { schema: None, upcast: Some(script.to_owned()) };
+    let value = async |service: &ProjectionService| listed(service).await["thing-a"].clone();
+    let plain = Registration { schema: Some(json!({"type": "object"})), upcast: None };
+    schemas.register("reading-reported", 1, plain, "anna").await.unwrap();
+    for (version, script, expected) in [
+        (2, "fn upcast(data, event) { #{ n: data.n * 10 } }", "sum 30"),
+        (3, "fn upcast(data, event) { #{ n: data.n + 1 } }", "sum 32"),
+    ] {
+        schemas.register("reading-reported", version, upcast(script), "anna").await.unwrap();
+        let swapped = async {
+            // Readers find the old one until the new one takes its place, and never less.
+            while value(&service).await != expected {
+                assert_eq!(listed(&service).await.len(), 2);
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, swapped).await.expect("in time");
+        until(&service, |status| status.build.is_none()).await;
+        let comparison = service.details("sums").await.unwrap().comparison.unwrap();
+        assert_eq!((comparison.different, comparison.new_keys), (2, 2));
+    }
+    let places = || {
+        let builds = log.projections().list().unwrap().into_iter().map(|info| info.name.to_string());
+        builds.filter(|name| name.contains('@')).collect::<Vec<_>>()
+    };
+    assert_eq!(places(), ["others@1", "sums@3"], "the other one was left alone");
+    drop(guards);
+    service.close().await;
+    let (_schemas, service, _guards) = open().await;
+    append(&log, vec![event("thing-a", 3)]).await;
+    caught_up(&service, &log).await;
+    assert_eq!((value(&service).await.as_str(), places()), ("sum 35", vec!["others@1".into(), "sums@3".into()]));
 }
 
 /// Each round is cut off somewhere, with a new build under way; nothing is lost and nothing counts twice.
