@@ -17,6 +17,7 @@ mod deploys;
 mod documents;
 mod events;
 mod first_run;
+mod key_backups;
 mod kill;
 mod links;
 mod live;

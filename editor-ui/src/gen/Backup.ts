@@ -38,5 +38,23 @@ copiedFiles?: (number | null)
  * Files of the log that were damaged before.
  */
 problems?: string[]
+/**
+ * The file with the keys, if one was asked for.
+ */
+keys?: ({
+file: string
+/**
+ * When it was made, in milliseconds since 1970.
+ */
+created: number
+/**
+ * From when on it is not restored any more. Until then what is erased can come back from it.
+ */
+expires: number
+/**
+ * How many keys of streams it holds.
+ */
+keys: number
+} | null)
 error?: (string | null)
 }

@@ -16,7 +16,7 @@ sort?: (string | null)
 limit?: (number | null)
 cursor?: (string | null)
 /**
- * As it was: a position, or a time (RFC 3339 or milliseconds with `t` in front).
+ * As it was: a position, or a time (RFC 3339, or milliseconds since 1970).
  */
 at?: (string | null)
 /**

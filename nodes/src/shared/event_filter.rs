@@ -5,8 +5,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 use tidewire_model::Problem;
-use tidewire_model::event::time::{FIRST_TIME, parse_rfc3339, parse_time};
-use tidewire_model::position::Position;
+use tidewire_model::event::time::{Point, parse_point};
 use tidewire_model::query::{Condition, Filter, Start};
 use tidewire_node_api::handles::At;
 use tidewire_script::compile_condition;
@@ -100,18 +99,17 @@ impl Begin {
 
 /// A moment in the past: a position, milliseconds since 1970, or RFC 3339.
 pub(crate) fn parse_at(text: &str) -> Option<At> {
-    let text = text.trim();
-    match text.parse::<i64>() {
-        Ok(number) if number < 0 => None,
-        Ok(number) if number < FIRST_TIME => Some(At::Position(Position::new(number.unsigned_abs()))),
-        Ok(_) => parse_time(text).map(At::Time),
-        Err(_) => parse_rfc3339(text).map(At::Time),
-    }
+    parse_point(text).map(|point| match point {
+        Point::Position(position) => At::Position(position),
+        Point::Time(time) => At::Time(time),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use tidewire_model::position::Position;
+
     use super::*;
 
     #[test]

@@ -247,7 +247,7 @@ pub struct EntriesQuery {
     pub sort: Option<String>,
     pub limit: Option<usize>,
     pub cursor: Option<String>,
-    /// As it was: a position, or a time (RFC 3339 or milliseconds with `t` in front).
+    /// As it was: a position, or a time (RFC 3339, or milliseconds since 1970).
     pub at: Option<String>,
     /// Wait until this position has taken effect.
     pub min_position: Option<u64>,

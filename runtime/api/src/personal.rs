@@ -3,13 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::BackedUpKeys;
+
 /// Which streams hold personal data.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct PersonalStreams {
     /// Patterns of names; `*` stands for any run of characters. What is appended to these streams is encrypted.
     pub streams: Vec<String>,
     /// Streams that were erased and whose traces in read models are just being removed.
     pub erasing: Vec<String>,
+    /// Files with keys that were made here and have not expired.
+    pub key_backups: Vec<BackedUpKeys>,
 }
 
 /// Which streams hold personal data from now on. What is stored already stays as it is.
@@ -40,4 +45,8 @@ pub struct ErasedSubject {
     pub position: Option<u64>,
     /// Events that were stored before the stream was personal: they are not encrypted and stay.
     pub in_clear: u64,
+    /// Until when the key can still come back from a file with keys that was made here, in milliseconds since 1970.
+    /// Destroy those files, or wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restorable_until: Option<i64>,
 }

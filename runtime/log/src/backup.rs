@@ -83,6 +83,31 @@ impl BackupError {
     }
 }
 
+/// What goes into a backup beside the log, and what does not.
+#[derive(Debug, Clone, Default)]
+pub struct Others {
+    /// Files, with their places in the data folder; those that are not there are skipped.
+    pub files: Vec<(String, PathBuf)>,
+    /// What is left out on purpose. The manifest names it.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Others {
+    /// The files and folders of a backup's folder that these are in.
+    fn roots(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter_map(|(name, _)| name.split('/').next())
+    }
+}
+
+/// Something that a backup does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LeftOut {
+    /// What it is.
+    pub what: String,
+    /// Why it is not there, and what to do about it.
+    pub why: String,
+}
+
 /// Where a backup ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

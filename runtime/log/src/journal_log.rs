@@ -19,7 +19,7 @@ use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::archivist;
-use crate::backup::{BackupError, Progress, Report};
+use crate::backup::{BackupError, Others, Progress, Report};
 use crate::door::Door;
 use crate::indexer::{self, Early, JournalFacts, STATE};
 use crate::journal::{Journal, segment};
@@ -338,12 +338,7 @@ impl EventLog for JournalLog {
         Box::pin(self.measure_usage())
     }
 
-    fn back_up(
-        &self,
-        to: PathBuf,
-        others: Vec<(String, PathBuf)>,
-        progress: Progress,
-    ) -> BoxFuture<'_, Result<Report, BackupError>> {
+    fn back_up(&self, to: PathBuf, others: Others, progress: Progress) -> BoxFuture<'_, Result<Report, BackupError>> {
         Box::pin(self.back_up_to(to, others, progress))
     }
 

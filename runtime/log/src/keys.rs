@@ -25,7 +25,10 @@ use crate::hex::{array_from_hex, from_hex, to_hex};
 use crate::private_file::PrivateFile;
 use lasting::Lasting;
 
-pub use backup::{KeyBackup, KeysRestored, restore_keys};
+pub use backup::{
+    KEY_BACKUP_DAYS, KEY_BACKUP_DAYS_MAX, KeyBackup, KeysRestored, KnownKeyBackup, destroy_expired_key_backups,
+    known_key_backups, restore_keys,
+};
 pub(crate) use seal::{open, open_bytes, seal, seal_bytes};
 
 /// So many keys stay in memory when they are in files as well.

@@ -58,7 +58,10 @@ pub use bodies::{Bodies, Check, Hooks, Upcaster};
 pub use content::Swept;
 pub use error::LogError;
 pub use journal_log::{JournalLog, JournalOptions};
-pub use keys::{KeyBackup, KeysRestored, restore_keys};
+pub use keys::{
+    KEY_BACKUP_DAYS, KEY_BACKUP_DAYS_MAX, KeyBackup, KeysRestored, KnownKeyBackup, destroy_expired_key_backups,
+    known_key_backups, restore_keys,
+};
 pub use log::{
     BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, StreamMark, StreamOrder, Ticket,
     checkpoint_change, checkpoint_key,

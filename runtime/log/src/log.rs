@@ -22,7 +22,7 @@ use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
 use tokio::sync::watch;
 
-use crate::backup::{BackupError, Progress, Report};
+use crate::backup::{BackupError, Others, Progress, Report};
 use crate::snapshots::Snapshots;
 use crate::{
     Bodies, CompactOrder, Compacted, DroppedGroup, LogError, ProjectionStore, SpaceLevel, Subscription, Usage,
@@ -312,7 +312,7 @@ pub trait EventLog: Send + Sync + 'static {
     fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>>;
 
     /// Copies the log into a folder, with everything that was confirmed before this began; only what is new when the
-    /// folder holds an earlier backup. `others` are more files, with their places in the data folder.
+    /// folder holds an earlier backup; and other files with it.
     ///
     /// # Errors
     /// When the engine keeps nothing that could be copied, when files cannot be read or written, or when it was
@@ -320,7 +320,7 @@ pub trait EventLog: Send + Sync + 'static {
     fn back_up(
         &self,
         _to: PathBuf,
-        _others: Vec<(String, PathBuf)>,
+        _others: Others,
         _progress: Progress,
     ) -> BoxFuture<'_, Result<Report, BackupError>> {
         let why = "it is kept in memory only; there is nothing to back up";

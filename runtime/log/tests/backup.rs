@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidewire_log::backup::{At, BackupError, Progress, Report, back_up_folder, restore, verify_backup};
+use tidewire_log::backup::{
+    At, BackupError, LeftOut, Others, Progress, Report, back_up_folder, restore, verify_backup,
+};
 use tidewire_log::{EventLog, JournalLog};
 use tidewire_model::append::AppendRequest;
 use tidewire_model::event::{NewEvent, StreamName};
@@ -19,7 +21,7 @@ use tidewire_model::position::Position;
 use support::{append, contents, flip_bit, open_with, request, small};
 
 async fn back_up(log: &JournalLog, to: &Path) -> Report {
-    log.back_up(to.to_owned(), vec![], Progress::default()).await.unwrap()
+    log.back_up(to.to_owned(), Others::default(), Progress::default()).await.unwrap()
 }
 
 /// What a restored log holds.
@@ -119,15 +121,18 @@ async fn a_second_backup_copies_only_what_is_new() {
 #[tokio::test]
 async fn a_log_that_nobody_uses_is_backed_up_as_a_folder() {
     let (folder, log, to) = backed_up(100).await;
-    let busy = back_up_folder(&folder.path().join("log"), &to, vec![], &Progress::default()).unwrap_err();
+    let busy = back_up_folder(&folder.path().join("log"), &to, Others::default(), &Progress::default()).unwrap_err();
     assert!(busy.to_string().contains("in use"), "{busy}");
     append(&log, 100..250).await;
     log.close().await;
     let other = folder.path().join("users.json");
     fs::write(&other, "[]").unwrap();
-    let others = vec![("auth/users.json".to_owned(), other), ("auth/none.json".to_owned(), "/nowhere".into())];
+    let files = vec![("auth/users.json".to_owned(), other), ("auth/none.json".to_owned(), "/nowhere".into())];
+    let left_out = vec![LeftOut { what: "keys/".to_owned(), why: "they lie apart".to_owned() }];
+    let others = Others { files, left_out: left_out.clone() };
     let report = back_up_folder(&folder.path().join("log"), &to, others, &Progress::default()).unwrap();
     assert_eq!(report.end.position.get(), 250);
+    assert_eq!(verify_backup(&to, &Progress::default()).unwrap().left_out, left_out);
     let target = folder.path().join("restored");
     restore(&to, &target, At::End, &Progress::default()).unwrap();
     assert_eq!(fs::read_to_string(target.join("auth/users.json")).unwrap(), "[]");
@@ -217,11 +222,11 @@ async fn other_folders_are_left_alone() {
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("letter.txt"), "mine").unwrap();
-    let error = log.back_up(other.clone(), vec![], Progress::default()).await.unwrap_err();
+    let error = log.back_up(other.clone(), Others::default(), Progress::default()).await.unwrap_err();
     assert!(matches!(error, BackupError::NotEmpty { .. }), "{error}");
     assert!(matches!(restore(&to, &other, At::End, &Progress::default()), Err(BackupError::NotEmpty { .. })));
     let (_second, second_log, second) = backed_up(10).await;
-    let error = log.back_up(second.clone(), vec![], Progress::default()).await.unwrap_err();
+    let error = log.back_up(second.clone(), Others::default(), Progress::default()).await.unwrap_err();
     assert!(matches!(error, BackupError::OtherLog { .. }), "{error}");
     assert_eq!(restored(&second, At::End).await.len(), 10);
     log.close().await;
@@ -234,11 +239,11 @@ async fn a_cancelled_backup_leaves_what_was_there() {
     append(&log, 50..80).await;
     let cancelled = Progress::default();
     cancelled.cancel();
-    let error = log.back_up(to.clone(), vec![], cancelled.clone()).await.unwrap_err();
+    let error = log.back_up(to.clone(), Others::default(), cancelled.clone()).await.unwrap_err();
     assert!(matches!(error, BackupError::Cancelled), "{error}");
     assert_eq!(restored(&to, At::End).await.len(), 50);
     let new = folder.path().join("new");
-    drop(log.back_up(new.clone(), vec![], cancelled.clone()).await.unwrap_err());
+    drop(log.back_up(new.clone(), Others::default(), cancelled.clone()).await.unwrap_err());
     assert!(!new.exists());
     let error = restore(&to, &new, At::End, &cancelled).unwrap_err();
     assert!(matches!(error, BackupError::Cancelled) && !new.exists(), "{error}");

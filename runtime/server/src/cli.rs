@@ -8,6 +8,7 @@ mod backup;
 mod bench;
 mod flows;
 mod gen_schemas;
+mod keys;
 mod local;
 mod log;
 mod progress;

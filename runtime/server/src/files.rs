@@ -9,6 +9,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use tidewire_log::private_file::make_private_dir;
 
+/// The settings with which the server ran last, in its data folder.
+pub const SETTINGS: &str = "settings.toml";
+
 /// A data folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {

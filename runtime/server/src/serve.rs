@@ -20,13 +20,13 @@ use crate::app::{App, AppState, Core, CoreError, CoreParts, DemoFlows};
 use crate::assets;
 use crate::auth::Auth;
 use crate::compaction;
-use crate::files::{DataDir, DataDirError};
+use crate::files::{DataDir, DataDirError, SETTINGS};
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::Settings;
 use crate::web;
 use crate::web::client::Peer;
 use tidewire_engine::{Clock as _, SystemClock};
-use tidewire_log::private_file::PrivateFileError;
+use tidewire_log::private_file::{PrivateFile, PrivateFileError};
 
 /// Time that flows get to finish what they hold when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -88,6 +88,7 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
         return Err(ServeError::NobodyYet(settings.http));
     }
     let secrets = Arc::new(Secrets::open(data.path())?);
+    keep_settings(&data, &settings);
     let listener = listen(&settings)?;
     let log = Core::open_log(&data, settings.log, &settings.personal, settings.log_max_bytes)?;
     let broker = settings.mqtt.map(|address| start_broker(address, &log)).transpose()?;
@@ -111,6 +112,16 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
         let _ = std::fs::remove_dir_all(data.path());
     }
     result
+}
+
+/// What a backup needs to start the same server elsewhere.
+fn keep_settings(data: &DataDir, settings: &Settings) {
+    let file = PrivateFile::new(data.path().join(SETTINGS));
+    let text = settings.to_keep();
+    let known = file.read().ok().flatten().is_some_and(|known| known == text.as_bytes());
+    if let (false, Err(error)) = (known, file.write(text.as_bytes())) {
+        tracing::warn!(%error, "the settings cannot be kept for backups");
+    }
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
@@ -201,6 +212,7 @@ async fn life(
         return Err(error.into());
     }
     core.finish_erasures_beside();
+    core.expire_key_backups_beside();
     core.let_devices_in();
     app.set_core(core.clone());
     tokio::spawn(compaction::keep(Arc::downgrade(&core), app.shutdown.clone()));

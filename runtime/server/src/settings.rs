@@ -169,6 +169,15 @@ impl Settings {
         toml::to_string(&self.as_options()).unwrap_or_default()
     }
 
+    /// The effective settings, for a data folder that may lie elsewhere next time. What was meant for one start only is
+    /// not in them.
+    pub fn to_keep(&self) -> String {
+        let mut options = self.as_options();
+        options.files_root.take_if(|root| *root == self.data_dir.join("files"));
+        let kept = Options { data_dir: None, flows: None, ephemeral: None, safe: None, ..options };
+        toml::to_string(&kept).unwrap_or_default()
+    }
+
     fn context_pairs(&self) -> Vec<String> {
         let kind = |kind| if kind == StoreKind::Durable { "durable" } else { "memory" };
         let default = self.context.default_store();

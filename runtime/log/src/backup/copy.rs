@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::manifest::{Entry, Manifest, copy, list, make_folder, sync_folders};
 use super::source::{self, Tail, Whole};
-use super::{BackupError, End, Progress};
+use super::{BackupError, End, Others, Progress};
 use crate::lock::lock;
 
 /// What goes into a backup.
@@ -15,8 +15,8 @@ pub(crate) struct Contents {
     pub(crate) log: PathBuf,
     /// The last commit that belongs in it; `None`: everything, as nobody writes.
     pub(crate) commit: Option<u64>,
-    /// Other files, with their places in the data folder.
-    pub(crate) others: Vec<(String, PathBuf)>,
+    /// What else goes into it.
+    pub(crate) others: Others,
     /// When it begins, in milliseconds since 1970.
     pub(crate) now: i64,
 }
@@ -40,16 +40,11 @@ pub struct Report {
     pub problems: Vec<String>,
 }
 
-/// Backs up a log that nobody uses. `others` are more files, with their places in the data folder.
+/// Backs up a log that nobody uses, and other files with it.
 ///
 /// # Errors
 /// When the log is in use or damaged, or when files cannot be read or written.
-pub fn back_up_folder(
-    log: &Path,
-    to: &Path,
-    others: Vec<(String, PathBuf)>,
-    progress: &Progress,
-) -> Result<Report, BackupError> {
+pub fn back_up_folder(log: &Path, to: &Path, others: Others, progress: &Progress) -> Result<Report, BackupError> {
     let _lock = lock(log)?;
     let now = crate::plan::wall_clock();
     back_up(&Contents { log: log.to_owned(), commit: None, others, now }, to, progress)
@@ -63,7 +58,7 @@ pub(crate) fn back_up(contents: &Contents, to: &Path, progress: &Progress) -> Re
         Err(BackupError::Damaged(_)) => None,
         other => other?,
     };
-    if before.is_none() && list(to)?.iter().any(|path| !is_left_over(path)) {
+    if before.is_none() && list(to)?.iter().any(|path| !is_left_over(path, &contents.others)) {
         return Err(BackupError::NotEmpty { path: to.to_owned() });
     }
     let existed = to.exists();
@@ -74,8 +69,9 @@ pub(crate) fn back_up(contents: &Contents, to: &Path, progress: &Progress) -> Re
         match &before {
             Some(before) => drop(before.tidy(to)),
             None => {
-                drop(fs::remove_dir_all(to.join("log")));
-                drop(fs::remove_dir_all(to.join("auth")));
+                for root in contents.others.roots().chain(["log"]).map(|root| to.join(root)) {
+                    drop(if root.is_dir() { fs::remove_dir_all(root) } else { fs::remove_file(root) });
+                }
                 if !existed {
                     drop(fs::remove_dir(to));
                 }
@@ -86,9 +82,9 @@ pub(crate) fn back_up(contents: &Contents, to: &Path, progress: &Progress) -> Re
 }
 
 /// What a backup that was not finished leaves, or a manifest that was damaged.
-fn is_left_over(path: &Path) -> bool {
+fn is_left_over(path: &Path, others: &Others) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    ["log", "auth", "manifest.json", "manifest.tmp"].contains(&name)
+    ["log", "manifest.json", "manifest.tmp"].into_iter().chain(others.roots()).any(|root| root == name)
 }
 
 fn copy_all(
@@ -103,7 +99,7 @@ fn copy_all(
         return Err(BackupError::OtherLog { path: to.to_owned() });
     }
     whole.extend(source::snapshots(&contents.log)?);
-    for (name, path) in &contents.others {
+    for (name, path) in &contents.others.files {
         whole.extend(Whole::find(name.clone(), path.clone())?);
     }
     let mut making = Making::new(to, before, progress);
@@ -134,7 +130,8 @@ fn copy_all(
         copied_bytes: making.copied_bytes,
         problems: std::mem::take(&mut making.problems),
     };
-    let manifest = Manifest::new(log_id, contents.now, end, files);
+    let mut manifest = Manifest::new(log_id, contents.now, end, files);
+    manifest.left_out.clone_from(&contents.others.left_out);
     manifest.write(to)?;
     manifest.tidy(to)?;
     Ok(report)

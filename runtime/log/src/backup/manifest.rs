@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{BackupError, End, Progress};
+use super::{BackupError, End, LeftOut, Progress};
 use crate::hex::to_hex;
 use crate::journal::segment::sync_folder;
 
@@ -28,6 +28,9 @@ pub(super) struct Manifest {
     #[serde(flatten)]
     pub(super) end: End,
     pub(super) files: Vec<Entry>,
+    /// What is not in it, and why.
+    #[serde(default)]
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 /// One file.
@@ -60,7 +63,7 @@ impl Entry {
 
 impl Manifest {
     pub(super) fn new(log_id: String, created: i64, end: End, files: Vec<Entry>) -> Self {
-        Self { format: FORMAT.to_owned(), log_id, created, end, files }
+        Self { format: FORMAT.to_owned(), log_id, created, end, files, left_out: Vec::new() }
     }
 
     /// The manifest of a backup, if there is one.

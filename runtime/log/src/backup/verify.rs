@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{Entry, Manifest, hash};
-use super::{BackupError, End, Progress};
+use super::{BackupError, End, LeftOut, Progress};
 use crate::Verified;
 
 /// What a backup holds.
@@ -19,6 +19,8 @@ pub struct Checked {
     pub files: u64,
     /// How many bytes they have.
     pub bytes: u64,
+    /// What is not in it, and why.
+    pub left_out: Vec<LeftOut>,
     /// The log in it.
     pub log: Verified,
     /// What is wrong, by file; empty when nothing is.
@@ -49,6 +51,7 @@ pub fn verify_backup(folder: &Path, progress: &Progress) -> Result<Checked, Back
         end: manifest.end,
         files: manifest.files.len() as u64,
         bytes: manifest.files.iter().map(|entry| entry.bytes).sum(),
+        left_out: manifest.left_out,
         log,
         problems,
     })

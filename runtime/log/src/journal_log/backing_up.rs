@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::JournalLog;
 use crate::LogError;
-use crate::backup::{BackupError, Contents, Progress, Report, back_up};
+use crate::backup::{BackupError, Contents, Others, Progress, Report, back_up};
 
 impl JournalLog {
     /// As [`crate::EventLog::back_up`] says. Closing the log cancels it.
     pub(super) async fn back_up_to(
         &self,
         to: PathBuf,
-        others: Vec<(String, PathBuf)>,
+        others: Others,
         progress: Progress,
     ) -> Result<Report, BackupError> {
         // Nothing goes that a copied event refers to.

@@ -1,22 +1,29 @@
 //! Keys in one file, to be kept apart from copies of the log, and back.
 //!
-//! A copy of an erased key would undo the erasure. So a backup says when it was made and expires, and a key that the log
-//! names as erased is never taken back.
+//! A copy of an erased key would undo the erasure. So a backup says when it was made and until when it may be restored,
+//! a key that the log names as erased is never taken back, and whoever made backups on this machine finds them listed
+//! beside the keys: those that have expired are destroyed where they still lie.
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use tidewire_model::event::StreamName;
+use tidewire_model::event::time::format_rfc3339;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Keys, Wrapped, key_file, parse_secret, read_wrapped, unwrap, wrap};
 use crate::hex::to_hex;
 use crate::private_file::PrivateFile;
 
-const FORMAT: &str = "tidewire-keys-1";
+const FORMAT: &str = "tidewire-keys-2";
+
+/// How many days a backup of keys may be restored, unless something else is said, and at most.
+pub const KEY_BACKUP_DAYS: u32 = 30;
+/// See [`KEY_BACKUP_DAYS`].
+pub const KEY_BACKUP_DAYS_MAX: u32 = 366;
 
 /// A backup of keys, as it lies in its file. Whoever has it can read everything that is encrypted with these keys.
 #[derive(Serialize, Deserialize)]
@@ -24,14 +31,39 @@ pub struct KeyBackup {
     format: String,
     /// When it was made, in milliseconds since 1970.
     pub created: i64,
-    node: String,
+    /// From when on it is not restored any more.
+    pub expires: i64,
+    node: Option<String>,
     keys: Vec<Wrapped>,
+    others: Vec<Other>,
+}
+
+/// A small secret file that is nobody's business here.
+#[derive(Serialize, Deserialize)]
+struct Other {
+    /// Its place in the data folder.
+    name: String,
+    text: String,
 }
 
 impl Drop for KeyBackup {
     fn drop(&mut self) {
         self.node.zeroize();
+        self.others.iter_mut().for_each(|other| other.text.zeroize());
     }
+}
+
+/// A backup of keys that was made here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKeyBackup {
+    /// Where it was written.
+    pub file: PathBuf,
+    /// When, in milliseconds since 1970.
+    pub created: i64,
+    /// From when on it is not restored any more.
+    pub expires: i64,
+    /// How many keys of streams it holds.
+    pub keys: u64,
 }
 
 /// What came back from a backup of keys.
@@ -46,18 +78,49 @@ pub struct KeysRestored {
 }
 
 impl KeyBackup {
-    /// Writes all keys of a folder to a file that only its owner may read; answers how many. `None`: there are none.
+    /// Writes all keys of a folder, and more secret files with their places in the data folder, to a file that only its
+    /// owner may read. It may be restored for some days from `now`. `None`: there is nothing.
     ///
     /// # Errors
     /// A text that says which file cannot be read or written.
-    pub fn write(keys: &Path, to: &Path, now: i64) -> Result<Option<u64>, String> {
+    pub fn write(
+        keys: &Path,
+        others: &[(&str, PathBuf)],
+        to: &Path,
+        (now, days): (i64, u32),
+    ) -> Result<Option<KnownKeyBackup>, String> {
+        if !(1..=KEY_BACKUP_DAYS_MAX).contains(&days) {
+            return Err(format!("a backup of keys cannot be kept for {days} days; use 1 to {KEY_BACKUP_DAYS_MAX}"));
+        }
         let node = PrivateFile::new(keys.join("node.key"));
-        let Some(text) = node.read().map_err(|error| error.to_string())? else { return Ok(None) };
-        let secret = parse_secret(&text).ok_or_else(|| node.damaged("a key has 64 hexadecimal digits").to_string())?;
-        let backup = Self { format: FORMAT.to_owned(), created: now, node: to_hex(&*secret), keys: all_keys(keys)? };
+        let secret = match node.read().map_err(|error| error.to_string())? {
+            Some(text) => {
+                Some(parse_secret(&text).ok_or_else(|| node.damaged("a key has 64 hexadecimal digits").to_string())?)
+            }
+            None => None,
+        };
+        let others = others.iter().filter_map(|(name, path)| read_other(name, path).transpose());
+        let backup = Self {
+            format: FORMAT.to_owned(),
+            created: now,
+            expires: now.saturating_add(i64::from(days) * 86_400_000),
+            keys: if secret.is_some() { all_keys(keys)? } else { Vec::new() },
+            node: secret.map(|secret| to_hex(&*secret)),
+            others: others.collect::<Result<_, _>>()?,
+        };
+        if backup.node.is_none() && backup.others.is_empty() {
+            return Ok(None);
+        }
         let text = serde_json::to_vec(&backup).map(Zeroizing::new).map_err(|error| error.to_string())?;
         PrivateFile::new(to).write(&text).map_err(|error| error.to_string())?;
-        Ok(Some(backup.keys.len() as u64))
+        let file = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
+        let count = backup.keys.len() as u64;
+        let known = KnownKeyBackup { file, created: now, expires: backup.expires, keys: count };
+        let mut list = known_key_backups(keys)?;
+        list.retain(|other| other.file != known.file);
+        list.push(known.clone());
+        write_known(keys, &list)?;
+        Ok(Some(known))
     }
 
     /// Reads a backup.
@@ -74,6 +137,90 @@ impl KeyBackup {
         }
         Ok(backup)
     }
+
+    /// How many keys of streams it holds.
+    #[must_use]
+    pub const fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// # Errors
+    /// It has expired; the text says when, and what to do.
+    pub fn still_valid(&self, now: i64) -> Result<(), String> {
+        if now < self.expires {
+            return Ok(());
+        }
+        Err(format!(
+            "this backup of keys was made at {} and expired at {}: it may hold keys that were erased since, so it is not \
+             restored; use a newer one and destroy this one",
+            format_rfc3339(self.created),
+            format_rfc3339(self.expires)
+        ))
+    }
+
+    /// Puts the other secret files back into a data folder; what lies there already stays. Answers their places.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn restore_others(&self, data: &Path) -> Result<Vec<String>, String> {
+        let mut restored = Vec::new();
+        for other in &self.others {
+            let inside =
+                Path::new(&other.name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+            let file = PrivateFile::new(data.join(&other.name));
+            if inside && file.read().map_err(|error| error.to_string())?.is_none() {
+                file.write(other.text.as_bytes()).map_err(|error| error.to_string())?;
+                restored.push(other.name.clone());
+            }
+        }
+        Ok(restored)
+    }
+}
+
+fn read_other(name: &str, path: &Path) -> Result<Option<Other>, String> {
+    let file = PrivateFile::new(path);
+    let Some(text) = file.read().map_err(|error| error.to_string())? else { return Ok(None) };
+    let text = String::from_utf8(text).map_err(|_| file.damaged("it is no text").to_string())?;
+    Ok(Some(Other { name: name.to_owned(), text }))
+}
+
+fn known_file(keys: &Path) -> PrivateFile {
+    PrivateFile::new(keys.join("backups.json"))
+}
+
+fn write_known(keys: &Path, list: &[KnownKeyBackup]) -> Result<(), String> {
+    let text = serde_json::to_vec_pretty(list).map_err(|error| error.to_string())?;
+    known_file(keys).write(&text).map_err(|error| error.to_string())
+}
+
+/// The backups of keys that were made here and have not expired, or could not be destroyed.
+///
+/// # Errors
+/// When the list of them cannot be read.
+pub fn known_key_backups(keys: &Path) -> Result<Vec<KnownKeyBackup>, String> {
+    let file = known_file(keys);
+    let Some(text) = file.read().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
+    serde_json::from_slice(&text).map_err(|error| file.damaged(error).to_string())
+}
+
+/// Destroys backups of keys that were made here and have expired, where they still lie. Answers where.
+///
+/// # Errors
+/// When files cannot be read or destroyed.
+pub fn destroy_expired_key_backups(keys: &Path, now: i64) -> Result<Vec<PathBuf>, String> {
+    let (expired, kept): (Vec<_>, Vec<_>) = known_key_backups(keys)?.into_iter().partition(|one| one.expires <= now);
+    let mut destroyed = Vec::new();
+    for known in &expired {
+        // Something else may lie there by now, or nothing.
+        if KeyBackup::read(&known.file).is_ok_and(|backup| backup.created == known.created) {
+            PrivateFile::new(&known.file).destroy().map_err(|error| error.to_string())?;
+            destroyed.push(known.file.clone());
+        }
+    }
+    if !expired.is_empty() {
+        write_known(keys, &kept)?;
+    }
+    Ok(destroyed)
 }
 
 fn all_keys(keys: &Path) -> Result<Vec<Wrapped>, String> {
@@ -99,29 +246,23 @@ fn all_keys(keys: &Path) -> Result<Vec<Wrapped>, String> {
 /// Puts the keys of a backup back into a folder, but for those that are erased. No log may use the folder meanwhile.
 ///
 /// # Errors
-/// When the backup is older than `age_max_ms`, or when files cannot be written; what is written already stays.
+/// When the backup has expired, or when files cannot be written; what is written already stays.
 pub fn restore_keys(
     backup: &KeyBackup,
     keys: &Path,
     erased: &HashSet<CompactString>,
-    (now, age_max_ms): (i64, i64),
+    now: i64,
 ) -> Result<KeysRestored, String> {
-    let age = now.saturating_sub(backup.created);
-    if age > age_max_ms {
-        return Err(format!(
-            "this backup of keys is {} days old and expired after {}: it may hold keys that were erased since; use a newer one",
-            age / 86_400_000,
-            age_max_ms / 86_400_000
-        ));
-    }
-    let old_node = parse_secret(backup.node.as_bytes()).ok_or("this backup of keys is damaged: it has no node key")?;
+    backup.still_valid(now)?;
+    let mut restored = KeysRestored::default();
+    let Some(node_text) = &backup.node else { return Ok(restored) };
+    let old_node = parse_secret(node_text.as_bytes()).ok_or("this backup of keys is damaged: it has no node key")?;
     let node_file = PrivateFile::new(keys.join("node.key"));
     if node_file.read().map_err(|error| error.to_string())?.is_none() {
-        node_file.write(backup.node.as_bytes()).map_err(|error| error.to_string())?;
+        node_file.write(node_text.as_bytes()).map_err(|error| error.to_string())?;
     }
     let folder = Keys::new(Some(keys.to_owned()));
     let node = folder.state.lock().node(keys)?;
-    let mut restored = KeysRestored::default();
     for wrapped in &backup.keys {
         if erased.contains(&wrapped.id) {
             restored.erased += 1;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use tidewire_model::event::{Event, EventId, Extension, ExtensionValue, Extensions, JSON, NewEvent, Place, Raw};
@@ -79,20 +80,46 @@ fn lost_keys_are_told_and_not_replaced() {
 fn a_backup_brings_keys_back_but_neither_erased_nor_after_it_expired() {
     let folder = tempfile::tempdir().unwrap();
     let (keys, file) = (folder.path().join("keys"), folder.path().join("backup/keys.json"));
-    assert_eq!(KeyBackup::write(&keys, &file, 1_000).unwrap(), None);
+    let write = |others: &[(&str, PathBuf)]| KeyBackup::write(&keys, others, &file, (1_000, 1)).unwrap();
+    assert_eq!(write(&[("secrets/key", folder.path().join("key"))]), None, "there is nothing");
     let here = Keys::new(Some(keys.clone()));
     let (anna, ben) = (stream("person-anna"), stream("person-ben"));
     let (anna_key, ben_key) = (here.current(&anna, 7).unwrap(), here.current(&ben, 7).unwrap());
-    assert_eq!(KeyBackup::write(&keys, &file, 1_000).unwrap(), Some(2));
+    std::fs::write(folder.path().join("key"), "abc").unwrap();
+    std::fs::set_permissions(folder.path().join("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let known = write(&[("secrets/key", folder.path().join("key"))]).unwrap();
+    assert_eq!((known.keys, known.expires), (2, 86_401_000));
+    assert_eq!(known_key_backups(&keys).unwrap(), [known]);
+    assert!(KeyBackup::write(&keys, &[], &file, (1_000, 367)).unwrap_err().contains("366"));
     let backup = KeyBackup::read(&file).unwrap();
     let elsewhere = folder.path().join("elsewhere");
     let erased = HashSet::from([anna_key.id.clone()]);
-    let error = restore_keys(&backup, &elsewhere, &erased, (1_000 + 86_400_001, 86_400_000)).unwrap_err();
-    assert!(error.contains("expired"), "{error}");
-    let restored = restore_keys(&backup, &elsewhere, &erased, (2_000, 86_400_000)).unwrap();
+    let error = restore_keys(&backup, &elsewhere, &erased, 86_401_000).unwrap_err();
+    assert!(error.contains("expired at 1970-01-02T00:00:01"), "{error}");
+    assert!(!elsewhere.exists(), "nothing is written then");
+    let restored = restore_keys(&backup, &elsewhere, &erased, 86_400_999).unwrap();
     assert_eq!(restored, KeysRestored { restored: 1, known: 0, erased: 1 });
     let there = Keys::new(Some(elsewhere));
     assert!(matches!(there.find(&anna, &anna_key.id), Found::Missing(_)));
     let Found::Key(found) = there.find(&ben, &ben_key.id) else { panic!("ben's key is there again") };
     assert_eq!(*found.secret, *ben_key.secret);
+    let data = folder.path().join("data");
+    assert_eq!(backup.restore_others(&data).unwrap(), ["secrets/key"]);
+    assert_eq!(std::fs::read(data.join("secrets/key")).unwrap(), b"abc");
+    assert!(backup.restore_others(&data).unwrap().is_empty(), "what is there stays");
+}
+
+#[test]
+fn expired_backups_are_destroyed_where_they_lie_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    Keys::new(Some(keys.clone())).current(&stream("person-anna"), 7).unwrap();
+    let write = |name: &str, now: i64| KeyBackup::write(&keys, &[], &folder.path().join(name), (now, 1)).unwrap();
+    let (old, newer) = (write("old.json", 0).unwrap(), write("newer.json", 1_000).unwrap());
+    write("other.json", 0).unwrap();
+    std::fs::write(folder.path().join("other.json"), "something else by now").unwrap();
+    assert!(destroy_expired_key_backups(&keys, 86_399_999).unwrap().is_empty());
+    assert_eq!(destroy_expired_key_backups(&keys, 86_400_000).unwrap(), std::slice::from_ref(&old.file));
+    assert!(!old.file.exists() && newer.file.exists() && folder.path().join("other.json").exists());
+    assert_eq!(known_key_backups(&keys).unwrap(), [newer]);
 }

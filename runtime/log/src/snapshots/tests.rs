@@ -87,7 +87,7 @@ async fn a_backup_has_them_and_a_restored_log_knows_those_of_then() {
     let log = JournalLog::open(folder.path()).unwrap();
     log.ready().await.unwrap();
     let info = make(&log, "a", 3, 100).await;
-    log.back_up(backup.path().to_owned(), Vec::new(), Progress::default()).await.unwrap();
+    log.back_up(backup.path().to_owned(), crate::backup::Others::default(), Progress::default()).await.unwrap();
     make(&log, "a", 4, 100).await;
     log.close().await;
     assert_eq!(verify_backup(backup.path(), &Progress::default()).unwrap().problems, [] as [String; 0]);

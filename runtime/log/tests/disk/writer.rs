@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use tidewire_log::backup::Progress;
+use tidewire_log::backup::{Others, Progress};
 use tidewire_log::{Commit, CompactOrder, EventLog, JournalLog, JournalOptions, set_policies};
 use tidewire_model::append::{AppendError, AppendRequest, ExpectedVersion, StateChange};
 use tidewire_model::event::{NewEvent, StreamName};
@@ -137,7 +137,7 @@ async fn write_all(folder: &Path) {
         let log = Arc::clone(&log);
         tokio::spawn(async move {
             loop {
-                match log.back_up(to.clone().into(), vec![], Progress::default()).await {
+                match log.back_up(to.clone().into(), Others::default(), Progress::default()).await {
                     Ok(report) => say(&format!("backup {}", report.end.position)),
                     Err(error) => say(&format!("error {error}")),
                 }

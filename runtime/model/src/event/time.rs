@@ -2,6 +2,8 @@
 //!
 //! Calendar arithmetic only: no clock, no time zones beyond an offset in the text.
 
+use crate::position::Position;
+
 /// `2026-03-14T15:09:26.535Z` for milliseconds since 1970.
 #[must_use]
 pub fn format_rfc3339(ms: i64) -> String {
@@ -46,6 +48,30 @@ pub const FIRST_TIME: i64 = 100_000_000_000;
 #[must_use]
 pub fn parse_time(text: &str) -> Option<i64> {
     text.parse().ok().or_else(|| parse_rfc3339(text))
+}
+
+/// A place in history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// A position.
+    Position(Position),
+    /// Milliseconds since 1970.
+    Time(i64),
+}
+
+/// A place in history given by a person or a program: a position, RFC 3339, or milliseconds since 1970, which may have `t`
+/// in front.
+#[must_use]
+pub fn parse_point(text: &str) -> Option<Point> {
+    let text = text.trim();
+    match text.parse::<i64>() {
+        Ok(number) if number < 0 => None,
+        Ok(number) if number < FIRST_TIME => Some(Point::Position(Position::new(number.unsigned_abs()))),
+        Ok(number) => Some(Point::Time(number)),
+        Err(_) => {
+            text.strip_prefix('t').and_then(|ms| ms.parse().ok()).or_else(|| parse_rfc3339(text)).map(Point::Time)
+        }
+    }
 }
 
 fn number(text: &str, digits: usize) -> Option<i64> {

@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidewire_log::{Erasure, EventLog, PersonalError, erase, finish_erasure, unfinished_erasures};
+use tidewire_engine::{Clock as _, SystemClock};
+use tidewire_log::{
+    Erasure, EventLog, KnownKeyBackup, PersonalError, destroy_expired_key_backups, erase, finish_erasure,
+    known_key_backups, unfinished_erasures,
+};
 use tidewire_model::event::StreamName;
 
 use super::Core;
 
 /// Pause before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(30);
+/// Between looks for files with keys that have expired.
+const LOOK_FOR_EXPIRED: Duration = Duration::from_secs(60 * 60);
 
 impl Core {
     /// Erases the data of a stream. Read models are made anew in the background; see [`Core::finish_erasures`].
@@ -36,6 +42,44 @@ impl Core {
                 }
                 drop(core);
                 tokio::time::sleep(RETRY).await;
+            }
+        });
+    }
+
+    /// The files with keys that were made here and have not expired.
+    ///
+    /// # Errors
+    /// When the list of them cannot be read.
+    pub fn key_backups(&self) -> Result<Vec<KnownKeyBackup>, String> {
+        let bodies = self.log.bodies();
+        bodies.keys_folder().map_or(Ok(Vec::new()), known_key_backups)
+    }
+
+    /// Until when a key that is erased now can come back from one of them.
+    pub fn restorable_until(&self) -> Option<i64> {
+        self.key_backups().unwrap_or_default().iter().map(|known| known.expires).max()
+    }
+
+    /// Destroys files with keys that have expired, now and then, until the log is closed.
+    pub fn expire_key_backups_beside(self: &Arc<Self>) {
+        let core = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while let Some(core) = core.upgrade().filter(|core| !core.log.is_closed()) {
+                let bodies = core.log.bodies();
+                drop(core);
+                let destroyed = tokio::task::spawn_blocking(move || {
+                    let now = SystemClock.now_ms();
+                    bodies.keys_folder().map_or(Ok(Vec::new()), |keys| destroy_expired_key_backups(keys, now))
+                });
+                match destroyed.await {
+                    Ok(Ok(files)) => {
+                        files.iter().for_each(|file| tracing::info!(file = %file.display(), "expired keys destroyed"));
+                    }
+                    Ok(Err(reason)) => tracing::warn!(reason, "expired keys were not destroyed"),
+                    // It ends.
+                    Err(_) => return,
+                }
+                tokio::time::sleep(LOOK_FOR_EXPIRED).await;
             }
         });
     }

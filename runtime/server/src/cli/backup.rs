@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use tidewire_api::backup::{Backup, BackupState};
-use tidewire_log::KeyBackup;
 use tidewire_log::backup::{self, At, Progress, back_up_folder, is_backup, verify_backup};
-use tidewire_model::event::time::{format_rfc3339, parse_rfc3339};
+use tidewire_model::event::time::{Point, format_rfc3339, parse_point};
 
 use super::local::{self, Client, Place};
 use super::progress::{poll, watch};
-use super::{Failure, Outcome};
-use crate::backups::small_files;
-use crate::files::DataDir;
+use super::{Failure, Outcome, keys};
+use crate::backups::others;
+use crate::files::{DataDir, SETTINGS};
 use crate::settings::Settings;
 
 #[derive(Debug, Args)]
@@ -21,9 +20,11 @@ pub(super) struct BackupArgs {
     /// A folder: new, empty, or with an earlier backup, to which only what is new is added
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Write the keys of personal streams into this file; keep it apart from the backup
+    /// Write the keys of personal streams and of secrets into this file; keep it apart from the backup
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
+    #[command(flatten)]
+    days: keys::Days,
 }
 
 #[derive(Debug, Args)]
@@ -34,7 +35,10 @@ pub(super) struct RestoreArgs {
     /// The new data folder
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
-    /// As it was: a position, or a time such as 2026-01-31T12:00:00Z
+    /// The file that was written with --keys; without it personal data and secrets of nodes cannot be read
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// As it was: a position, or a time such as 2026-01-31T12:00:00Z or milliseconds since 1970
     #[arg(long, value_name = "POSITION|TIME")]
     at: Option<String>,
 }
@@ -42,12 +46,15 @@ pub(super) struct RestoreArgs {
 /// Backs up, over the socket when a server runs.
 pub(super) fn backup(settings: &Settings, args: &BackupArgs) -> Outcome {
     let folder = std::path::absolute(&args.folder)?;
+    if args.keys.as_ref().is_some_and(|file| std::path::absolute(file).is_ok_and(|file| file.starts_with(&folder))) {
+        return Err(Failure::usage("--keys lies in the folder of the backup; keep them apart, name another file"));
+    }
     let place = local::place(settings)?;
     let data = DataDir::new(&settings.data_dir);
     match &place {
         Place::Server(server) => report(&through_server(server, &folder)?),
         Place::Folder(data, _lock) => {
-            let (log, others, to) = (data.log(), small_files(data), folder.clone());
+            let (log, others, to) = (data.log(), others(data), folder.clone());
             let report = watch("backing up", move |progress| back_up_folder(&log, &to, others, &progress))?;
             println!(
                 "backed up to position {}: {} files, {} of them new, {} bytes copied",
@@ -56,9 +63,11 @@ pub(super) fn backup(settings: &Settings, args: &BackupArgs) -> Outcome {
             damaged(&report.problems)?;
         }
     }
-    println!("not in it: secrets, keys, sessions; the index is rebuilt after a restore");
+    let left_out = others(&data).left_out;
+    let names = left_out.iter().map(|one| one.what.as_str()).collect::<Vec<_>>().join(", ");
+    println!("not in it: {names}; `tidewire log verify {}` says why", folder.display());
     match &args.keys {
-        Some(file) => keys(&data, file),
+        Some(file) => keys::back_up(&data, file, args.days.days),
         None => Ok(()),
     }
 }
@@ -95,35 +104,35 @@ fn damaged(problems: &[String]) -> Outcome {
     if problems.is_empty() { Ok(()) } else { Err(Failure { status: 1, text: String::new() }) }
 }
 
-fn keys(data: &DataDir, file: &Path) -> Outcome {
-    let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis())?;
-    match KeyBackup::write(&data.keys(), file, now).map_err(Failure::usage)? {
-        Some(count) => println!("{count} keys in {}: whoever has that file can read what they protect", file.display()),
-        None => println!("there are no keys"),
-    }
-    Ok(())
-}
-
 /// Makes a data folder from a backup.
 pub(super) fn restore(args: RestoreArgs) -> Outcome {
     let at = match args.at.as_deref() {
         None => At::End,
         Some(text) => point(text)?,
     };
+    let keys = args.keys.as_deref().map(keys::read_valid).transpose()?;
     let (folder, to) = (args.folder, args.to);
+    let data = DataDir::new(&to);
     let shown = to.display().to_string();
     let restored = watch("restoring", move |progress| backup::restore(&folder, &to, at, &progress))?;
     println!("restored to position {}: {} files, {} bytes", restored.end.position, restored.files, restored.bytes);
-    println!("start it with: tidewire --data-dir {shown}");
+    let _lock = data.lock()?;
+    match &keys {
+        Some(keys) => keys::put_back(&data, keys)?,
+        None => keys::lock_secrets(&data)?,
+    }
+    let settings = data.path().join(SETTINGS);
+    let config = if settings.exists() { format!(" --config {}", settings.display()) } else { String::new() };
+    println!("start it with: tidewire --data-dir {shown}{config}");
     Ok(())
 }
 
 fn point(text: &str) -> Result<At, Failure> {
-    if let Ok(position) = text.parse() {
-        return Ok(At::Position(position));
+    match parse_point(text) {
+        Some(Point::Position(position)) => Ok(At::Position(position)),
+        Some(Point::Time(time)) => Ok(At::Time(time)),
+        None => Err(Failure::usage(format!("'{text}' is neither a position nor a time; try 2026-01-31T12:00:00Z"))),
     }
-    let time = parse_rfc3339(text).map(At::Time);
-    time.ok_or_else(|| Failure::usage(format!("'{text}' is neither a position nor a time; try 2026-01-31T12:00:00Z")))
 }
 
 /// Checks a backup. `None` when the folder holds none.
@@ -141,5 +150,6 @@ fn verify_it(folder: &Path) -> Outcome {
         checked.files,
         checked.bytes
     );
+    checked.left_out.iter().for_each(|one| println!("not in it: {}: {}", one.what, one.why));
     damaged(&checked.problems)
 }

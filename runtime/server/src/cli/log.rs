@@ -15,7 +15,7 @@ use export::Export;
 
 use super::local::{self, Place, encode};
 use super::progress::Line;
-use super::{Failure, Outcome, backup};
+use super::{Failure, Outcome, backup, keys};
 use crate::app::{Core, CoreError};
 use crate::settings::{LogKind, Settings};
 
@@ -62,6 +62,11 @@ pub(super) enum LogCommand {
     },
     /// Copies the log into a folder, while a server runs or without one; again, only what is new
     Backup(backup::BackupArgs),
+    /// Lists the files with keys that were made here, or makes, shows and restores one
+    Keys {
+        #[command(subcommand)]
+        command: Option<keys::KeysCommand>,
+    },
     /// Makes a data folder from a backup
     Restore(backup::RestoreArgs),
     /// Throws the index away and builds it anew from the journal (without a running server)
@@ -122,6 +127,7 @@ pub(super) fn run(settings: &Settings, command: LogCommand) -> Outcome {
         LogCommand::Erase { stream, confirm } => erase(settings, &stream, &confirm),
         LogCommand::Verify { folder } => verify(settings, folder),
         LogCommand::Backup(args) => backup::backup(settings, &args),
+        LogCommand::Keys { command } => keys::run(settings, command),
         LogCommand::Restore(args) => backup::restore(args),
         LogCommand::Rebuild => rebuild(settings),
     }
@@ -261,7 +267,12 @@ fn erase(settings: &Settings, stream: &str, confirm: &str) -> Outcome {
             let failed = |error: PersonalError| Failure::usage(error.to_string());
             let erasure = core.erase(&stream, "local").await.map_err(failed)?;
             core.finish_erasures().await.map_err(Failure::usage)?;
-            Ok(json!({"stream": stream, "keyId": erasure.key_id, "inClear": erasure.in_clear}))
+            let until = core.restorable_until();
+            let mut told = json!({"stream": stream, "keyId": erasure.key_id, "inClear": erasure.in_clear});
+            if let (Some(until), Some(told)) = (until, told.as_object_mut()) {
+                told.insert("restorableUntil".to_owned(), until.into());
+            }
+            Ok(told)
         })?,
     };
     local::print(&answer)

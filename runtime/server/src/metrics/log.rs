@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use tidewire_log::backup::{BackupError, Progress, Report};
+use tidewire_log::backup::{BackupError, Others, Progress, Report};
 use tidewire_log::snapshots::Snapshots;
 use tidewire_log::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LogError,
@@ -123,12 +123,7 @@ impl EventLog for MeteredLog {
         self.log.usage()
     }
 
-    fn back_up(
-        &self,
-        to: PathBuf,
-        others: Vec<(String, PathBuf)>,
-        progress: Progress,
-    ) -> BoxFuture<'_, Result<Report, BackupError>> {
+    fn back_up(&self, to: PathBuf, others: Others, progress: Progress) -> BoxFuture<'_, Result<Report, BackupError>> {
         self.log.back_up(to, others, progress)
     }
 

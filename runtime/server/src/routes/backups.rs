@@ -6,10 +6,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use tidewire_api::List;
 use tidewire_api::backup::{Backup, BackupRequest};
+use tidewire_log::{KEY_BACKUP_DAYS, KEY_BACKUP_DAYS_MAX};
 
 use crate::app::App;
 use crate::auth::Permission;
-use crate::backups::small_files;
+use crate::backups::Order;
 use crate::error::{ApiError, ApiResult};
 use crate::files::DataDir;
 use crate::web::extract::{Json, Running};
@@ -41,12 +42,25 @@ async fn begin(
     core: Running,
     Json(body): Json<BackupRequest>,
 ) -> ApiResult<(StatusCode, axum::Json<Backup>)> {
-    let folder = PathBuf::from(&body.folder);
-    if !folder.is_absolute() {
-        return Err(ApiError::bad_request("invalid_folder", "give the whole path of the folder, beginning with /"));
+    let whole = |path: &str, code: &'static str, what: &str| {
+        let path = PathBuf::from(path);
+        let text = || ApiError::bad_request(code, format!("give the whole path of the {what}, beginning with /"));
+        if path.is_absolute() { Ok(path) } else { Err(text()) }
+    };
+    let folder = whole(&body.folder, "invalid_folder", "folder")?;
+    let keys = body.keys.as_deref().map(|file| whole(file, "invalid_keys", "file for the keys")).transpose()?;
+    if keys.as_ref().is_some_and(|file| file.starts_with(&folder)) {
+        let text = "the file for the keys lies in the folder of the backup; keep them apart";
+        return Err(ApiError::bad_request("invalid_keys", text));
     }
-    let others = small_files(&DataDir::new(&app.settings.data_dir));
-    let begun = core.backups.begin(core.log.clone(), folder, others, app.now_ms());
+    let days = body.keys_days.unwrap_or(KEY_BACKUP_DAYS);
+    if !(1..=KEY_BACKUP_DAYS_MAX).contains(&days) {
+        let text = format!("keysDays is {days}; use 1 to {KEY_BACKUP_DAYS_MAX}");
+        return Err(ApiError::bad_request("invalid_keys", text));
+    }
+    let order = Order { folder, keys: keys.map(|file| (file, days)) };
+    let data = DataDir::new(&app.settings.data_dir);
+    let begun = core.backups.begin(core.log.clone(), data, order, app.now_ms());
     let running = "a backup is under way; wait for it or cancel it";
     let begun = begun.ok_or_else(|| ApiError::new(StatusCode::CONFLICT, "backup_running", running))?;
     Ok((StatusCode::ACCEPTED, axum::Json(begun)))

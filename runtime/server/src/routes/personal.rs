@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 
 use crate::app::Core;
 use crate::auth::{Permission, Principal};
+use crate::backups::public_keys;
 use crate::error::{ApiError, ApiResult};
 use crate::web::extract::{Json, Running};
 use crate::web::route::{Route, Routes};
@@ -52,7 +53,8 @@ async fn shown(core: &Core) -> ApiResult<axum::Json<PersonalStreams>> {
     let erasing = unfinished_erasures(&*core.log).await?;
     let streams = core.log.bodies().personal().iter().map(ToString::to_string).collect();
     let erasing = erasing.into_iter().map(|(_, stream)| stream.to_string()).collect();
-    Ok(axum::Json(PersonalStreams { streams, erasing }))
+    let key_backups = core.key_backups().map_err(ApiError::internal)?.iter().map(public_keys).collect();
+    Ok(axum::Json(PersonalStreams { streams, erasing, key_backups }))
 }
 
 async fn get(core: Running) -> ApiResult<axum::Json<PersonalStreams>> {
@@ -87,5 +89,6 @@ async fn erase(
         key_id: erasure.key_id.to_string(),
         position: (erasure.position != Position::ZERO).then(|| erasure.position.get()),
         in_clear: erasure.in_clear,
+        restorable_until: core.restorable_until(),
     }))
 }

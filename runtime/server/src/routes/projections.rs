@@ -14,7 +14,7 @@ use tidewire_api::projection::{
 use tidewire_api::{List, PageQuery};
 use tidewire_engine::projections::{Parked, ProjectionDetails, ProjectionStatus, Skipped};
 use tidewire_engine::{Clock as _, SystemClock};
-use tidewire_model::event::time::parse_rfc3339;
+use tidewire_model::event::time::{Point, parse_point};
 use tidewire_model::position::Position;
 use tidewire_model::value::to_json_value;
 use tidewire_node_api::handles::{At, Entry, HandleError, Projections as _};
@@ -129,15 +129,14 @@ async fn prepare(core: &Core, name: &str, query: &EntriesQuery) -> ApiResult<()>
 
 fn at(query: &EntriesQuery) -> ApiResult<Option<At>> {
     let Some(text) = query.at.as_deref() else { return Ok(None) };
-    let time = parse_rfc3339(text).or_else(|| text.strip_prefix('t')?.parse().ok());
-    if let Some(time) = time {
-        return Ok(Some(At::Time(time)));
+    match parse_point(text) {
+        Some(Point::Position(position)) => Ok(Some(At::Position(position))),
+        Some(Point::Time(time)) => Ok(Some(At::Time(time))),
+        None => {
+            let detail = format!("at is '{text}'; use a position, or a time such as 2026-03-14T15:09:26Z");
+            Err(ApiError::bad_request("invalid_query", detail))
+        }
     }
-    let position = text.parse().map(At::Position);
-    position.map(Some).map_err(|_| {
-        let detail = format!("at is '{text}'; use a position, or a time such as 2026-03-14T15:09:26Z");
-        ApiError::bad_request("invalid_query", detail)
-    })
 }
 
 async fn entry(
