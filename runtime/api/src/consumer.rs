@@ -16,7 +16,7 @@ pub enum GroupStrategy {
 }
 
 /// What a group is to be.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupSpec {
     /// Name of a stream; `*` stands for any run of characters.
@@ -31,28 +31,12 @@ pub struct GroupSpec {
     pub start: Option<String>,
     /// How events are shared out.
     pub strategy: GroupStrategy,
-    /// How many events one member may hold at a time.
-    pub in_flight_max: u32,
+    /// How many events one member may hold at a time. Here and below the group's answer tells the default.
+    pub in_flight_max: Option<u32>,
     /// How long a member may hold one without an answer, in milliseconds.
-    pub lease_ms: u64,
+    pub lease_ms: Option<u64>,
     /// How often an event is handed out before it is put aside.
-    pub deliveries_max: u32,
-}
-
-impl Default for GroupSpec {
-    fn default() -> Self {
-        GroupSpec {
-            stream: None,
-            category: None,
-            types: Vec::new(),
-            filter: None,
-            start: None,
-            strategy: GroupStrategy::RoundRobin,
-            in_flight_max: 100,
-            lease_ms: 30_000,
-            deliveries_max: 10,
-        }
-    }
+    pub deliveries_max: Option<u32>,
 }
 
 /// How a group is.

@@ -242,6 +242,14 @@ impl Consumers {
         Ok(list)
     }
 
+    /// How long a member of a group may hold an event, in milliseconds.
+    ///
+    /// # Errors
+    /// There is no such group.
+    pub async fn lease_ms(&self, name: &str) -> Result<u64, ConsumerError> {
+        Ok(self.handle(name).await?.shared.lock().await.config.lease_ms)
+    }
+
     /// How a group is.
     ///
     /// # Errors

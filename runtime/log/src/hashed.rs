@@ -41,6 +41,25 @@ fn key(kind: IdKind, span: u64, hash: u64, chunk: u16) -> [u8; 15] {
     key
 }
 
+/// What the keys of a span's entries begin with.
+pub(crate) fn prefix(kind: IdKind, span: u64) -> Vec<u8> {
+    key(kind, span, 0, 0).get(..5).unwrap_or_default().to_vec()
+}
+
+/// The entries of a chunk that stay, and how many do not.
+pub(crate) fn filtered(chunk: &[u8], stays: &impl Fn(u16) -> bool) -> (Vec<u8>, u64) {
+    keep_entries(chunk, ENTRY, |entry| entry.last_chunk().copied().map(u16::from_le_bytes).is_some_and(stays))
+}
+
+/// Entries of some bytes each that stay, and how many do not.
+pub(crate) fn keep_entries(chunk: &[u8], len: usize, mut stays: impl FnMut(&[u8]) -> bool) -> (Vec<u8>, u64) {
+    let (mut kept, mut gone) = (Vec::with_capacity(chunk.len()), 0);
+    for entry in chunk.chunks_exact(len) {
+        if stays(entry) { kept.extend_from_slice(entry) } else { gone += 1 }
+    }
+    (kept, gone)
+}
+
 /// Hands the chunks of a span's entries to `put`.
 pub(crate) fn write(
     kind: IdKind,

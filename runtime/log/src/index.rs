@@ -1,11 +1,13 @@
 //! Where events are, by stream, category, type and id.
 //!
 //! The log is cut into *spans* of 65,536 positions. The span under way is indexed in memory; a finished one is
-//! written to the store once, in chunks, and never changed again. All keys of a span and kind lie together, by name,
+//! written to the store once, in chunks. All keys of a span and kind lie together, by name,
 //! so that they are written in one run and a pattern finds its names by a range. A span's ids are stored sorted by
-//! hash, with a filter in memory that tells nearly always when an id is not there.
+//! hash, with a filter in memory that tells nearly always when an id is not there. What retention drops is taken out
+//! again.
 
 mod names;
+mod prune;
 
 use std::collections::HashMap;
 
@@ -18,6 +20,7 @@ use crate::hashed::{self, IdKind, id_hash};
 use crate::store::{Batch, Slice, Space, Store};
 use crate::values::{SHORTENED_START, is_shortened, short_key};
 use names::Names;
+pub(crate) use prune::forget;
 
 /// How many positions a span covers; few in this crate's own tests, so that they have many spans.
 pub(crate) const SPAN: u64 = if cfg!(test) { 100 } else { 1 << 16 };
@@ -208,6 +211,11 @@ fn offsets_key(kind: Kind, name: &str, span: u64) -> Vec<u8> {
 
 fn filter_key(span: u64) -> Vec<u8> {
     [b"f", &span_bytes(span)[..]].concat()
+}
+
+/// The offsets of a value that stay, and how many do not.
+fn filtered_offsets(chunk: &[u8], stays: &impl Fn(u16) -> bool) -> (Vec<u8>, u64) {
+    hashed::keep_entries(chunk, 2, |entry| entry.first_chunk().copied().map(u16::from_le_bytes).is_some_and(stays))
 }
 
 fn offsets_in(chunk: &Slice) -> impl Iterator<Item = u16> {

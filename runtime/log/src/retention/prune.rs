@@ -1,7 +1,7 @@
 //! Takes out of the store what an archive no longer has.
 //!
-//! The archive comes first: after a crash between the two, the next start prunes what was left. Entries of indexes that
-//! lead to dropped events may stay; readers pass over them.
+//! The archive comes first: after a crash between the two, the next start prunes what was left. Events go before the
+//! entries of indexes that lead to them; readers pass over those.
 
 use std::collections::HashSet;
 use std::ops::Bound;
@@ -11,6 +11,7 @@ use tidewire_model::event::StreamName;
 
 use crate::LogError;
 use crate::block::{Waiting, block_key, put_block, read_frames, remove_block};
+use crate::index;
 use crate::indexer::put_head;
 use crate::journal::archive::{archive_name, read_archive_head};
 use crate::journal::reading::SegmentReader;
@@ -64,6 +65,7 @@ pub(crate) fn prune(
         let kept = kept_positions(folder, segment)?;
         let range = (segment.first_position, head.last_position);
         prune_blocks(store, &kept, range)?;
+        index::forget(store, range, |position| kept.contains(&position))?;
         shared.live.write().forget(|position| (range.0..=range.1).contains(&position) && !kept.contains(&position));
     }
     let mut batch = Batch::default();

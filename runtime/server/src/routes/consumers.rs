@@ -132,15 +132,16 @@ async fn put(
         ..Filter::default()
     };
     let start = parse_start(spec.start.as_deref().unwrap_or("beginning"))?;
+    let usual = GroupConfig::default();
     let config = GroupConfig {
         filter,
         strategy: match spec.strategy {
             GroupStrategy::RoundRobin => Strategy::RoundRobin,
             GroupStrategy::ByStream => Strategy::ByStream,
         },
-        in_flight_max: spec.in_flight_max,
-        lease_ms: spec.lease_ms,
-        deliveries_max: spec.deliveries_max,
+        in_flight_max: spec.in_flight_max.unwrap_or(usual.in_flight_max),
+        lease_ms: spec.lease_ms.unwrap_or(usual.lease_ms),
+        deliveries_max: spec.deliveries_max.unwrap_or(usual.deliveries_max),
     };
     let new = core.consumers.set(&group, config, start).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
@@ -156,7 +157,7 @@ async fn fetch(core: Running, Path(group): Path<String>, Json(ask): Json<Fetch>)
     let wait = Duration::from_millis(ask.wait_ms).min(WAIT_MAX);
     let leased = core.consumers.fetch(&group, &ask.member, ask.max, wait).await?;
     let items = leased.iter().map(|leased| Leased { event: to_json(&leased.event), delivery: leased.delivery });
-    let lease_ms = core.consumers.status(&group).await?.config.lease_ms;
+    let lease_ms = core.consumers.lease_ms(&group).await?;
     Ok(axum::Json(Fetched { items: items.collect(), lease_ms }))
 }
 
