@@ -223,3 +223,34 @@ async fn one_event_goes_out_in_either_mode_of_cloudevents() {
     assert_eq!(binary.json(), sent["data"]);
     assert_eq!(http.get(&format!("{path}?mode=carrier-pigeon")).await.problem(400), "invalid_query");
 }
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_told_and_not_guessed() {
+    let mut server = Server::with().start().await;
+    let http = filled(&server).await;
+    let json = http.clone().with("content-type", "application/json");
+    assert_eq!(json.put("/api/schemas/read/first", &json!({})).await.problem(400), "invalid_path");
+    assert_eq!(json.post("/api/projections/none/swap", &json!({})).await.problem(404), "not_found");
+    assert_eq!(http.delete("/api/projections/none/rebuild").await.problem(404), "not_found");
+    let follow = http.clone().with("last-event-id", "seven").get("/api/events/stream").await;
+    assert_eq!(follow.problem(400), "invalid_query", "a reader would miss events unnoticed");
+    assert_eq!(json.put("/api/checkpoints/mine", &json!({"position": 99})).await.problem(400), "invalid_position");
+    json.put("/api/checkpoints/mine", &json!({"position": 10})).await.expect(200);
+    let cloud = http.clone().with("content-type", "application/cloudevents+json");
+    for (name, value) in [("type", json!(5)), ("expectedversion", json!(-1)), ("rawqos", json!(1))] {
+        let mut wrong = event("thing-a", 1.0);
+        wrong[name] = value;
+        let answer = cloud.post("/api/events", &wrong).await;
+        assert!(answer.text().contains(&format!("'{name}'")), "{}", answer.text());
+        assert_eq!(answer.problem(400), "invalid_event");
+    }
+    let batch = http.clone().with("content-type", "application/cloudevents-batch+json");
+    assert_eq!(batch.post("/api/events", &json!([])).await.expect(200).json()["items"], json!([]));
+    server.terminate();
+    for arguments in [["log", "checkpoints", "set", "mine", "99"].as_slice(), &["log", "checkpoints", "delete", "none"]]
+    {
+        assert_eq!(server.command(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    let rebuilt = server.command(&["log", "rebuild"]);
+    assert!(String::from_utf8_lossy(&rebuilt.stdout).contains("index rebuilt: 10 events"), "{rebuilt:?}");
+}

@@ -5,7 +5,7 @@
  */
 export interface AppendAnswer {
 /**
- * Position of the first event.
+ * Position of the first event; 0 when the batch was empty.
  */
 position: number
 items: {

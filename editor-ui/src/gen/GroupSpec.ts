@@ -29,15 +29,15 @@ start?: (string | null)
  */
 strategy?: ("round_robin" | "by_stream")
 /**
- * How many events one member may hold at a time.
+ * How many events one member may hold at a time. Here and below the group's answer tells the default.
  */
-in_flight_max?: number
+in_flight_max?: (number | null)
 /**
  * How long a member may hold one without an answer, in milliseconds.
  */
-lease_ms?: number
+lease_ms?: (number | null)
 /**
  * How often an event is handed out before it is put aside.
  */
-deliveries_max?: number
+deliveries_max?: (number | null)
 }

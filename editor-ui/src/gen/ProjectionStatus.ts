@@ -58,6 +58,23 @@ begun_from: number
  */
 thinned: number
 /**
+ * What it lacks because retention removed it first.
+ */
+gap?: ({
+/**
+ * Everything up to here has taken effect.
+ */
+after: number
+/**
+ * Of what lies between, it knows what retention has left; all that comes later has taken effect.
+ */
+through: number
+/**
+ * Why that is so, and what can be done.
+ */
+reason: string
+} | null)
+/**
  * What the last new build changed, or what the one that waits would change.
  */
 comparison?: ({

@@ -87,7 +87,7 @@ pub struct FilterFailures {
 /// Where events were stored.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AppendAnswer {
-    /// Position of the first event.
+    /// Position of the first event; 0 when the batch was empty.
     pub position: u64,
     pub items: Vec<StoredEvent>,
 }

@@ -246,7 +246,17 @@ fn incoming(parts: Attributes<'_>, others: Others<'_>) -> Result<Incoming, Event
         Some(value) => value.into_text().parse().map_err(|error| attribute("expectedversion", format!("{error}")))?,
     };
     let raw = match parts.raw {
-        None => None,
+        None => {
+            let lonely = [
+                ("rawtopic", parts.rawtopic.is_some()),
+                ("rawretain", parts.rawretain.is_some()),
+                ("rawqos", parts.rawqos.is_some()),
+            ];
+            match lonely.iter().find(|(_, is_there)| *is_there) {
+                Some((name, _)) => return Err(attribute(*name, "stands without 'raw'; give both or none")),
+                None => None,
+            }
+        }
         Some(text) => Some(Raw {
             topic: parts.rawtopic.unwrap_or_default(),
             retain: parts.rawretain.unwrap_or_default(),

@@ -126,6 +126,9 @@ fn unusable_events_are_refused_with_the_attribute_named() {
         (r#"{"subject":"s","type":"t","expectedversion":"many"}"#, "'expectedversion'"),
         (r#"{"subject":"s","type":"t","data":1,"data_base64":"AA=="}"#, "give one of them"),
         ("not json", "not valid CloudEvents JSON"),
+        (r#"{"subject":"s","type":5}"#, "'type': invalid type: integer `5`, expected a string"),
+        (r#"{"subject":"s","type":"t","expectedversion":-1}"#, "'expectedversion': it is neither a text nor a whole"),
+        (r#"{"subject":"s","type":"t","rawqos":1}"#, "'rawqos' stands without 'raw'"),
     ] {
         let error = parse_incoming(text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(part), "{text}: {error}");

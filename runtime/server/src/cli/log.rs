@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tidewire_log::{EventLog as _, PersonalError};
+use tidewire_log::{EventLog, PersonalError, StoreHealth};
 use tidewire_model::event::StreamName;
 
 use checkpoints::Checkpoints;
@@ -278,6 +278,23 @@ fn erase(settings: &Settings, stream: &str, confirm: &str) -> Outcome {
     local::print(&answer)
 }
 
+/// Waits for the index, showing how far it is. Ctrl-C gives up; the next start goes on from there.
+async fn ready(log: &dyn EventLog) -> Result<(), Failure> {
+    let mut line = Line::new("rebuilding");
+    let mut ready = std::pin::pin!(log.ready());
+    loop {
+        tokio::select! {
+            done = &mut ready => return Ok(done.map_err(CoreError::Log)?),
+            _ = tokio::signal::ctrl_c() => return Err(Failure::usage("given up; the next start goes on from there")),
+            () = tokio::time::sleep(Duration::from_millis(200)) => {
+                if let StoreHealth::Rebuilding { progress } = log.health().store {
+                    line.bar(progress, &format!("{:.0} %", progress * 100.0));
+                }
+            }
+        }
+    }
+}
+
 fn rebuild(settings: &Settings) -> Outcome {
     let Place::Folder(data, _lock) = local::place(settings)? else {
         return Err(Failure::usage("a server uses this data folder; stop it first, then rebuild the index"));
@@ -290,10 +307,10 @@ fn rebuild(settings: &Settings) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let events = runtime.block_on(async {
         let log = Core::open_log(&data, LogKind::Sled, &[], None)?;
-        log.ready().await.map_err(CoreError::Log)?;
+        let rebuilt = ready(&*log).await;
         let head = log.head();
         log.close().await;
-        Ok::<_, Failure>(head)
+        rebuilt.map(|()| head)
     })?;
     println!("index rebuilt: {events} events");
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use tidewire_api::List;
 use tidewire_api::backup::{Backup, BackupRequest};
@@ -13,7 +13,7 @@ use crate::auth::Permission;
 use crate::backups::Order;
 use crate::error::{ApiError, ApiResult};
 use crate::files::DataDir;
-use crate::web::extract::{Json, Running};
+use crate::web::extract::{Json, Path, Running};
 use crate::web::route::{Route, Routes};
 
 pub fn register(routes: &mut Routes) {

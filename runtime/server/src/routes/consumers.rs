@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use tidewire_api::consumer::{
     Fetch, Fetched, GroupInfo, GroupMember, GroupSpec, GroupStrategy, Leased, ParkedEvent, SettleEvents, Settled,
@@ -19,7 +18,7 @@ use super::events::{condition, failures, parse_start, to_json};
 use crate::app::Core;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json, Query, Running};
+use crate::web::extract::{Json, Path, Query, Running};
 use crate::web::route::{Route, Routes};
 
 /// The longest wait for events.

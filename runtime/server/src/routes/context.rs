@@ -1,6 +1,5 @@
 //! Context as Node-RED's tools look at it, and how tests set it.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -11,7 +10,7 @@ use tidewire_node_api::{ContextError, ContextScope};
 use crate::app::Core;
 use crate::auth::Permission;
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json as Body, Query, Running};
+use crate::web::extract::{Json as Body, Path, Query, Running};
 use crate::web::route::{Route, Routes};
 use crate::wire;
 

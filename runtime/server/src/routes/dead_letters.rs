@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use tidewire_api::List;
 use tidewire_api::dead_letter::{
@@ -20,7 +19,7 @@ use super::events::{self, find};
 use crate::app::Core;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json, Query, Running};
+use crate::web::extract::{Json, Path, Query, Running};
 use crate::web::route::{Route, Routes};
 
 const LIMIT: usize = 50;

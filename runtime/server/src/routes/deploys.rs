@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
 use serde::Deserialize;
 use serde_json::Value;
 use tidewire_api::flows::{Changes, Deploy, DeployAnswer, RestoreRequest};
@@ -19,7 +18,7 @@ use super::flows::deploy;
 use crate::app::{Core, Deployment};
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{OptionalJson, Query, Running, bad_json};
+use crate::web::extract::{OptionalJson, Path, Query, Running, bad_json};
 use crate::web::route::{Route, Routes};
 
 pub fn register(routes: &mut Routes) {

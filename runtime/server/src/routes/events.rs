@@ -11,7 +11,6 @@ mod single;
 pub(super) use follow::parse_start;
 pub(super) use query::{condition, failures};
 
-use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
@@ -24,7 +23,7 @@ use tidewire_model::position::Position;
 use crate::app::Core;
 use crate::auth::Permission;
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Query, Running};
+use crate::web::extract::{Path, Query, Running};
 use crate::web::route::{Route, Routes};
 
 /// Largest body of an append, in bytes.

@@ -1,6 +1,5 @@
 //! One flow at a time, as Node-RED's admin API has it.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 use tidewire_api::flows::FlowId;
@@ -11,7 +10,7 @@ use super::flows::{FLOWS_MAX, deploy};
 use crate::app::Deployment;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json, Running};
+use crate::web::extract::{Json, Path, Running};
 use crate::web::route::{Route, Routes};
 
 pub fn register(routes: &mut Routes) {

@@ -1,6 +1,6 @@
 //! Node types and single nodes, and what Node-RED's tools want to know of the runtime.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Map, Value, json};
 use tidewire_api::List;
 use tidewire_api::node::{NodeSet, NodeTypeInfo};
@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::auth::{Permission, Principal, Who};
 use crate::error::{ApiError, ApiResult};
 use crate::secrets;
-use crate::web::extract::Running;
+use crate::web::extract::{Path, Running};
 use crate::web::route::{Route, Routes};
 
 pub fn register(routes: &mut Routes) {

@@ -1,7 +1,7 @@
 //! Pressing buttons, sending messages, and the sockets that show what happens.
 
+use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
 use crate::live::session;
-use crate::web::extract::{Json as Body, OptionalJson, Query, Running};
+use crate::web::extract::{Json as Body, OptionalJson, Path, Query, Running};
 use crate::web::guard::Caller;
 use crate::web::route::{Route, Routes};
 use crate::{comms, taps, wire};

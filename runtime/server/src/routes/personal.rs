@@ -1,6 +1,5 @@
 //! Personal data: which streams hold it, and erasing one of them.
 
-use axum::extract::Path;
 use tidewire_api::personal::{EraseSubject, ErasedSubject, PersonalStreams, PutPersonalStreams};
 use tidewire_log::{EventLog as _, PersonalError, set_personal, unfinished_erasures};
 use tidewire_model::event::StreamName;
@@ -12,7 +11,7 @@ use crate::app::Core;
 use crate::auth::{Permission, Principal};
 use crate::backups::public_keys;
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json, Running};
+use crate::web::extract::{Json, Path, Running};
 use crate::web::route::{Route, Routes};
 
 pub fn register(routes: &mut Routes) {

@@ -4,7 +4,6 @@ mod query;
 
 use std::time::Duration;
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use tidewire_api::log::{EntriesQuery, Projection, ProjectionEntry};
 use tidewire_api::projection::{
@@ -22,7 +21,7 @@ use tidewire_node_api::handles::{At, Entry, HandleError, Projections as _};
 use crate::app::Core;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json, Query, Running};
+use crate::web::extract::{Json, Path, Query, Running};
 use crate::web::route::{Route, Routes};
 use query::Selection;
 
@@ -268,10 +267,12 @@ fn refused(error: HandleError) -> ApiError {
     ApiError::new(StatusCode::CONFLICT, "refused", error.text)
 }
 
+fn there_is(core: &Core, name: &str) -> ApiResult<()> {
+    core.projections.status(name)?.map(drop).ok_or_else(|| unknown(name))
+}
+
 async fn rebuild(core: Running, Path(name): Path<String>, Query(query): Query<RebuildQuery>) -> ApiResult<StatusCode> {
-    if core.projections.status(&name)?.is_none() {
-        return Err(unknown(&name));
-    }
+    there_is(&core, &name)?;
     let hold = match query.swap.as_deref() {
         None | Some("auto") => false,
         Some("manual") => true,
@@ -285,11 +286,13 @@ async fn rebuild(core: Running, Path(name): Path<String>, Query(query): Query<Re
 }
 
 async fn swap(core: Running, Path(name): Path<String>) -> ApiResult<StatusCode> {
+    there_is(&core, &name)?;
     core.projections.swap(&name).await.map_err(refused)?;
     Ok(StatusCode::ACCEPTED)
 }
 
 async fn cancel(core: Running, Path(name): Path<String>) -> ApiResult<StatusCode> {
+    there_is(&core, &name)?;
     core.projections.cancel_rebuild(&name).await.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }

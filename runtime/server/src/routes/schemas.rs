@@ -1,6 +1,5 @@
 //! Schemas of event types: register, look at, take back.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use tidewire_api::List;
 use tidewire_api::schema::{PutSchema, PutSchemaMode, SchemaMode, SchemaVersion, TriedEvent, TrySchemas, TypeSchemas};
@@ -12,7 +11,7 @@ use crate::app::Core;
 
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json, Running};
+use crate::web::extract::{Json, Path, Running};
 use crate::web::route::{Route, Routes};
 
 /// Largest body with events to be tried, in bytes.

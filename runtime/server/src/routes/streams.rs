@@ -1,6 +1,5 @@
 //! Streams: names, versions, last change.
 
-use axum::extract::Path;
 use tidewire_api::List;
 use tidewire_api::log::{Stream, StreamsQuery};
 use tidewire_log::{EventLog as _, StreamList, StreamMark, StreamOrder};
@@ -9,7 +8,7 @@ use tidewire_model::query::StreamHead;
 
 use crate::auth::Permission;
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Query, Running};
+use crate::web::extract::{Path, Query, Running};
 use crate::web::route::{Route, Routes};
 
 const LIMIT: usize = 100;

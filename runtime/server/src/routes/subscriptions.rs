@@ -1,6 +1,5 @@
 //! Who follows the log, and the places that are kept for those who do.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use tidewire_api::List;
 use tidewire_api::log::{Checkpoint, CheckpointAt, FollowerInfo};
@@ -11,7 +10,7 @@ use super::events::failures;
 use crate::app::Core;
 use crate::auth::Permission;
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json, Running};
+use crate::web::extract::{Json, Path, Running};
 use crate::web::route::{Route, Routes};
 
 pub fn register(routes: &mut Routes) {
@@ -90,7 +89,13 @@ async fn put(
     Path(name): Path<String>,
     Json(at): Json<CheckpointAt>,
 ) -> ApiResult<axum::Json<Checkpoint>> {
-    let position = Position::new(at.position);
+    let (position, head) = (Position::new(at.position), core.log.head());
+    if position > head {
+        let text = format!(
+            "position {position} is beyond the end of the log, {head}; whoever goes on there would miss events"
+        );
+        return Err(ApiError::bad_request("invalid_position", text));
+    }
     core.log.set_checkpoint(name.as_str().into(), position).await?;
     Ok(axum::Json(public(&core, name, position)))
 }

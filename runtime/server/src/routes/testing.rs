@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ use tidewire_node_api::StopReason;
 use crate::app::App;
 use crate::auth::Permission;
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json as Body, OptionalJson, Running};
+use crate::web::extract::{Json as Body, OptionalJson, Path, Running};
 use crate::web::route::{Route, Routes};
 use crate::wire;
 

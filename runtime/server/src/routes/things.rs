@@ -2,7 +2,6 @@
 
 mod history;
 
-use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 use tidewire_api::thing::{Command, CommandAccepted, CommandRequest, HistoryAnswer, HistoryQuery, Notification, Thing};
@@ -19,7 +18,7 @@ use super::events::{self, to_json};
 use crate::app::Core;
 use crate::auth::{Permission, Principal, sessions};
 use crate::error::{ApiError, ApiResult};
-use crate::web::extract::{Json, Query, Running};
+use crate::web::extract::{Json, Path, Query, Running};
 use crate::web::route::{Route, Routes};
 
 const LIMIT: usize = 100;

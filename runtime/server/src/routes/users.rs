@@ -1,6 +1,6 @@
 //! Users and API tokens.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tidewire_api::List;
@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::audit;
 use crate::auth::{Permission, Principal, Who};
 use crate::error::ApiResult;
-use crate::web::extract::{Json, Running};
+use crate::web::extract::{Json, Path, Running};
 use crate::web::route::{Route, Routes};
 
 pub fn register(routes: &mut Routes) {

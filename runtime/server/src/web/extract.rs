@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query as AxumQuery, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path as AxumPath, Query as AxumQuery, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -116,6 +116,20 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
         AxumQuery::<T>::try_from_uri(&parts.uri)
             .map(|AxumQuery(query)| Query(query))
             .map_err(|error| ApiError::bad_request("invalid_query", format!("{error}; see /api/docs")))
+    }
+}
+
+/// What stands in the path in place of `{names}`.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        AxumPath::<T>::from_request_parts(parts, app)
+            .await
+            .map(|AxumPath(path)| Path(path))
+            .map_err(|error| ApiError::bad_request("invalid_path", format!("{}; see /api/docs", error.body_text())))
     }
 }
 

@@ -4,15 +4,29 @@ use std::fmt;
 
 use compact_str::CompactString;
 use serde::de::value::StrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::value::RawValue;
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// A whole number, or a text.
 pub(super) enum Scalar {
     Number(u64),
     Text(CompactString),
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "it is neither a text nor a whole number from 0")]
+        enum Either {
+            Number(u64),
+            Text(CompactString),
+        }
+        Either::deserialize(deserializer).map(|either| match either {
+            Either::Number(number) => Self::Number(number),
+            Either::Text(text) => Self::Text(text),
+        })
+    }
 }
 
 impl Scalar {
@@ -99,7 +113,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Sorting<'_, 'de, D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_map(Fields { fields, inner: visitor, others: self.others })
+        self.inner.deserialize_map(Fields { fields, inner: visitor, others: self.others, at: "" })
     }
 
     forward_to_deserialize_any! {
@@ -113,6 +127,8 @@ struct Fields<'o, 'de, T> {
     fields: &'static [&'static str],
     inner: T,
     others: &'o mut Others<'de>,
+    /// The field whose value comes next.
+    at: &'static str,
 }
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<'_, 'de, V> {
@@ -123,7 +139,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<'_, 'de, V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(Fields { fields: self.fields, inner: map, others: self.others })
+        self.inner.visit_map(Fields { fields: self.fields, inner: map, others: self.others, at: "" })
     }
 }
 
@@ -132,7 +148,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, 'de, A> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         while let Some(name) = self.inner.next_key::<CompactString>()? {
-            if self.fields.contains(&name.as_str()) {
+            if let Some(known) = self.fields.iter().find(|known| **known == name) {
+                self.at = known;
                 return seed.deserialize(StrDeserializer::new(&name)).map(Some);
             }
             self.others.push((name, self.inner.next_value()?));
@@ -141,6 +158,6 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, 'de, A> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.next_value_seed(seed)
+        self.inner.next_value_seed(seed).map_err(|error| A::Error::custom(format!("'{}': {error}", self.at)))
     }
 }

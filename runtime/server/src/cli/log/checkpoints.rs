@@ -71,6 +71,13 @@ fn change(settings: &Settings, name: &str, position: Option<u64>) -> Outcome {
         }
         Place::Folder(data, _lock) => local::with_core(&data, async |core| {
             let refused = |error: tidewire_model::append::AppendError| Failure::usage(error.to_string());
+            let head = core.log.head();
+            if let Some(position) = position.filter(|position| *position > head.get()) {
+                return Err(Failure::usage(format!("position {position} is beyond the end of the log, {head}")));
+            }
+            if position.is_none() && core.log.checkpoint(name.into()).await.map_err(CoreError::Log)?.is_none() {
+                return Err(Failure::usage(format!("there is no checkpoint '{name}'")));
+            }
             let changed = match position {
                 Some(position) => core.log.set_checkpoint(name.into(), Position::new(position)).await,
                 None => core.log.forget_checkpoint(name.into()).await,

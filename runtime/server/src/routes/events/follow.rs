@@ -83,8 +83,12 @@ pub fn parse_start(text: &str) -> ApiResult<Start> {
     }
 }
 
-fn last_event_id(headers: &HeaderMap) -> Option<Position> {
-    headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok())
+/// What a reader had last. One that cannot be understood is not taken for none: events would be missed unnoticed.
+fn last_event_id(headers: &HeaderMap) -> ApiResult<Option<Position>> {
+    let Some(id) = headers.get("last-event-id").filter(|id| !id.is_empty()) else { return Ok(None) };
+    let text = id.to_str().unwrap_or_default();
+    let wrong = |_| query::bad("Last-Event-ID", text, "use the id of the last event, which is its position");
+    text.parse().map(Some).map_err(wrong)
 }
 
 struct Follow {
@@ -139,7 +143,7 @@ pub(super) async fn sse(
     Query(query): Query<EventsQuery>,
 ) -> ApiResult<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>> {
     let filter = Window::of(&query)?.filter;
-    let start = start(&query, last_event_id(&headers), filter.from_time)?;
+    let start = start(&query, last_event_id(&headers)?, filter.from_time)?;
     let follow = Follow::open(&core, &app, "sse", &principal, (filter, start)).await?;
     let events = stream::unfold(follow, next_sse).flat_map(stream::iter).map(Ok);
     let events = events.take_until(app.shutdown.clone().cancelled_owned());

@@ -1,6 +1,5 @@
 //! `GET /api/things/{id}/history`: what a chart needs, in one request.
 
-use axum::extract::Path;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use tidewire_api::thing::{HistoryAnswer, HistoryBucket, HistoryQuery};
@@ -9,7 +8,7 @@ use tidewire_model::event::time::{format_rfc3339, parse_time};
 
 use crate::error::{ApiError, ApiResult};
 use crate::history::{Asked, Bucket};
-use crate::web::extract::{Query, Running, accepts};
+use crate::web::extract::{Path, Query, Running, accepts};
 
 const DAY: i64 = 86_400_000;
 const POINTS: i64 = 300;
