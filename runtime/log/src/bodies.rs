@@ -17,8 +17,7 @@ use tidewire_model::append::{AppendError, AppendRequest};
 use tidewire_model::event::{Body, ContentRef, Event, EventId, Extensions, NewEvent, StoredBody, StreamName};
 use tidewire_model::query::wildcard_matches;
 
-use crate::content::{ContentStore, INLINE_MAX};
-use crate::journal::is_full;
+use crate::content::{ContentStore, INLINE_MAX, PutError};
 use crate::keys::{self, Found, Keys};
 use crate::plan::{MAX_BYTES, wall_clock};
 use crate::{LogError, Swept};
@@ -155,20 +154,23 @@ impl Bodies {
             })
     }
 
-    /// Encrypts what is personal and stores what is large. Blocks on the disk. What is too large as a whole stays as
-    /// it is, to be refused.
-    pub(crate) fn prepare(&self, mut request: AppendRequest) -> Result<AppendRequest, AppendError> {
-        if request.size() > MAX_BYTES {
-            return Ok(request);
-        }
-        let personal = self.is_personal(&request.stream);
-        for event in &mut request.events {
-            if personal {
-                self.seal(&request.stream, event)?;
+    /// Encrypts what is personal and stores what is large, for each request by itself. Blocks on the disk. What is too
+    /// large as a whole stays as it is, to be refused.
+    pub(crate) fn prepare(&self, mut requests: Vec<AppendRequest>) -> Vec<Result<AppendRequest, AppendError>> {
+        let fit: Vec<_> = requests.iter().map(|request| request.size() <= MAX_BYTES).collect();
+        let seal = |(request, fits): (&mut AppendRequest, &bool)| {
+            if !fits || !self.is_personal(&request.stream) {
+                return Ok(());
             }
-            self.store_large(event)?;
+            request.events.iter_mut().try_for_each(|event| self.seal(&request.stream, event))
+        };
+        let mut outcomes: Vec<_> = requests.iter_mut().zip(&fit).map(seal).collect();
+        if let Some(content) = &self.content {
+            let all = requests.iter_mut().zip(fit).zip(&mut outcomes);
+            let stored = all.filter(|((_, fits), outcome)| *fits && outcome.is_ok());
+            store_large(content, stored.map(|((request, _), outcome)| (request, outcome)).collect());
         }
-        Ok(request)
+        requests.into_iter().zip(outcomes).map(|(request, outcome)| outcome.map(|()| request)).collect()
     }
 
     fn seal(&self, stream: &StreamName, event: &mut NewEvent) -> Result<(), AppendError> {
@@ -184,32 +186,16 @@ impl Bodies {
         Ok(())
     }
 
-    fn store_large(&self, event: &mut NewEvent) -> Result<(), AppendError> {
-        let Some(content) = &self.content else { return Ok(()) };
-        let mut stored = StoredBody::default();
-        let put = |bytes: &mut Bytes| match bytes.len() {
-            len if len <= INLINE_MAX => Ok(None),
-            _ => content.put(bytes).map(|reference| {
-                *bytes = Bytes::new();
-                Some(reference)
-            }),
-        };
-        let put_both = || -> std::io::Result<()> {
-            stored.data = put(&mut event.data)?;
-            if let Some(raw) = &mut event.raw {
-                stored.raw = put(&mut raw.payload)?;
-            }
-            Ok(())
-        };
-        match { put_both }() {
-            Ok(()) => {}
-            Err(error) if is_full(&error) => return Err(AppendError::DiskFull),
-            Err(error) => return Err(AppendError::Storage { reason: format!("a content file: {error}") }),
+    /// Notes that events which refer to content files were refused.
+    pub(crate) fn note_refused(&self, bytes: u64) {
+        if let Some(content) = &self.content {
+            content.note_orphans(bytes);
         }
-        if stored != StoredBody::default() {
-            event.body = Body::Stored(Arc::new(stored));
-        }
-        Ok(())
+    }
+
+    /// How many bytes of content no event refers to, as far as is known.
+    pub(crate) fn orphaned(&self) -> u64 {
+        self.content.as_ref().map_or(0, ContentStore::orphaned)
     }
 
     /// Whether an event can be handed out without the disk.
@@ -292,5 +278,50 @@ impl Bodies {
     /// Removes content files that are neither referred to nor put since the collection began.
     pub(crate) fn sweep(&self, referred: &HashSet<ContentRef>) -> Result<Swept, LogError> {
         self.content.as_ref().map_or(Ok(Swept::default()), |content| content.sweep(referred))
+    }
+}
+
+/// What is too large to stand in the event itself.
+fn large_parts(event: &mut NewEvent) -> [Option<&mut Bytes>; 2] {
+    let raw = event.raw.as_mut().map(|raw| &mut raw.payload);
+    [Some(&mut event.data), raw].map(|part| part.filter(|bytes| bytes.len() > INLINE_MAX))
+}
+
+/// Puts large payloads into files, those of all requests together.
+fn store_large(content: &ContentStore, mut requests: Vec<(&mut AppendRequest, &mut Result<(), AppendError>)>) {
+    let events = requests.iter_mut().flat_map(|(request, _)| &mut request.events);
+    let payloads: Vec<Bytes> = events.flat_map(large_parts).flatten().map(|bytes| bytes.clone()).collect();
+    if payloads.is_empty() {
+        return;
+    }
+    let mut stored = content.put_all(&payloads).into_iter();
+    for (request, outcome) in requests {
+        let mut names = Vec::new();
+        for event in &mut request.events {
+            let mut put = |part: Option<&mut Bytes>| match part.and_then(|bytes| Some((bytes, stored.next()?))) {
+                Some((bytes, Ok(name))) => {
+                    *bytes = Bytes::new();
+                    names.push(name);
+                    Some(name)
+                }
+                Some((_, Err(PutError::Full))) => {
+                    *outcome = Err(AppendError::DiskFull);
+                    None
+                }
+                Some((_, Err(PutError::Failed(reason)))) => {
+                    *outcome = Err(AppendError::Storage { reason: format!("a content file: {reason}") });
+                    None
+                }
+                None => None,
+            };
+            let [data, raw] = large_parts(event).map(&mut put);
+            let stored = StoredBody { data, raw };
+            if stored != StoredBody::default() {
+                event.body = Body::Stored(Arc::new(stored));
+            }
+        }
+        if outcome.is_err() {
+            content.note_orphans(names.iter().map(|name| name.len).sum());
+        }
     }
 }

@@ -3,9 +3,11 @@
 //! A file is whole and on disk before the event that refers to it is queued, and the same content is stored once. What
 //! no event refers to any more is collected by mark and sweep. It knows neither the journal nor what the bytes mean.
 
+mod putting;
+
 use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +17,8 @@ use sha2::{Digest, Sha256};
 use tidewire_model::event::{Body, ContentRef, Event};
 
 use crate::LogError;
+pub(crate) use putting::PutError;
+use putting::Slots;
 
 /// What is larger goes into a file of its own.
 pub(crate) const INLINE_MAX: usize = 4096;
@@ -29,6 +33,8 @@ pub(crate) struct ContentStore {
     state: Mutex<State>,
     cache: Mutex<Cache>,
     temporary: AtomicU64,
+    slots: Slots,
+    orphaned: AtomicU64,
 }
 
 #[derive(Default)]
@@ -87,67 +93,19 @@ impl ContentStore {
             state: Mutex::default(),
             cache: Mutex::default(),
             temporary: AtomicU64::new(0),
+            slots: Slots::default(),
+            orphaned: AtomicU64::new(0),
         }
     }
 
-    /// Makes bytes durable under their name.
-    pub(crate) fn put(&self, bytes: &Bytes) -> io::Result<ContentRef> {
-        let content = ContentRef::of(bytes);
-        {
-            let mut state = self.state.lock();
-            // Before looking whether it is there: from here on a collection leaves it alone.
-            if let Some(put) = &mut state.put {
-                put.insert(content);
-            }
-            if state.known.contains(&content) {
-                return Ok(content);
-            }
-        }
-        let path = path_of(&self.folder, content);
-        let folder = path.parent().unwrap_or(&self.folder);
-        self.make_folder(folder)?;
-        // A file of an earlier run is whole, but it may have been damaged since.
-        if !fs::read(&path).is_ok_and(|stored| stored == **bytes) {
-            self.write(&path, bytes)?;
-        }
-        File::open(folder)?.sync_all()?;
-        let mut state = self.state.lock();
-        if state.known.len() >= KNOWN_MAX {
-            state.known.clear();
-        }
-        state.known.insert(content);
-        drop(state);
-        self.cache.lock().put(content, bytes);
-        Ok(content)
+    /// Notes that bytes lie there which no event will ever refer to.
+    pub(crate) fn note_orphans(&self, bytes: u64) {
+        self.orphaned.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        let temporary = path.with_extension(format!("{number}.tmp"));
-        self.state.lock().writing.insert(temporary.clone());
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)
-        });
-        if written.is_err() {
-            // It takes room that is missed elsewhere; a collection removes it otherwise.
-            drop(fs::remove_file(&temporary));
-        }
-        self.state.lock().writing.remove(&temporary);
-        written
-    }
-
-    fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        if self.state.lock().folders.contains(folder) {
-            return Ok(());
-        }
-        fs::create_dir_all(folder)?;
-        for parent in folder.ancestors().skip(1).take(2) {
-            File::open(parent)?.sync_all()?;
-        }
-        self.state.lock().folders.insert(folder.to_owned());
-        Ok(())
+    /// How many such bytes there are, as far as is known.
+    pub(crate) fn orphaned(&self) -> u64 {
+        self.orphaned.load(Ordering::Relaxed)
     }
 
     /// The bytes with a name.
@@ -179,6 +137,7 @@ impl ContentStore {
 
     /// Begins a collection: what is put from now on stays.
     pub(crate) fn begin_sweep(&self) {
+        self.orphaned.store(0, Ordering::Relaxed);
         self.state.lock().put.get_or_insert_default();
     }
 
@@ -320,6 +279,12 @@ pub fn check(log_folder: &Path, content: ContentRef) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    impl ContentStore {
+        fn put(&self, bytes: &Bytes) -> Result<ContentRef, PutError> {
+            self.put_all(std::slice::from_ref(bytes)).remove(0)
+        }
+    }
 
     fn bytes(n: u8) -> Bytes {
         Bytes::from(vec![n; 10_000])

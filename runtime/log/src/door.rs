@@ -1,32 +1,67 @@
 //! Where appends stand in line while the data of one of them is being stored.
 //!
-//! Who comes later must not be queued earlier, but nobody waits while nothing is being stored.
+//! Each task has a line of its own: of what one task appends, the later must not be queued earlier, and nobody waits for
+//! what others store. Nobody waits either while nothing is being stored.
 
+use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidewire_model::append::{AppendError, AppendRequest};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::task::Id;
 
 use crate::LogError;
 use crate::indexer::JOURNAL_RESERVE;
 use crate::shared::Shared;
 
-/// The line. Its mutex is fair: turns come in the order of the first poll.
+/// A line. Its mutex is fair: turns come in the order of the first poll.
+#[derive(Default)]
+struct Line {
+    turn: Arc<Mutex<()>>,
+    waiting: usize,
+}
+
+#[derive(Default)]
+struct Lines {
+    /// By task; who is in no task shares one.
+    by_task: HashMap<Option<Id>, Line>,
+    /// The numbers of the places that are held.
+    places: BTreeSet<u64>,
+    next: u64,
+}
+
+/// The lines in which somebody waits.
 #[derive(Default)]
 pub(crate) struct Door {
-    line: Mutex<()>,
+    lines: parking_lot::Mutex<Lines>,
+    /// In all lines.
     waiting: AtomicUsize,
+    left: Notify,
 }
 
 impl Door {
-    /// Whether nobody stands in line.
+    /// Whether nobody of this task stands in line.
     pub(crate) fn is_free(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) == 0
+        self.waiting.load(Ordering::Acquire) == 0 || !self.lines.lock().by_task.contains_key(&tokio::task::try_id())
     }
 
-    /// Makes requests ready to be queued. Whoever comes later has to wait while the place is held, so that order is
-    /// kept; meanwhile several prepare side by side.
+    /// Waits until everybody who is in a line now has been queued, or has given up.
+    pub(crate) async fn all_passed(&self) {
+        let next = self.lines.lock().next;
+        loop {
+            let mut left = pin!(self.left.notified());
+            left.as_mut().enable();
+            if self.lines.lock().places.first().is_none_or(|first| *first >= next) {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Makes requests ready to be queued. Whoever comes later in the same task has to wait while the place is held,
+    /// so that order is kept; meanwhile several prepare side by side.
     pub(crate) async fn prepare(
         &self,
         shared: &Shared,
@@ -56,8 +91,14 @@ impl Door {
         let work = {
             let bodies = Arc::clone(bodies);
             move || {
-                let checked = requests.into_iter().zip(checked);
-                checked.map(|(request, check)| check.and_then(|()| bodies.prepare(request))).collect::<Vec<_>>()
+                let (mut refused, mut passed) = (Vec::with_capacity(count), Vec::with_capacity(count));
+                for (request, checked) in requests.into_iter().zip(checked) {
+                    refused.push(checked.map(|()| passed.push(request)));
+                }
+                let mut prepared = bodies.prepare(passed).into_iter();
+                let each =
+                    |checked: Result<(), _>| checked.and_then(|()| prepared.next().unwrap_or(Err(AppendError::Closed)));
+                refused.into_iter().map(each).collect::<Vec<_>>()
             }
         };
         let prepared = if takes_disk {
@@ -72,24 +113,34 @@ impl Door {
         (prepared, Some(place))
     }
 
-    /// Joins the line, at once; the turn comes with [`Place::turn`].
+    /// Joins the line of this task, at once; the turn comes with [`Place::turn`].
     pub(crate) fn join(&self) -> Place<'_> {
+        let task = tokio::task::try_id();
+        let mut lines = self.lines.lock();
+        let number = lines.next;
+        lines.next += 1;
+        lines.places.insert(number);
+        let line = lines.by_task.entry(task).or_default();
+        line.waiting += 1;
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        Place { door: self, turn: None }
+        Place { door: self, task, number, line: Arc::clone(&line.turn), turn: None }
     }
 }
 
-/// A place in the line; left when dropped.
+/// A place in a line; left when dropped.
 pub(crate) struct Place<'a> {
     door: &'a Door,
-    turn: Option<MutexGuard<'a, ()>>,
+    task: Option<Id>,
+    number: u64,
+    line: Arc<Mutex<()>>,
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Place<'_> {
     /// Waits for the turn. The order is that of the first polls.
     pub(crate) async fn turn(&mut self) {
         if self.turn.is_none() {
-            self.turn = Some(self.door.line.lock().await);
+            self.turn = Some(Arc::clone(&self.line).lock_owned().await);
         }
     }
 }
@@ -98,7 +149,17 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         // The next one may pass only when nobody can overtake it any more.
         self.turn = None;
+        let mut lines = self.door.lines.lock();
+        lines.places.remove(&self.number);
+        if let Some(line) = lines.by_task.get_mut(&self.task) {
+            line.waiting -= 1;
+            if line.waiting == 0 {
+                lines.by_task.remove(&self.task);
+            }
+        }
         self.door.waiting.fetch_sub(1, Ordering::AcqRel);
+        drop(lines);
+        self.door.left.notify_waiters();
     }
 }
 

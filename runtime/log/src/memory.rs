@@ -119,7 +119,7 @@ impl MemoryLog {
     fn prepare(&self, mut request: AppendRequest) -> Result<AppendRequest, AppendError> {
         self.inner.bodies.check(&mut request)?;
         if self.inner.bodies.concern(std::slice::from_ref(&request)) {
-            return self.inner.bodies.prepare(request);
+            return self.inner.bodies.prepare(vec![request]).pop().unwrap_or(Err(AppendError::Empty));
         }
         Ok(request)
     }

@@ -13,6 +13,8 @@ mod check;
 mod dice;
 #[path = "shared/files.rs"]
 mod files;
+#[path = "disk/large.rs"]
+mod large;
 #[path = "disk/life.rs"]
 mod life;
 #[path = "disk/people.rs"]
@@ -38,7 +40,11 @@ use shim::{Disk, Left};
 #[test]
 fn writer_process() {
     if let Ok(folder) = std::env::var("WRITER_FOLDER") {
-        writer::main(folder.as_ref());
+        if std::env::var("WRITER_MEASURE").is_ok() {
+            large::main(folder.as_ref())
+        } else {
+            writer::main(folder.as_ref())
+        }
     }
 }
 

@@ -4,12 +4,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
+use tidewire_model::event::Body;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{JournalLog, QUEUE_KIB};
 use crate::plan::{MAX_BULK_BYTES, check_size, check_state};
 use crate::writer::{Job, Reply};
 use crate::{Commit, Ticket};
+
+/// How many bytes of a request lie in content files.
+fn in_files(request: &AppendRequest) -> u64 {
+    let stored = request.events.iter().filter_map(|event| match &event.body {
+        Body::Stored(stored) => Some(stored),
+        _ => None,
+    });
+    stored.flat_map(|stored| stored.content()).map(|content| content.len).sum()
+}
 
 /// Room in the queue for an append of a size.
 struct Permit {
@@ -42,11 +52,17 @@ impl JournalLog {
         check_state(&commit.state)?;
         check_size(&commit.requests)?;
         let permit = self.enter(&commit.requests, &commit.state).await?;
-        let (requests, _place) = self.inner.door.prepare(&self.inner.shared, commit.requests).await;
-        let requests = requests.into_iter().collect::<Result<_, _>>()?;
+        let (requests, place) = self.inner.door.prepare(&self.inner.shared, commit.requests).await;
+        let in_files = if place.is_some() { requests.iter().flatten().map(in_files).sum() } else { 0 };
+        let bodies = Arc::clone(&self.inner.shared.bodies);
+        let refused = move |error: AppendError| {
+            bodies.note_refused(in_files);
+            error
+        };
+        let requests = requests.into_iter().collect::<Result<_, _>>().map_err(&refused)?;
         let (reply, answer) = oneshot::channel();
         self.send(requests, commit.state, permit, Reply::All(reply)).await?;
-        Ok(Box::pin(async move { answer.await.unwrap_or(Err(AppendError::Closed)) }))
+        Ok(Box::pin(async move { answer.await.unwrap_or(Err(AppendError::Closed)).map_err(refused) }))
     }
 
     pub(super) async fn store_each(&self, requests: Vec<AppendRequest>) -> Vec<Result<Appended, AppendError>> {
@@ -61,6 +77,7 @@ impl JournalLog {
         };
         let (prepared, place) = self.inner.door.prepare(&self.inner.shared, requests).await;
         let mut sent = Vec::with_capacity(count);
+        let in_files: Vec<_> = prepared.iter().flatten().map(in_files).collect();
         let refused: Vec<_> = prepared.into_iter().map(|request| request.map(|request| sent.push(request))).collect();
         let (reply, answer) = oneshot::channel();
         let queued = self.send(sent, Vec::new(), permit, Reply::Each(reply)).await;
@@ -69,6 +86,9 @@ impl JournalLog {
             Ok(()) => answer.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
+        for (_, bytes) in stored.iter().zip(in_files).filter(|(stored, _)| stored.is_err()) {
+            self.inner.shared.bodies.note_refused(bytes);
+        }
         let mut stored = stored.into_iter();
         let each = |refused: Result<(), _>| refused.and_then(|()| stored.next().unwrap_or(Err(AppendError::Closed)));
         refused.into_iter().map(each).collect()

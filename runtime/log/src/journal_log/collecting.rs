@@ -23,7 +23,8 @@ impl JournalLog {
         if bodies.begin_sweep().is_none() {
             return Ok(Swept::default());
         }
-        // What was put before now is committed, or never will be, once everything that was queued is.
+        // What was put before now is committed, or never will be, once everything is that was under way.
+        self.inner.door.all_passed().await;
         if let Err(error) = self.commit(Commit::default()).await {
             bodies.give_up_sweep();
             return Err(match error {

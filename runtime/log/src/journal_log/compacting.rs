@@ -25,11 +25,15 @@ use crate::shared::Shared;
 use crate::store::Store;
 use crate::writer::Job;
 use crate::{
-    CompactOrder, Compacted, DEDUPLICATION_MS, DroppedGroup, Dropping, EventLog, LogError, archivist, indexer,
+    CompactOrder, Compacted, DEDUPLICATION_MS, DroppedGroup, Dropping, EventLog, LogError, SpaceLevel, archivist,
+    indexer,
 };
 
 /// An archive is rewritten for the sake of superseded state alone when that is at least this part of it.
 const STATE_SHARE: u64 = 5;
+
+/// So many bytes of content that nobody refers to are left lying until the next start.
+const ORPHANS_MIN: u64 = 16 * 1024 * 1024;
 
 /// What a pass found out.
 struct Found {
@@ -54,8 +58,8 @@ impl JournalLog {
         if !order.dry_run && (order.close_segment || policies_wait) {
             self.close_segment().await?;
         }
-        if !order.dry_run && !self.inner.swept.swap(true, Ordering::Relaxed) {
-            // What a crash before this start left behind.
+        if !order.dry_run && (!self.inner.swept.swap(true, Ordering::Relaxed) || self.has_orphans()) {
+            // What a crash before this start left behind, or appends that were refused since.
             self.sweep_content().await?;
         }
         self.record_dropped().await?;
@@ -103,6 +107,13 @@ impl JournalLog {
             self.sweep_content().await?;
         }
         Ok(compacted)
+    }
+
+    /// Whether content that nobody refers to takes so much that it is worth reading the whole log.
+    fn has_orphans(&self) -> bool {
+        let shared = &self.inner.shared;
+        let worth = if shared.space.level() > SpaceLevel::Normal { 1 } else { ORPHANS_MIN };
+        shared.bodies.orphaned() >= worth
     }
 
     /// Waits a while for the store: what it does not have stays.

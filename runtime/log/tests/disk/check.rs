@@ -1,6 +1,7 @@
 //! Looks at what is left of a log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::files::copy_log;
 use crate::life::History;
 use crate::people::{self, Plain, Traces};
 use crate::writer;
+
+/// What is larger lies in a file of its own.
+const INLINE_MAX: usize = 4096;
 
 /// Opens a copy of the log and compares it with what was said. Answers how many events there are.
 ///
@@ -65,12 +69,13 @@ pub fn check_backup(backup: &Path, history: &History) -> Result<(), String> {
 }
 
 /// What is there, and what is not.
-#[derive(Default)]
 struct Found {
     /// The positions of the events of each commit, by their number in it.
     commits: BTreeMap<u64, BTreeMap<u64, u64>>,
     versions: BTreeMap<StreamName, BTreeSet<u64>>,
     people: Traces,
+    /// How many events lie in files of their own for sure, and how many may.
+    in_files: RangeInclusive<u64>,
     /// What the log says that it has dropped: the first and last position, and how many events.
     dropped: Vec<(u64, u64, u64)>,
     /// How many events there are.
@@ -91,7 +96,15 @@ async fn check_log(folder: &Path, history: &History) -> Result<Found, String> {
     }
     // Records what a pass that was interrupted has dropped.
     log.compact(CompactOrder { dry_run: true, ..CompactOrder::default() }).await.map_err(text)?;
-    let mut found = Found::default();
+    let mut found = Found {
+        commits: BTreeMap::new(),
+        versions: BTreeMap::new(),
+        people: Traces::default(),
+        in_files: 0..=0,
+        dropped: Vec::new(),
+        positions: 0,
+        missing: BTreeSet::new(),
+    };
     let mut next = Some(Position::FIRST);
     let mut last = 0;
     while let Some(from) = next {
@@ -110,6 +123,7 @@ async fn check_log(folder: &Path, history: &History) -> Result<Found, String> {
     found.fits(history)?;
     found.state_fits(&log, history).await?;
     found.people.fit(&log, folder, history).await?;
+    found.content_fits(&log).await?;
     log.close().await;
     Ok(found)
 }
@@ -128,6 +142,9 @@ impl Found {
             return Ok(());
         }
         let (c, i) = self.people.take(event)?;
+        // Encryption adds a little, and what is erased does not tell its size.
+        let (sure, maybe) = (event.data.len() > INLINE_MAX, event.key_id.is_some());
+        self.in_files = self.in_files.start() + u64::from(sure)..=self.in_files.end() + u64::from(sure || maybe);
         if self.commits.entry(c).or_default().insert(i, position).is_some() {
             return Err(format!("the event at {position} is there twice"));
         }
@@ -201,6 +218,16 @@ impl Found {
         Ok(())
     }
 
+    /// Every content file is referred to once the log was swept.
+    async fn content_fits(&self, log: &JournalLog) -> Result<(), String> {
+        let swept = async || log.sweep_content().await.map_err(|error| error.full_text());
+        let (first, again) = (swept().await?, swept().await?);
+        if again.files > 0 || !self.in_files.contains(&again.kept) {
+            return Err(format!("of {:?} content files, {first:?}, then {again:?}", self.in_files));
+        }
+        Ok(())
+    }
+
     async fn state_fits(&self, log: &JournalLog, history: &History) -> Result<(), String> {
         let states = async |prefix: &str| log.states(prefix.into()).await.map_err(|error| error.full_text());
         let value = |value: &[u8]| u64::from_le_bytes(value.try_into().unwrap());
@@ -218,10 +245,8 @@ impl Found {
             let at = |c: u64| history.acks.get(&c).or_else(|| self.commits.get(&c)?.values().next()).copied();
             let same = stated.iter().filter(|c| *c % writer::LATEST == last % writer::LATEST);
             let newest = same.filter_map(|c| at(*c)).max();
-            if !stated.contains(&last)
-                || key != format!("latest/{}", last % writer::LATEST)
-                || at(last).is_some_and(|at| Some(at) < newest)
-            {
+            let went_back = !history.retried.contains(&last) && at(last).is_some_and(|at| Some(at) < newest);
+            if !stated.contains(&last) || key != format!("latest/{}", last % writer::LATEST) || went_back {
                 return Err(format!("{key} is of commit {last} at {:?}, not of the newest at {newest:?}", at(last)));
             }
         }

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum Ending {
     /// By itself, after so many commits.
     AfterCommits(u64),
+    /// By itself.
+    ByItself,
     /// By kill -9 so long after its start.
     AfterStart(Duration),
     /// By kill -9 so long after its log has opened.
@@ -58,6 +60,10 @@ pub struct Life {
     pub writers: u64,
     /// How long a sync takes, in milliseconds.
     pub delay: u64,
+    /// Every event is so large that it is a file of its own.
+    pub large: bool,
+    /// It says how long large payloads take, and nothing else.
+    pub measure: bool,
     /// No event is so large that it is a file of its own.
     pub small: bool,
     pub failure: Option<Failure>,
@@ -78,12 +84,16 @@ pub struct History {
     pub day: i64,
     /// Commits that were begun since it went ahead: too young to be dropped.
     pub young: BTreeSet<u64>,
+    /// Commits that were given again, whose state may be older than that of others.
+    pub retried: BTreeSet<u64>,
     /// How many events were said to be dropped.
     pub dropped: u64,
     /// The keys that were said to be erased.
     pub erased: BTreeSet<String>,
     /// Those of them whose traces were said to be removed.
     pub clean: BTreeSet<String>,
+    /// How long something took, in milliseconds.
+    pub took: Vec<(String, u64)>,
     /// What was refused, with the number of acknowledgements before.
     pub errors: Vec<(usize, String)>,
     /// Why the log did not open, or was read-only, the last time.
@@ -108,6 +118,7 @@ impl History {
                 self.day = number(0) as i64;
                 self.young.clear();
             }
+            "took" => self.took.push((rest.split(' ').next().unwrap().to_owned(), number(1))),
             "erased" => drop(self.erased.insert(rest.to_owned())),
             "clean" => drop(self.clean.insert(rest.to_owned())),
             "dropped" => self.dropped += number(0),
@@ -141,7 +152,9 @@ impl Life {
                 process.until(history, |line| line.starts_with("@open") || line.starts_with("@refused"));
                 std::thread::sleep(wait);
             }
-            Ending::AfterCommits(_) | Ending::AtCall(_) | Ending::Later => return process.wait(history),
+            Ending::AfterCommits(_) | Ending::ByItself | Ending::AtCall(_) | Ending::Later => {
+                return process.wait(history);
+            }
         }
         process.kill(history)
     }
@@ -150,6 +163,7 @@ impl Life {
         // What was not acknowledged is tried again, as a device would.
         let again: Vec<String> =
             history.begun.iter().filter(|c| !history.acks.contains_key(c)).map(ToString::to_string).collect();
+        history.retried.extend(again.iter().map(|c| c.parse::<u64>().unwrap()));
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "writer_process", "--nocapture", "--quiet"]);
         command.env("WRITER_FOLDER", disk.folder()).env("RUST_BACKTRACE", "0");
@@ -174,6 +188,12 @@ impl Life {
         }
         if self.erase > 0 {
             command.env("WRITER_ERASE", self.erase.to_string());
+        }
+        if self.large {
+            command.env("WRITER_LARGE", "1");
+        }
+        if self.measure {
+            command.env("WRITER_MEASURE", "1");
         }
         if self.small {
             command.env("WRITER_SMALL", "1");

@@ -18,9 +18,9 @@ fn until_acknowledged(process: &mut Process, history: &mut History, count: usize
 }
 
 /// Writes, is refused while `full`, and goes on by itself.
-fn survives_a_full_disk(disk: &Disk, full: impl FnOnce(), free: impl FnOnce()) -> Duration {
+pub fn survives_a_full_disk(disk: &Disk, life: &Life, full: impl FnOnce(), free: impl FnOnce()) -> Duration {
     let mut history = History::default();
-    let mut process = Life::default().start(disk, &mut history);
+    let mut process = life.start(disk, &mut history);
     until_acknowledged(&mut process, &mut history, 50);
     full();
     process.until(&mut history, |line| line.starts_with("@error"));
@@ -38,7 +38,12 @@ fn survives_a_full_disk(disk: &Disk, full: impl FnOnce(), free: impl FnOnce()) -
 fn a_full_disk_refuses_and_recovers_by_itself() {
     let disk = Disk::new();
     let full = disk.full();
-    let recovered = survives_a_full_disk(&disk, || fs::write(&full, "").unwrap(), || fs::remove_file(&full).unwrap());
+    let recovered = survives_a_full_disk(
+        &disk,
+        &Life::default(),
+        || fs::write(&full, "").unwrap(),
+        || fs::remove_file(&full).unwrap(),
+    );
     let done = format!("goes on by itself, 50 commits {} ms after there is room, 0 lost", recovered.as_millis());
     report("disk full", "every write is refused for a while", &done);
 }
@@ -72,7 +77,7 @@ fn a_small_file_system_fills_and_recovers() {
         let mut file = fs::File::create(&ballast).unwrap();
         while file.write_all(&[1; 65_536]).is_ok() {}
     };
-    let recovered = survives_a_full_disk(&disk, fill, || fs::remove_file(&ballast).unwrap());
+    let recovered = survives_a_full_disk(&disk, &Life::default(), fill, || fs::remove_file(&ballast).unwrap());
     let done = format!("goes on by itself, 50 commits {} ms after there is room, 0 lost", recovered.as_millis());
     report("small file system", "a tmpfs of 32 MB is filled", &done);
 }

@@ -74,7 +74,8 @@ fn number(name: &str) -> Option<u64> {
 
 fn commit(c: u64) -> Commit {
     let event = |i: u64| {
-        let large = c % 11 == 3 && std::env::var("WRITER_SMALL").is_err();
+        let is_set = |name: &str| std::env::var(name).is_ok();
+        let large = c % 11 == 3 && !is_set("WRITER_SMALL") || is_set("WRITER_LARGE");
         let padding = "x".repeat(if large { 5_000 + c as usize % 3_000 } else { c as usize % 300 });
         let data = serde_json::json!({"c": c, "i": i, "text": people::text(c, i), "padding": padding});
         NewEvent::json(if may_go(c, i) { DROPPED } else { "written" }, &data).with_id(format!("c{c}-{i}"))
