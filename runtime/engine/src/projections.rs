@@ -12,6 +12,7 @@ mod asks;
 mod choice;
 mod codec;
 mod compare;
+mod erasing;
 mod fold;
 mod past;
 mod retained;
@@ -38,9 +39,11 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::log_handle::handle_error;
 pub use asks::Skipped;
 pub use compare::{Comparison, Difference};
+use erasing::{Erasing, Withheld, refusal};
 pub use past::Past;
 pub use retained::Gap;
 use shelf::{NAME_MAX, Shelf};
+use status::progress;
 pub use status::{Building, Parked, ProjectionDetails, ProjectionStatus};
 use task::{Shared, Task};
 pub use watch::{INCOMPLETE, RECOVERED, STALLED};
@@ -60,6 +63,7 @@ struct Inner {
     runtime: Handle,
     kept: Mutex<BTreeMap<String, Kept>>,
     form: OnceLock<anew::Form>,
+    erasing: Arc<Erasing>,
     /// The last looks back.
     past: Mutex<Vec<Arc<Past>>>,
 }
@@ -91,6 +95,7 @@ impl ProjectionService {
             kept: Mutex::default(),
             past: Mutex::default(),
             form: OnceLock::new(),
+            erasing: Arc::default(),
         });
         inner.runtime.spawn(watch::watch(Arc::downgrade(&inner)));
         ProjectionService { inner }
@@ -140,7 +145,7 @@ impl ProjectionService {
     /// # Errors
     /// When the store cannot be read.
     pub fn page(&self, name: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, HandleError> {
-        self.inner.page(name, prefix, after, limit).map_err(|error| handle_error(&error))
+        self.inner.page(name, prefix, after, limit)
     }
 
     /// Ends all keeping; what is folded is stored first.
@@ -202,22 +207,34 @@ impl Inner {
         }
     }
 
-    fn page(&self, name: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, LogError> {
+    /// What is not shown of a read model, unless nothing of it is.
+    fn readable(&self, name: &str) -> Result<Withheld, HandleError> {
+        let kept = self.kept(name);
+        match self.erasing.withheld(name, kept.as_ref().map(|kept| &*kept.spec)) {
+            Withheld::Everything => Err(refusal(name)),
+            some => Ok(some),
+        }
+    }
+
+    fn page(&self, name: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, HandleError> {
+        let withheld = self.readable(name)?;
         let found = self.read(name, |place| {
             let mut entries: Vec<Entry> = Vec::new();
+            let mut last = after.map(str::to_owned);
             while entries.len() < limit {
-                let last = entries.last().map(|entry| entry.key.clone());
                 let wanted = (limit - entries.len()).min(SCAN_PAGE);
-                let page = self.shelf.page(place, prefix, last.as_deref().or(after), wanted)?;
+                let page = self.shelf.page(place, prefix, last.as_deref(), wanted)?;
                 let complete = page.len() < wanted;
-                entries.extend(page.into_iter().map(|(key, stored)| stored.into_entry(key)));
+                last = page.last().map(|(key, _)| key.clone()).or(last);
+                let shown = page.into_iter().filter(|(key, _)| !withheld.has(key));
+                entries.extend(shown.map(|(key, stored)| stored.into_entry(key)));
                 if complete {
                     break;
                 }
             }
             Ok(entries)
-        })?;
-        Ok(found.unwrap_or_default())
+        });
+        Ok(found.map_err(|error| handle_error(&error))?.unwrap_or_default())
     }
 
     fn status(&self, name: &str) -> Result<Option<ProjectionStatus>, LogError> {
@@ -250,9 +267,13 @@ impl Inner {
         }))
     }
 
-    async fn entry(&self, name: &str, key: &str) -> Result<Option<Entry>, LogError> {
-        self.log.ready().await?;
-        let found = self.read(name, |place| self.shelf.entry(place, key))?;
+    async fn entry(&self, name: &str, key: &str) -> Result<Option<Entry>, HandleError> {
+        let failed = |error: LogError| handle_error(&error);
+        self.log.ready().await.map_err(failed)?;
+        if self.readable(name)?.has(key) {
+            return Err(refusal(name));
+        }
+        let found = self.read(name, |place| self.shelf.entry(place, key)).map_err(failed)?;
         Ok(found.flatten().map(|stored| stored.into_entry(key)))
     }
 
@@ -260,10 +281,13 @@ impl Inner {
         let failed = |error: LogError| handle_error(&error);
         let until = past::position_at(&*self.log, at).await.map_err(failed)?;
         let Some(kept) = self.kept(name) else { return Err(not_kept(name)) };
+        if !self.readable(name)?.is_nothing() {
+            return Err(refusal(name));
+        }
         // Nothing happened to the key since: the entry as it is now is the answer.
         let position = *kept.shared.position.borrow();
         if position >= until {
-            let now = self.entry(name, key).await.map_err(failed)?;
+            let now = self.entry(name, key).await?;
             if now.as_ref().is_some_and(|now| now.position <= until) {
                 return Ok(now);
             }
@@ -272,19 +296,6 @@ impl Inner {
         past::entry_at(&self.log, &kept.spec, key, until, start.entry(&self.shelf, name, key).map_err(failed)?)
             .await
             .map_err(failed)
-    }
-}
-
-fn progress(shared: &Shared, head: Position) -> Progress {
-    let position = *shared.position.borrow();
-    let state = shared.state.lock().clone();
-    Progress {
-        position,
-        lag: head.get().saturating_sub(position.get()),
-        keys: state.totals.keys,
-        parked: state.totals.parked,
-        building: state.building.map(|building| building.done),
-        failed: state.failed,
     }
 }
 
@@ -333,6 +344,7 @@ impl Projections for ProjectionService {
             changed,
             shared: Arc::clone(&shared),
             runtime: self.inner.runtime.clone(),
+            erasing: Arc::clone(&self.inner.erasing),
         };
         let spec = Arc::clone(&task.spec);
         let running = self.inner.runtime.spawn(async move {
@@ -350,7 +362,7 @@ impl Projections for ProjectionService {
 
     fn get(&self, name: &str, key: &str) -> BoxFuture<Result<Option<Entry>, HandleError>> {
         let (inner, name, key) = (Arc::clone(&self.inner), name.to_owned(), key.to_owned());
-        Box::pin(async move { inner.entry(&name, &key).await.map_err(|error| handle_error(&error)) })
+        Box::pin(async move { inner.entry(&name, &key).await })
     }
 
     fn list(&self, name: &str, limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
@@ -358,7 +370,7 @@ impl Projections for ProjectionService {
         let runtime = self.inner.runtime.clone();
         Box::pin(async move {
             match beside(&runtime, move || inner.page(&name, "", None, limit)).await {
-                Ok(entries) => entries.map_err(|error| handle_error(&error)),
+                Ok(entries) => entries,
                 Err(error) => Err(HandleError::retryable(format!("the entries were not read: {error}"))),
             }
         })
@@ -370,6 +382,8 @@ impl Projections for ProjectionService {
     }
 }
 
+#[cfg(test)]
+mod erasing_tests;
 #[cfg(test)]
 mod keeping_tests;
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! an earlier point knows the ones of then. What the entries mean is not known here.
 
 mod file;
+mod register;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -20,26 +21,23 @@ use compact_str::CompactString;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tidewire_model::append::StateChange;
 use tidewire_model::event::StreamName;
 use tidewire_model::position::Position;
 
 use crate::hex::to_hex;
 use crate::journal::segment::sync_folder;
 use crate::keys::{DataKey, Found};
-use crate::personal::tombstone;
 use crate::plan::wall_clock;
-use crate::{Bodies, Commit, EventLog, LogError};
+use crate::{Bodies, LogError};
 
 pub use file::SnapshotWriter;
+pub use register::{erase, keep, keep_alone, list};
 
 /// Before the name of each file in the log's state; the value is its [`SnapshotInfo`].
 pub(crate) const REGISTER: &str = "snapshot/";
 /// The folder of the files, in that of the log.
 pub(crate) const FOLDER: &str = "snapshots";
 const ENDING: &str = "snapshot";
-/// Of so many definitions of one read model the newest snapshot stays: somebody may go back to an earlier one.
-const DEFINITIONS_MAX: usize = 3;
 
 /// What is known of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,10 +108,10 @@ impl Snapshots {
     /// # Errors
     /// When there is no room, or no key.
     pub fn begin(&self, name: &str, definition: &str, position: Position) -> Result<SnapshotWriter, LogError> {
-        let key = self.key(name)?;
         let mark = to_hex(Sha256::digest(name).get(..8).unwrap_or_default());
         let file = format!("{:020}-{mark}-{}.{ENDING}", position.get(), ulid::Ulid::new());
         let unfinished = Unfinished::new(&self.writing, &file);
+        let key = self.key(name, &file)?;
         let info = SnapshotInfo {
             name: name.to_owned(),
             definition: fingerprint(definition),
@@ -138,13 +136,12 @@ impl Snapshots {
     }
 
     /// Personal data must not outlive its erasure in a copy of the file.
-    fn key(&self, name: &str) -> Result<Option<Arc<DataKey>>, LogError> {
+    fn key(&self, name: &str, file: &str) -> Result<Option<Arc<DataKey>>, LogError> {
         if self.bodies.personal().is_empty() && !self.bodies.keys.are_used() {
             return Ok(None);
         }
         let failed = |reason| LogError::Snapshot { name: name.to_owned(), reason };
-        let stream = stream_of(name).ok_or_else(|| failed("it has no stream's name".to_owned()))?;
-        self.bodies.keys.current(&stream, wall_clock()).map(Some).map_err(failed)
+        self.bodies.keys.current(&stream_of(file)?, wall_clock()).map(Some).map_err(failed)
     }
 
     /// Hands over every entry of a snapshot, in the order in which they were put. Its hash is checked before.
@@ -160,14 +157,11 @@ impl Snapshots {
         let failed = |reason: String| LogError::Snapshot { name: info.name.clone(), reason };
         let key = match &info.key_id {
             None => None,
-            Some(id) => {
-                let stream = stream_of(&info.name).ok_or_else(|| failed("it has no stream's name".to_owned()))?;
-                match self.bodies.keys.find(&stream, id) {
-                    Found::Key(key) => Some(key),
-                    Found::Erased => return Err(failed("it was erased".to_owned())),
-                    Found::Missing(reason) => return Err(failed(reason)),
-                }
-            }
+            Some(id) => match self.bodies.keys.find(&stream_of(&info.file)?, id) {
+                Found::Key(key) => Some(key),
+                Found::Erased => return Err(failed("it was erased".to_owned())),
+                Found::Missing(reason) => return Err(failed(reason)),
+            },
         };
         let mut open = self.open(info)?;
         file::read(&mut open, info, key.as_deref(), each)
@@ -250,9 +244,9 @@ impl Drop for Unfinished {
     }
 }
 
-/// The stream whose key belongs to the snapshots of a read model. Nothing is ever appended to it.
-fn stream_of(name: &str) -> Option<StreamName> {
-    StreamName::reserved(format!("$snapshot-{name}")).ok()
+/// The stream whose key belongs to a file. Nothing is ever appended to it.
+fn stream_of(file: &str) -> Result<StreamName, LogError> {
+    StreamName::reserved(format!("$snapshot-{file}")).map_err(|error| LogError::Name(error.to_string()))
 }
 
 fn name_of(path: &Path) -> &str {
@@ -293,96 +287,6 @@ pub(crate) fn problems<'a>(log: &Path, state: impl Iterator<Item = &'a Bytes>) -
         })
     };
     infos.filter_map(check).collect()
-}
-
-fn change(info: &SnapshotInfo, there: bool) -> StateChange {
-    let value = there.then(|| serde_json::to_vec(info).map(Bytes::from).unwrap_or_default());
-    StateChange { key: compact_str::format_compact!("{REGISTER}{}", info.file), value }
-}
-
-/// All snapshots there are of a read model, or of all, in order of position.
-///
-/// # Errors
-/// When the log cannot be read.
-pub async fn list(log: &dyn EventLog, name: Option<&str>) -> Result<Vec<SnapshotInfo>, LogError> {
-    let stored = log.states(REGISTER.into()).await?;
-    let mut infos: Vec<SnapshotInfo> =
-        stored.iter().filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect();
-    infos.retain(|info| name.is_none_or(|name| info.name == name));
-    infos.sort_by_key(|info| info.position);
-    Ok(infos)
-}
-
-/// Those that a new one makes superfluous: earlier ones of its definition, and of definitions that are long gone.
-fn superseded(new: &SnapshotInfo, others: Vec<SnapshotInfo>) -> Vec<SnapshotInfo> {
-    let (mut gone, mut rest): (Vec<_>, Vec<_>) = others
-        .into_iter()
-        .filter(|one| one.file != new.file)
-        .partition(|one| one.definition == new.definition && one.position <= new.position);
-    rest.retain(|one| one.definition != new.definition);
-    rest.sort_by_key(|one| std::cmp::Reverse((one.made, one.position)));
-    gone.extend(rest.into_iter().skip(DEFINITIONS_MAX - 1));
-    gone
-}
-
-async fn settle(log: &dyn EventLog, state: Vec<StateChange>) -> Result<(), LogError> {
-    let taken = log.commit(Commit { requests: Vec::new(), state }).await;
-    taken.map(drop).map_err(|error| LogError::Retention(format!("a snapshot could not be taken down: {error}")))
-}
-
-async fn remove_unknown(log: &dyn EventLog, waits: bool) -> Result<(), LogError> {
-    let all = list(log, None).await?;
-    let snapshots = log.snapshots();
-    let work = move || {
-        let known: HashSet<&str> = all.iter().map(|info| info.file.as_str()).collect();
-        let alone = if waits { Some(snapshots.removing.lock()) } else { snapshots.removing.try_lock() };
-        // A backup under way needs them; the next one to be kept removes them.
-        alone.map_or(Ok(()), |alone| snapshots.sweep(&known, &alone))
-    };
-    crate::blocking(work).await
-}
-
-/// Makes a snapshot count, in place of earlier ones of its read model. It is durable when this returns.
-///
-/// # Errors
-/// When it cannot be written or taken down; the earlier ones count then.
-pub async fn keep(log: &dyn EventLog, writer: SnapshotWriter) -> Result<SnapshotInfo, LogError> {
-    let place = log.snapshots();
-    let kept = async {
-        let (info, _unfinished) = crate::blocking(move || writer.finish().map(|done| place.written(done))).await?;
-        let gone = superseded(&info, list(log, Some(&info.name)).await?);
-        let mut state = vec![change(&info, true)];
-        state.extend(gone.iter().map(|one| change(one, false)));
-        settle(log, state).await?;
-        Ok(info)
-    }
-    .await;
-    if let Err(error) = remove_unknown(log, false).await {
-        tracing::warn!(error = error.full_text(), "old snapshots were not removed");
-    }
-    kept
-}
-
-/// Forgets all snapshots of a read model for good: their key is destroyed, so that no copy of them can be read.
-///
-/// # Errors
-/// When the log or the files cannot be written; to be called again then.
-pub async fn erase(log: &dyn EventLog, name: &str) -> Result<(), LogError> {
-    let gone = list(log, Some(name)).await?;
-    let failed = |reason| LogError::Snapshot { name: name.to_owned(), reason };
-    let stream = stream_of(name).ok_or_else(|| failed("it has no stream's name".to_owned()))?;
-    let bodies = log.bodies();
-    let key = bodies.keys.id_of(&stream).map_err(failed)?;
-    let mut state: Vec<StateChange> = gone.iter().map(|one| change(one, false)).collect();
-    state.extend(key.iter().map(|id| tombstone(id, &stream)));
-    if state.is_empty() {
-        return Ok(());
-    }
-    settle(log, state).await?;
-    if let Some(id) = key {
-        bodies.keys.erase(&id, &stream).map_err(failed)?;
-    }
-    remove_unknown(log, true).await
 }
 
 #[cfg(test)]

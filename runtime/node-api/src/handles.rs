@@ -9,7 +9,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use tidewire_model::Value;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
-use tidewire_model::event::Event;
+use tidewire_model::event::{Event, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start};
 use tokio::sync::Mutex;
@@ -190,6 +190,13 @@ pub trait Reducer: Send + Sync {
         None
     }
 
+    /// The keys in which everything is that came of the events of one stream, if nothing else is in them. An erasure of that
+    /// stream then leaves all others alone.
+    fn keys_of(&self, stream: &StreamName) -> Option<Keys> {
+        let _ = stream;
+        None
+    }
+
     /// Whether snapshots are taken now and then, so that it can be looked back at cheaply.
     fn snapshots(&self) -> bool {
         true
@@ -209,6 +216,24 @@ pub trait Reducer: Send + Sync {
     /// What a reader sees of a state; the state itself by default.
     fn present(&self, state: &Value) -> Value {
         state.clone()
+    }
+}
+
+/// Some keys of a read model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    One(String),
+    /// All that begin so.
+    Beginning(String),
+}
+
+impl Keys {
+    /// Whether a key is one of them.
+    pub fn contain(&self, key: &str) -> bool {
+        match self {
+            Keys::One(one) => one == key,
+            Keys::Beginning(start) => key.starts_with(start.as_str()),
+        }
     }
 }
 

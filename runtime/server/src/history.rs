@@ -15,10 +15,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tidewire_engine::projections::ProjectionService;
 use tidewire_model::Value;
-use tidewire_model::event::Event;
+use tidewire_model::event::{Event, StreamName};
 use tidewire_model::query::Filter;
 use tidewire_node_api::cell::{Cell, Take};
-use tidewire_node_api::handles::{ProjectionGuard, ProjectionSpec, Projections as _, Reducer};
+use tidewire_node_api::handles::{Keys, ProjectionGuard, ProjectionSpec, Projections as _, Reducer};
 
 use crate::things::read_data;
 pub use chunk::{Bucket, Resolution};
@@ -180,6 +180,10 @@ impl Reducer for Downsample {
             Some((_, "")) | None => Some(Box::new(Names::read(state))),
             Some((_, rest)) => Some(Box::new(Chunk::read(Resolution::of(rest)?, stored))),
         }
+    }
+
+    fn keys_of(&self, stream: &StreamName) -> Option<Keys> {
+        stream.as_str().strip_prefix(PREFIX).map(|thing| Keys::Beginning(names_key(thing)))
     }
 
     fn snapshots(&self) -> bool {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidewire_engine::projections::ProjectionService;
-use tidewire_model::event::{Body, Event};
+use tidewire_model::event::{Body, Event, StreamName};
 use tidewire_model::query::Filter;
 use tidewire_model::{Map, Value};
-use tidewire_node_api::handles::{Entry, HandleError, ProjectionGuard, ProjectionSpec, Projections, Reducer};
+use tidewire_node_api::handles::{Entry, HandleError, Keys, ProjectionGuard, ProjectionSpec, Projections, Reducer};
 
 /// Name of the read model; `$` keeps it apart from those of flows.
 pub const NAME: &str = "$things";
@@ -56,6 +56,10 @@ struct Latest;
 impl Reducer for Latest {
     fn key(&self, event: &Event) -> Option<String> {
         event.stream.as_str().strip_prefix(PREFIX).filter(|id| !id.is_empty()).map(str::to_owned)
+    }
+
+    fn keys_of(&self, stream: &StreamName) -> Option<Keys> {
+        stream.as_str().strip_prefix(PREFIX).map(|id| Keys::One(id.to_owned()))
     }
 
     fn apply(&self, state: Option<&Value>, event: &Event) -> Result<Value, String> {

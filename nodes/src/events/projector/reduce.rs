@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tidewire_model::event::Event;
+use tidewire_model::event::{Event, StreamName};
 use tidewire_model::query::{Filter, has_wildcard};
 use tidewire_model::value::Path;
 use tidewire_model::{Problem, Value};
 use tidewire_node_api::cell::{Cell, STATE_MAX, Take};
-use tidewire_node_api::handles::Reducer;
+use tidewire_node_api::handles::{Keys, Reducer};
 use tidewire_script::Script;
 
 use super::cells::{
@@ -159,6 +159,10 @@ impl Reducer for Reduce {
                 Box::new(Scripted { script, with_value, state: state.clone() })
             }
         })
+    }
+
+    fn keys_of(&self, stream: &StreamName) -> Option<Keys> {
+        matches!(self.key, KeyTemplate::Stream).then(|| Keys::One(stream.to_string()))
     }
 
     fn narrow(&self, key: &str) -> Option<Filter> {

@@ -33,13 +33,14 @@ impl ProjectionService {
     /// # Errors
     /// When the store cannot be read or written, or when a read model cannot be made anew; it may be called again.
     pub async fn forget(&self, stream: &StreamName) -> Result<usize, HandleError> {
+        self.inner.erasing.go_on(stream);
         self.inner.past.lock().clear();
         let mut count = 0;
         for name in self.names()? {
             let again = match self.inner.kept(&name).filter(Kept::is_running) {
                 Some(kept) if !kept.spec.filter.may_find(stream) => false,
                 Some(kept) => {
-                    self.build_again(&name, &kept).await?;
+                    self.build_again(&name, &kept, stream).await?;
                     true
                 }
                 None => {
@@ -48,11 +49,25 @@ impl ProjectionService {
                     self.drop_all(&name).await?
                 }
             };
+            self.inner.erasing.cleaned(stream, &name);
             count += usize::from(again);
         }
         let store = self.inner.log.projections();
         self.blocking(move || store.renew()).await?;
+        self.inner.erasing.end(stream);
         Ok(count)
+    }
+
+    /// Shows nothing any more that may come of a stream, until [`ProjectionService::forget`] is done, once for each time, or
+    /// [`ProjectionService::show_again`] says so.
+    pub fn withhold(&self, stream: &StreamName) {
+        self.inner.erasing.begin(stream);
+        self.inner.past.lock().clear();
+    }
+
+    /// Takes [`ProjectionService::withhold`] back: the stream is not erased after all.
+    pub fn show_again(&self, stream: &StreamName) {
+        self.inner.erasing.end(stream);
     }
 
     /// Says how to tell in which form the events of a filter are read. Counts for what is kept from then on.
@@ -73,10 +88,10 @@ impl ProjectionService {
         }
     }
 
-    async fn build_again(&self, name: &str, kept: &Kept) -> Result<(), HandleError> {
+    async fn build_again(&self, name: &str, kept: &Kept, stream: &StreamName) -> Result<(), HandleError> {
         let before = self.builds_made(name).await?;
         let mut position = kept.shared.position.subscribe();
-        kept.shared.ask(Ask::Renew);
+        kept.shared.ask(Ask::Renew(stream.clone()));
         loop {
             let made = self.builds_made(name).await?;
             if made.0 > before.0 && made.1 {

@@ -1,13 +1,14 @@
 //! What the task that keeps a read model does between two events, because somebody asked.
 
 use tidewire_log::{LogError, snapshots};
+use tidewire_model::event::StreamName;
 use tidewire_model::position::Position;
 
 use super::asks::{Ask, Skipped};
 use super::compare::compare;
 use super::retained::{self, Retained};
 use super::run::Run;
-use super::shelf::Build;
+use super::shelf::{Build, Shelf};
 use super::status::Parked;
 use super::task::{Runs, Task};
 
@@ -43,7 +44,7 @@ impl Task {
             // An answer that nobody waits for any more is no loss.
             match ask {
                 Ask::Rebuild { hold, answer } => drop(answer.send(self.rebuild(runs, hold).await?)),
-                Ask::Renew => self.renew(runs).await?,
+                Ask::Renew(stream) => self.renew(runs, &stream).await?,
                 Ask::Redefine => self.redefine(runs).await?,
                 Ask::Swap(answer) => {
                     let waits = runs.next.as_mut().filter(|next| next.beside);
@@ -69,18 +70,45 @@ impl Task {
         Ok(())
     }
 
-    /// Begins a build into which nothing of what was made before goes.
-    async fn renew(&self, runs: &mut Runs) -> Result<(), LogError> {
+    /// Begins a build into which nothing goes of what was made before; at least not of one stream, where it is known where
+    /// that is.
+    async fn renew(&self, runs: &mut Runs, stream: &StreamName) -> Result<(), LogError> {
         let quiet = self.give_up(runs).await?;
         let (shelf, name) = (self.shelf.clone(), self.spec.name.clone());
         self.blocking(move || shelf.drop_snapshots(&name)).await?;
-        snapshots::erase(&*self.log, &self.spec.name).await?;
         let retained = self.retained().await?;
-        let build = Build { renewed: true, ..self.begin(&retained, quiet, false).await? };
+        let mut build = self.begin(&retained, quiet, false).await?;
+        build.renewed = true;
+        match self.keep_rest(&retained, &build, stream).await? {
+            true => {}
+            false => {
+                snapshots::erase(&*self.log, &self.spec.name).await?;
+                build.from = Position::ZERO;
+                build.gap = retained.lack("its snapshot was removed with what an erased stream had left in it");
+                self.tell_gap(&build).await;
+            }
+        }
         let mut builds = self.shelf.builds(&self.spec.name)?;
         builds.next = Some(build.clone());
         self.shelf.save_builds(&self.spec.name, &builds)?;
         self.build_beside(runs, &retained, build)
+    }
+
+    /// Begins a build with what its snapshot holds of other streams, and makes a snapshot of that in place of all there are.
+    /// False when there is none, or when it cannot be told what is of which stream.
+    async fn keep_rest(&self, retained: &Retained, build: &Build, stream: &StreamName) -> Result<bool, LogError> {
+        let keys = self.spec.reducer.keys_of(stream);
+        let (Some(keys), Some(file)) = (keys, retained.at(&build.definition, build.from).cloned()) else {
+            return Ok(false);
+        };
+        let (files, shelf, place) =
+            (self.log.snapshots(), self.shelf.clone(), Shelf::place(&self.spec.name, build.number));
+        let to = place.clone();
+        self.blocking(move || retained::copy(&files, &file, &shelf, &to, Some(&keys))).await?;
+        let of = (self.spec.name.as_str(), build.definition.as_str(), place.as_str());
+        let writer = retained::write(&self.runtime, &*self.log, &self.shelf, of).await?;
+        snapshots::keep_alone(&*self.log, writer).await?;
+        Ok(true)
     }
 
     /// Begins a build of the definition as it is by now.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tidewire_model::event::StreamName;
 use tidewire_model::position::Position;
 use tokio::sync::oneshot;
 
@@ -26,7 +27,7 @@ pub(super) enum Ask {
         answer: Answer<()>,
     },
     /// Build once more from what the log holds now, and keep nothing of what was made before: events have been erased.
-    Renew,
+    Renew(StreamName),
     /// Build once more, as the definition is another one by now: events are read in another form.
     Redefine,
     Swap(Answer<()>),
@@ -53,7 +54,7 @@ impl Ask {
         let why = why.to_owned();
         match self {
             // Who keeps it next finds what is to be done.
-            Ask::Renew | Ask::Redefine => {}
+            Ask::Renew(_) | Ask::Redefine => {}
             Ask::Rebuild { answer, .. } | Ask::Swap(answer) | Ask::Cancel(answer) => drop(answer.send(Err(why))),
             Ask::Retry { answer, .. } | Ask::Skip { answer, .. } => drop(answer.send(Err(why))),
             Ask::Snapshot { answer, .. } => drop(answer.send(Err(why))),

@@ -137,7 +137,7 @@ impl Task {
     }
 
     /// Says what a build lacks, once.
-    async fn tell_gap(&self, build: &Build) {
+    pub(super) async fn tell_gap(&self, build: &Build) {
         let Some(gap) = &build.gap else { return };
         let name = &self.spec.name;
         let (after, through) = (gap.after.get(), gap.through.get());

@@ -3,18 +3,18 @@
 //! The store can be lost at any time, and with it every build and every snapshot in it; what is made of events that are
 //! gone lives on in files beside the journal.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
-use tidewire_log::snapshots::{self, SnapshotInfo, Snapshots};
+use tidewire_log::snapshots::{self, SnapshotInfo, SnapshotWriter, Snapshots};
 use tidewire_log::{DroppedGroup, EventLog, LogError};
 use tidewire_model::position::Position;
 use tidewire_model::query::Filter;
+use tidewire_node_api::handles::Keys;
 
 use super::SCAN_PAGE;
 use super::beside;
 use super::codec::{Stored, decode};
-use super::shelf::{ENTRY, Shelf, TOTALS, Totals};
+use super::shelf::{ENTRY, PARKED, Shelf, TOTALS, Totals};
+use super::status::Parked;
 use tokio::runtime::Handle;
 
 /// Events that did not take effect in a build, because they were gone.
@@ -66,6 +66,12 @@ impl Retained {
         self.files.iter().rfind(fits)
     }
 
+    /// What is lacking without any snapshot.
+    pub(super) fn lack(&self, reason: &str) -> Option<Gap> {
+        let gap = || Gap { after: Position::ZERO, through: self.gone, reason: reason.to_owned() };
+        (self.gone > Position::ZERO).then(gap)
+    }
+
     pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
         self.files.iter().map(|one| one.position)
     }
@@ -98,13 +104,24 @@ impl Retained {
     }
 }
 
-/// Writes a build into a file, as it is in the store. Nobody must change it meanwhile.
+/// Keeps a build in a file, as it is in the store. Nobody must change it meanwhile.
 pub(super) async fn take(
     runtime: &Handle,
     log: &dyn EventLog,
     shelf: &Shelf,
-    (name, definition, place): (&str, &str, &str),
+    of: (&str, &str, &str),
 ) -> Result<Position, LogError> {
+    let writer = write(runtime, log, shelf, of).await?;
+    Ok(snapshots::keep(log, writer).await?.position)
+}
+
+/// Writes a build, as it is in the store, into a file that does not count yet.
+pub(super) async fn write(
+    runtime: &Handle,
+    log: &dyn EventLog,
+    shelf: &Shelf,
+    (name, definition, place): (&str, &str, &str),
+) -> Result<SnapshotWriter, LogError> {
     let (shelf, files) = (shelf.clone(), log.snapshots());
     let (name, definition, place) = (name.to_owned(), definition.to_owned(), place.to_owned());
     let write = move || {
@@ -121,17 +138,35 @@ pub(super) async fn take(
             }
         }
     };
-    let writer = beside(runtime, write).await.unwrap_or_else(|error| Err(LogError::Store(error.to_string())))?;
-    Ok(snapshots::keep(log, writer).await?.position)
+    beside(runtime, write).await.unwrap_or_else(|error| Err(LogError::Store(error.to_string())))
 }
 
-/// Fills a new build with what a file holds; answers its counts.
-pub(super) fn copy(files: &Arc<Snapshots>, info: &SnapshotInfo, shelf: &Shelf, to: &str) -> Result<Totals, LogError> {
+/// Fills a new build with what a file holds, but for some keys and what was said of parked events; answers its counts.
+pub(super) fn copy(
+    files: &Snapshots,
+    info: &SnapshotInfo,
+    shelf: &Shelf,
+    to: &str,
+    without: Option<&Keys>,
+) -> Result<Totals, LogError> {
+    let failed = |error: serde_json::Error| LogError::Store(error.to_string());
     let mut step = Vec::new();
-    let mut totals = Totals::default();
-    files.read(info, &mut |key, value| {
+    let (mut totals, mut left_out) = (Totals::default(), 0);
+    files.read(info, &mut |key, mut value| {
         if key == TOTALS {
-            totals = serde_json::from_slice(&value).map_err(|error| LogError::Store(error.to_string()))?;
+            totals = serde_json::from_slice(&value).map_err(failed)?;
+            return Ok(());
+        }
+        if let Some(without) = without {
+            if key.strip_prefix(ENTRY).is_some_and(|key| without.contain(key)) {
+                left_out += 1;
+                return Ok(());
+            }
+            if key.starts_with(PARKED) {
+                let parked: Parked = serde_json::from_slice(&value).map_err(failed)?;
+                let parked = Parked { reason: "what was said here is gone with an erasure".to_owned(), ..parked };
+                value = serde_json::to_vec(&parked).map_err(failed)?.into();
+            }
         }
         step.push((key.to_owned(), Some(value)));
         if step.len() >= SCAN_PAGE {
@@ -140,6 +175,8 @@ pub(super) fn copy(files: &Arc<Snapshots>, info: &SnapshotInfo, shelf: &Shelf, t
         }
         Ok(())
     })?;
+    totals.keys = totals.keys.saturating_sub(left_out);
+    step.push((TOTALS.to_owned(), Some(serde_json::to_vec(&totals).map_err(failed)?.into())));
     shelf.raw_commit(to, step, info.position)?;
     Ok(totals)
 }

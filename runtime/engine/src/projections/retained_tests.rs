@@ -17,14 +17,14 @@ use super::*;
 const DAY: i64 = 86_400_000;
 
 #[derive(Clone, Default)]
-struct Clock(Arc<AtomicI64>);
+pub(super) struct Clock(Arc<AtomicI64>);
 
 impl Clock {
-    fn set(&self, day: i64) {
+    pub(super) fn set(&self, day: i64) {
         self.0.store(day * DAY, Ordering::SeqCst);
     }
 
-    fn function(&self) -> impl Fn() -> i64 + Send + Sync + use<> {
+    pub(super) fn function(&self) -> impl Fn() -> i64 + Send + Sync + use<> {
         let now = Arc::clone(&self.0);
         move || now.load(Ordering::SeqCst)
     }
@@ -45,7 +45,7 @@ fn start(log: &Log, definition: &str) -> (ProjectionService, Box<dyn ProjectionG
 }
 
 /// Old events, then new ones on a later day.
-async fn history(log: &Log, clock: &Clock, day: i64) {
+pub(super) async fn history(log: &Log, clock: &Clock, day: i64) {
     for (day, count) in [(day, 300), (day + 20, 40)] {
         clock.set(day);
         append(log, (0..count).map(|n| event(&format!("thing-{}", n % 7), n)).collect()).await;
@@ -53,7 +53,7 @@ async fn history(log: &Log, clock: &Clock, day: i64) {
 }
 
 /// Drops what is older than ten days; answers how many events that were.
-async fn drop_old(log: &Log, service: &ProjectionService) -> u64 {
+pub(super) async fn drop_old(log: &Log, service: &ProjectionService) -> u64 {
     let ten_days = RetentionPolicy {
         id: "ten days".into(),
         category: Some("thing".into()),

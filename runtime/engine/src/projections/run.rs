@@ -58,7 +58,7 @@ impl Run {
             && build.from > Position::ZERO
             && let Some(snapshot) = retained.at(&build.definition, build.from)
         {
-            fold.begin_with(retained::copy(files, snapshot, shelf, fold.place())?);
+            fold.begin_with(retained::copy(files, snapshot, shelf, fold.place(), None)?);
             through = snapshot.position;
         }
         let now = Instant::now();

@@ -11,6 +11,7 @@ use tidewire_node_api::handles::{At, Entry, HandleError};
 use tokio::sync::oneshot;
 
 use super::asks::{Answer, Ask, Skipped};
+use super::erasing::refusal;
 use super::past::{self, Past};
 use super::retained::{Retained, gone, take};
 use super::shelf::Shelf;
@@ -38,6 +39,9 @@ impl ProjectionService {
     /// # Errors
     /// When the store cannot be read.
     pub fn parked(&self, name: &str, limit: usize) -> Result<Vec<Parked>, HandleError> {
+        if !self.inner.readable(name)?.is_nothing() {
+            return Err(refusal(name));
+        }
         let read = || match self.inner.place(name)? {
             Some(place) => self.inner.shelf.parked(&place, limit),
             None => Ok(Vec::new()),
@@ -110,6 +114,10 @@ impl ProjectionService {
     pub async fn many(&self, name: &str, keys: Vec<String>) -> Result<Vec<Entry>, HandleError> {
         let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
         inner.log.ready().await.map_err(|error| handle_error(&error))?;
+        let withheld = inner.readable(&name)?;
+        if keys.iter().any(|key| withheld.has(key)) {
+            return Err(refusal(&name));
+        }
         let read = move || {
             inner.read(&name, |place| {
                 let mut found = Vec::new();
@@ -140,13 +148,14 @@ impl ProjectionService {
         snapshots.sort_unstable();
         snapshots.dedup();
         let served = builds.served();
+        let shown = self.inner.readable(name).is_ok_and(|withheld| withheld.is_nothing());
         Ok(ProjectionDetails {
             snapshots,
             begun_from: served.map_or(Position::ZERO, |build| build.from),
             // Of one that nobody keeps it is not known which events it uses.
             thinned: filter.map_or(Position::ZERO, |_| retained.gone),
             gap: served.and_then(|build| build.gap.clone()),
-            comparison: builds.comparison,
+            comparison: builds.comparison.filter(|_| shown),
         })
     }
 
@@ -197,6 +206,9 @@ impl ProjectionService {
         let failed = |error| handle_error(&error);
         let until = past::position_at(&*inner.log, at).await.map_err(failed)?;
         let Some(kept) = inner.kept(name) else { return Err(not_kept(name)) };
+        if !inner.readable(name)?.is_nothing() {
+            return Err(refusal(name));
+        }
         let definition = kept.shared.definition.read().clone();
         let known = inner.past.lock().iter().find(|past| past.is(name, &definition, until)).cloned();
         if let Some(known) = known {

@@ -25,7 +25,7 @@ pub(super) const NAME_MAX: usize = 48;
 pub(super) const KEY_MAX: usize = 512;
 
 pub(super) const ENTRY: &str = "k/";
-const PARKED: &str = "!/";
+pub(super) const PARKED: &str = "!/";
 pub(super) const TOTALS: &str = "#";
 
 /// One build of a read model.

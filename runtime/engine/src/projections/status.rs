@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use tidewire_model::position::Position;
+use tidewire_node_api::handles::Progress;
 
 use super::asks::Skipped;
 use super::compare::Comparison;
 use super::retained::Gap;
+use super::task::Shared;
 
 /// An event that a read model could not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,4 +77,18 @@ pub struct ProjectionDetails {
     /// What the last exchange of builds changed, or what the one that waits would change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+}
+
+/// How far a read model is that a node keeps.
+pub(super) fn progress(shared: &Shared, head: Position) -> Progress {
+    let position = *shared.position.borrow();
+    let state = shared.state.lock().clone();
+    Progress {
+        position,
+        lag: head.get().saturating_sub(position.get()),
+        keys: state.totals.keys,
+        parked: state.totals.parked,
+        building: state.building.map(|building| building.done),
+        failed: state.failed,
+    }
 }

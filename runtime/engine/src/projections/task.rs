@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::asks::{Ask, Asks};
 use super::compare::compare;
+use super::erasing::Erasing;
 use super::fold::guarded;
 use super::run::Run;
 use super::shelf::{Build, Shelf, Totals};
@@ -90,6 +91,7 @@ pub(super) struct Task {
     pub(super) changed: Changed,
     pub(super) shared: Arc<Shared>,
     pub(super) runtime: Handle,
+    pub(super) erasing: Arc<Erasing>,
     /// The head of the log when the keeping began, if it was known: what stands up to there is history.
     pub(super) began: Option<Position>,
 }
@@ -317,7 +319,11 @@ impl Task {
             run.building = false;
         }
         // Told before the position is shown: who waited for the position finds everything told.
-        let told = run.fold.take_told();
+        let mut told = run.fold.take_told();
+        if !told.is_empty() {
+            let withheld = self.erasing.withheld(&self.spec.name, Some(&self.spec));
+            told.retain(|entry| !withheld.has(&entry.key));
+        }
         if !told.is_empty()
             && let Err(reason) = guarded(|| (self.changed)(&told))
         {

@@ -12,7 +12,7 @@ use tidewire_model::Value;
 use tidewire_model::append::AppendRequest;
 use tidewire_model::event::{Event, NewEvent, StreamName};
 use tidewire_model::query::{Filter, Query};
-use tidewire_node_api::handles::Reducer;
+use tidewire_node_api::handles::{Keys, Reducer};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
@@ -45,6 +45,10 @@ impl Reducer for Sum {
 
     fn present(&self, state: &Value) -> Value {
         Value::string(format!("sum {}", state.to_text()))
+    }
+
+    fn keys_of(&self, stream: &StreamName) -> Option<Keys> {
+        (self.factor == 1).then(|| Keys::One(stream.to_string()))
     }
 
     fn narrow(&self, key: &str) -> Option<Filter> {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::backup::{At, Progress, restore, verify_backup};
-use crate::{JournalLog, MemoryLog, set_personal, verify};
+use crate::{EventLog, JournalLog, MemoryLog, set_personal, verify};
 
 const NAME: &str = "sums";
 

@@ -199,6 +199,7 @@ impl Core {
     /// # Errors
     /// When they cannot be read or recorded.
     pub async fn load(&self, file: Option<Value>, demo: Option<DemoFlows>) -> Result<(), CoreError> {
+        self.withhold_erased().await.map_err(CoreError::Log)?;
         let stored = self.engine.load().await?;
         let (flows, author) = match (file, stored, demo) {
             (Some(flows), _, _) => (flows, "flow file"),

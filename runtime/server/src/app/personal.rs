@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidewire_engine::{Clock as _, SystemClock};
 use tidewire_log::{
-    Erasure, EventLog, KnownKeyBackup, PersonalError, destroy_expired_key_backups, erase, finish_erasure,
+    Erasure, EventLog, KnownKeyBackup, LogError, PersonalError, destroy_expired_key_backups, erase, finish_erasure,
     known_key_backups, unfinished_erasures,
 };
 use tidewire_model::event::StreamName;
@@ -23,9 +23,29 @@ impl Core {
     /// # Errors
     /// As [`erase`] says.
     pub async fn erase(self: &Arc<Self>, stream: &StreamName, actor: &str) -> Result<Erasure, PersonalError> {
-        let erasure = erase(&*self.log, stream, actor).await?;
+        // From before the key goes until nothing of it is left, nobody reads what read models made of it.
+        self.projections.withhold(stream);
+        let erased = erase(&*self.log, stream, actor).await;
+        if erased.is_err() {
+            let unfinished = unfinished_erasures(&*self.log).await;
+            if unfinished.is_ok_and(|all| all.iter().all(|(_, of)| of != stream)) {
+                self.projections.show_again(stream);
+            }
+        }
+        let erasure = erased?;
         self.finish_erasures_beside();
         Ok(erasure)
+    }
+
+    /// Withholds what erasures that were interrupted have left, before anybody can ask for it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn withhold_erased(&self) -> Result<(), LogError> {
+        for (_, stream) in unfinished_erasures(&*self.log).await? {
+            self.projections.withhold(&stream);
+        }
+        Ok(())
     }
 
     /// As [`Core::finish_erasures`], in a task of its own, until it succeeds or the log is closed.
