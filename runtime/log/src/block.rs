@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tidewire_model::event::Event;
 
 use crate::LogError;
-use crate::envelope::{read_frame, split_frame};
+use crate::envelope::{self, split_frame};
 use crate::store::{Batch, Space, Store};
 
 /// The most events in a block.
@@ -111,11 +111,10 @@ fn damage(first: u64, what: &str) -> LogError {
 pub(crate) fn read_block(store: &Store, first: u64, value: &[u8]) -> Result<Vec<Arc<Event>>, LogError> {
     let count = value.get(8..).and_then(|rest| rest.first_chunk().copied()).map_or(0, u32::from_le_bytes);
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let mut raw = unpack(store, first, value)?;
+    // The checksum of the block has been looked at.
+    let raw = unpack(store, first, value)?;
     let mut events = Vec::with_capacity(count.min(EVENTS_MAX));
-    while let Some(frame) = split_frame(&mut raw) {
-        events.push(read_frame(&frame).map_err(|reason| damage(first, &reason))?);
-    }
+    envelope::read_frames(&raw, &mut events).map_err(|reason| damage(first, &reason))?;
     if events.len() == count { Ok(events) } else { Err(damage(first, "events are missing")) }
 }
 

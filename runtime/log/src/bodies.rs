@@ -208,10 +208,10 @@ impl Bodies {
 
     /// An event as it is handed out: with its data, in the form of the latest schema. May block on the disk. What
     /// cannot be read is told in the event itself.
-    pub(crate) fn whole(&self, event: &Arc<Event>) -> Arc<Event> {
+    pub(crate) fn whole(&self, event: Arc<Event>) -> Arc<Event> {
         let whole = match &event.body {
-            Body::Stored(stored) => Arc::new(self.put_together(event, stored)),
-            _ => Arc::clone(event),
+            Body::Stored(stored) => Arc::new(self.put_together(&event, stored)),
+            _ => event,
         };
         if !self.upcasts.load(Ordering::Acquire) || whole.body != Body::Whole {
             return whole;

@@ -191,14 +191,33 @@ pub(crate) fn read_frame(frame: &Bytes) -> Result<Arc<Event>, String> {
     if !frame_is_whole(frame) {
         return Err("the checksum of an event does not match".to_owned());
     }
-    let body = frame.get(FRAME_HEAD..).unwrap_or_default();
+    read_body(frame.get(FRAME_HEAD..).unwrap_or_default(), frame)
+}
+
+/// Reads the events in a run of frames whose checksum is known to match. Their payloads share its memory.
+///
+/// # Errors
+/// A text that says what is wrong with a frame.
+pub(crate) fn read_frames(frames: &Bytes, events: &mut Vec<Arc<Event>>) -> Result<(), String> {
+    let mut rest: &[u8] = frames;
+    while let Some(len) = rest.first_chunk().copied().map(u32::from_le_bytes) {
+        let end = usize::try_from(len).ok().and_then(|len| len.checked_add(FRAME_HEAD));
+        let body = end.and_then(|end| rest.get(FRAME_HEAD..end)).ok_or("an event is cut short")?;
+        events.push(read_body(body, frames)?);
+        rest = rest.get(FRAME_HEAD + body.len()..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Reads an encoded event that lies in `memory`.
+fn read_body(body: &[u8], memory: &Bytes) -> Result<Arc<Event>, String> {
     let envelope: Envelope<'_> =
         postcard::from_bytes(body).map_err(|error| format!("an event cannot be decoded: {error}"))?;
     let stream = StreamName::reserved(envelope.stream).map_err(|error| error.to_string())?;
     let mut stored = StoredBody { data: envelope.content.map(ContentRef::from), raw: None };
     let raw = envelope.raw.map(|raw| {
         stored.raw = raw.content.map(ContentRef::from);
-        let payload = if raw.payload.0.is_empty() { Bytes::new() } else { frame.slice_ref(raw.payload.0) };
+        let payload = if raw.payload.0.is_empty() { Bytes::new() } else { memory.slice_ref(raw.payload.0) };
         Raw { topic: CompactString::from(raw.topic), retain: raw.retain, qos: raw.qos, payload }
     });
     let is_stored = envelope.key_id.is_some() || stored != StoredBody::default();
@@ -216,7 +235,7 @@ pub(crate) fn read_frame(frame: &Bytes) -> Result<Arc<Event>, String> {
         actor: envelope.actor.map(CompactString::from),
         flow_rev: envelope.flow_rev.map(CompactString::from),
         node_id: envelope.node_id.map(CompactString::from),
-        data: if envelope.data.0.is_empty() { Bytes::new() } else { frame.slice_ref(envelope.data.0) },
+        data: if envelope.data.0.is_empty() { Bytes::new() } else { memory.slice_ref(envelope.data.0) },
         data_content_type: envelope.data_content_type.into(),
         data_schema: envelope.data_schema.map(CompactString::from),
         raw,

@@ -262,13 +262,13 @@ impl EventLog for JournalLog {
 
     fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
         Box::pin(self.with_store(move |shared, store| {
-            Ok(reader::event_at(shared, store, position.get())?.map(|event| shared.bodies.whole(&event)))
+            Ok(reader::event_at(shared, store, position.get())?.map(|event| shared.bodies.whole(event)))
         }))
     }
 
     fn event_by_id(&self, id: EventId) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
         Box::pin(self.with_store(move |shared, store| {
-            Ok(reader::find(shared, store, &id, false)?.map(|event| shared.bodies.whole(&event)))
+            Ok(reader::find(shared, store, &id, false)?.map(|event| shared.bodies.whole(event)))
         }))
     }
 

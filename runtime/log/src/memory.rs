@@ -181,7 +181,7 @@ fn collect_from<'a>(
             break;
         }
         if query.filter.matches_envelope(event) {
-            let event = bodies.whole(event);
+            let event = bodies.whole(Arc::clone(event));
             if query.filter.matches_data(&event) {
                 page.events.push(event);
             }
@@ -232,12 +232,12 @@ impl EventLog for MemoryLog {
 
     fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
         let found = self.inner.contents.read().records.at(position).cloned();
-        done(Ok(found.map(|event| self.inner.bodies.whole(&event))))
+        done(Ok(found.map(|event| self.inner.bodies.whole(event))))
     }
 
     fn event_by_id(&self, id: EventId) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
         let found = self.inner.contents.read().records.find(&id);
-        done(found.map(|found| found.map(|event| self.inner.bodies.whole(&event))))
+        done(found.map(|found| found.map(|event| self.inner.bodies.whole(event))))
     }
 
     fn position_at_time(&self, time: i64) -> BoxFuture<'_, Result<Position, LogError>> {

@@ -116,12 +116,12 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// Looks at an event; answers whether the page is full before it. May block on the disk.
-    fn full_before(&mut self, event: &Arc<Event>) -> bool {
+    fn full_before(&mut self, event: Arc<Event>) -> bool {
         if self.page.events.len() >= self.limit {
             self.page.next = Some(event.position);
             return true;
         }
-        if self.query.filter.matches_envelope(event) {
+        if self.query.filter.matches_envelope(&event) {
             let event = self.bodies.whole(event);
             if self.query.filter.matches_data(&event) {
                 self.page.events.push(event);
@@ -146,7 +146,7 @@ pub(crate) fn read_live(shared: &Shared, query: &Query) -> Option<Page> {
         if query.filter.matches_envelope(event) && !shared.bodies.at_hand(event) {
             return None;
         }
-        if reading.full_before(event) {
+        if reading.full_before(Arc::clone(event)) {
             break;
         }
     }
@@ -195,10 +195,11 @@ fn forwards(
             reading.page.head = Position::new(live.head);
             let chunk: Vec<_> = live.tail_range(cursor, last).take(CHUNK).cloned().collect();
             drop(live);
-            if chunk.is_empty() || chunk.iter().any(|event| reading.full_before(event)) {
+            let Some(highest) = chunk.last().map(|event| event.position.get()) else { return Ok(()) };
+            if chunk.into_iter().any(|event| reading.full_before(event)) {
                 return Ok(());
             }
-            cursor = chunk.last().map_or(cursor, |event| event.position.get()) + 1;
+            cursor = highest + 1;
             continue;
         }
         let last_meant = last_stored.min(leads.end(&live));
@@ -222,12 +223,13 @@ fn backwards(
         let live = shared.live.read();
         reading.page.head = *head.get_or_insert(Position::new(live.head));
         let chunk: Vec<_> = live.tail_range(first, last).rev().take(CHUNK).cloned().collect();
-        let Some(lowest) = chunk.last() else { break last.min(live.tail_first() - 1).min(leads.end(&live)) };
+        let lowest = chunk.last().map(|event| event.position.get());
+        let Some(lowest) = lowest else { break last.min(live.tail_first() - 1).min(leads.end(&live)) };
         drop(live);
-        if chunk.iter().any(|event| reading.full_before(event)) {
+        if chunk.into_iter().any(|event| reading.full_before(event)) {
             return Ok(());
         }
-        last = lowest.position.get() - 1;
+        last = lowest - 1;
     };
     scan(shared, store, leads, reading, (first, last_stored)).map(drop)
 }
@@ -281,7 +283,8 @@ fn scan(
                 continue;
             };
             step += 1;
-            if reading.full_before(&event) || backwards && leads.begin_at(&event) {
+            let is_first = backwards && leads.begin_at(&event);
+            if reading.full_before(event) || is_first {
                 return Ok(true);
             }
         }

@@ -290,6 +290,9 @@ impl Event {
 /// Whether a content type means JSON (`application/json`, `…+json`).
 #[must_use]
 pub fn is_json_type(content_type: &str) -> bool {
+    if content_type == JSON {
+        return true;
+    }
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(JSON)
         || essence.len() > 5 && essence.get(essence.len() - 5..).is_some_and(|end| end.eq_ignore_ascii_case("+json"))

@@ -94,7 +94,8 @@ impl StreamName {
 /// The category of a stream name given as text.
 #[must_use]
 pub fn category_of(stream: &str) -> &str {
-    stream.split('-').next().unwrap_or_default()
+    let end = stream.bytes().position(|byte| byte == b'-').unwrap_or(stream.len());
+    stream.get(..end).unwrap_or(stream)
 }
 
 /// Checks the name of an event type.
@@ -113,7 +114,8 @@ fn check(what: &'static str, example: &'static str, max: usize, name: &str) -> R
         let start = name.chars().take(40).collect();
         return Err(NameError::TooLong { what, start, len: name.len(), max });
     }
-    if name.chars().any(char::is_control) {
+    let is_plain = name.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if !is_plain && name.chars().any(char::is_control) {
         return Err(NameError::ControlCharacter { what, name: name.escape_debug().to_string() });
     }
     Ok(())
