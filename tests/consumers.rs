@@ -106,6 +106,11 @@ async fn nodes_of_a_group_share_the_events() {
     let flows = json!([{"id": "t", "type": "tab", "label": "t"}, member("one"), member("two"), out]);
     let server = Server::start(&flows).await;
     let http = server.http();
+    let both = || async {
+        let group = http.get("/api/consumers/g").await;
+        (group.status == 200 && group.json()["members"].as_array().unwrap().len() == 2).then_some(())
+    };
+    tidewire_tests::wait::until("both to ask", both).await;
     append(&http, 40).await;
     let status = tidewire_tests::wait::until("all to be dealt with", || async {
         let status = http.json("/api/consumers/g").await;
@@ -117,4 +122,43 @@ async fn nodes_of_a_group_share_the_events() {
     let mut numbers: Vec<u64> = copies.iter().map(|copy| copy["data"]["n"].as_u64().unwrap()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn groups_are_looked_after_from_the_command_line() {
+    let mut server = Server::with().start().await;
+    let http = server.http();
+    for n in 0..3 {
+        let event = json!({"type": "read", "subject": "thing-a", "data": {"n": n}});
+        http.clone().with("content-type", "application/cloudevents+json").post("/api/events", &event).await.expect(201);
+    }
+    http.put("/api/consumers/work", &json!({"category": "thing"})).await.expect(201);
+    http.post("/api/consumers/work/fetch", &json!({"member": "m", "max": 3})).await.expect(200);
+    let park = json!({"member": "m", "positions": [1, 2, 3], "reason": "no idea"});
+    http.post("/api/consumers/work/park", &park).await.expect(200);
+    for running in [true, false] {
+        if !running {
+            server.terminate();
+        }
+        let run = |arguments: &[&str], status: i32| {
+            let all: Vec<&str> = ["consumer"].iter().chain(arguments).copied().collect();
+            let output = server.command(&all);
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+            text
+        };
+        assert!(run(&["list"], 0).contains(if running { "3 parked" } else { "1 parked" }));
+        assert!(run(&["parked", "work", "--limit", "1"], 0).contains("\"reason\":\"no idea\""));
+        assert!(run(&["drop", "work", "--reason", "old"], 2).contains("--all"));
+        if running {
+            assert!(run(&["drop", "work", "1", "--reason", "old"], 0).contains("1"));
+            assert!(run(&["replay", "work", "2"], 0).contains("2"));
+            assert!(run(&["show", "work"], 0).contains("\"parked\": 1"));
+        } else {
+            assert!(run(&["replay", "work", "--all"], 0).contains("3"));
+            assert!(run(&["show", "work"], 0).contains("\"parked\": 0"));
+            run(&["remove", "work"], 0);
+            assert!(run(&["show", "work"], 2).contains("there is no consumer group"));
+        }
+    }
 }

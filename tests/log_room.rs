@@ -36,3 +36,34 @@ async fn usage_retention_and_compaction_can_be_asked_for() {
     let stats: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(stats["usage"]["totalBytes"].as_u64().unwrap() > 0, "{stats}");
 }
+
+#[tokio::test]
+async fn what_is_dropped_and_encrypted_is_said_from_the_command_line() {
+    let mut server = Server::with().start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policies.json");
+    let name = file.to_str().unwrap();
+    for running in [true, false] {
+        if !running {
+            server.terminate();
+        }
+        let run = |arguments: &[&str], status: i32| {
+            let all: Vec<&str> = ["log"].iter().chain(arguments).copied().collect();
+            let output = server.command(&all);
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+            text
+        };
+        std::fs::write(&file, r#"{"policies": [{"id": "old", "category": "thing", "maxAgeSeconds": 864000}]}"#)
+            .unwrap();
+        assert!(run(&["retention", "set", name], 0).contains("864000"));
+        assert!(run(&["retention"], 0).contains("\"id\": \"old\""));
+        std::fs::write(&file, r#"{"policies": [{"id": "", "maxAgeSeconds": 1}]}"#).unwrap();
+        assert!(run(&["retention", "set", name], 2).contains("policies.json"));
+        let dropped = run(&["compact", "--dry-run"], if running { 0 } else { 2 });
+        assert!(dropped.contains(if running { "freedBytes" } else { "start one" }), "{dropped}");
+        assert_eq!(run(&["personal", "set", "person-*", "patient-*"], 0), "patient-*\nperson-*\n");
+        assert_eq!(run(&["personal"], 0), "patient-*\nperson-*\n");
+        assert_eq!(run(&["personal", "set"], 0), "");
+    }
+}

@@ -6,6 +6,7 @@
 mod accounts;
 mod backup;
 mod bench;
+mod consumer;
 mod flows;
 mod gen_schemas;
 mod keys;
@@ -65,6 +66,9 @@ enum Command {
     /// Looks at read models and builds them anew
     #[command(subcommand)]
     Projection(projection::ProjectionCommand),
+    /// Looks at groups of consumers and at what they put aside
+    #[command(subcommand)]
+    Consumer(consumer::ConsumerCommand),
     /// Registers schemas of event types and tries events on them
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -162,6 +166,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Export { out } => flows::export(&settings, out.as_deref()),
         Command::Log(command) => log::run(&settings, command),
         Command::Projection(command) => projection::run(&settings, command),
+        Command::Consumer(command) => consumer::run(&settings, command),
         Command::Schema(command) => schema::run(&settings, command),
         Command::User(command) => accounts::user(&settings, command),
         Command::Token(command) => accounts::token(&settings, command),

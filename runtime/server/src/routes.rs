@@ -2,7 +2,7 @@
 
 mod account;
 mod backups;
-mod consumers;
+pub(crate) mod consumers;
 mod context;
 mod dead_letters;
 mod deploys;

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod export;
+mod keeping;
 
 use std::time::Duration;
 
@@ -46,6 +47,18 @@ pub(super) enum LogCommand {
     },
     /// Prints how many events and streams there are, and what they take
     Stats,
+    /// Prints the policies by which events are dropped, or sets them
+    Retention {
+        #[command(subcommand)]
+        command: Option<keeping::RetentionCommand>,
+    },
+    /// Drops now what the policies say, while a server runs
+    Compact(keeping::Compact),
+    /// Prints which streams hold personal data and are encrypted, or says it
+    Personal {
+        #[command(subcommand)]
+        command: Option<keeping::PersonalCommand>,
+    },
     /// Destroys the key of a stream with personal data, so that nobody can read it any more
     Erase {
         /// The stream
@@ -124,6 +137,9 @@ pub(super) fn run(settings: &Settings, command: LogCommand) -> Outcome {
         LogCommand::Read { filter, export } => export::run(settings, &filter, &export),
         LogCommand::Checkpoints { command } => checkpoints::run(settings, command),
         LogCommand::Stats => stats(settings),
+        LogCommand::Retention { command } => keeping::retention(settings, command),
+        LogCommand::Compact(args) => keeping::compact(settings, &args),
+        LogCommand::Personal { command } => keeping::personal(settings, command),
         LogCommand::Erase { stream, confirm } => erase(settings, &stream, &confirm),
         LogCommand::Verify { folder } => verify(settings, folder),
         LogCommand::Backup(args) => backup::backup(settings, &args),

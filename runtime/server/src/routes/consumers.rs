@@ -65,7 +65,8 @@ impl From<ConsumerError> for ApiError {
     }
 }
 
-fn info(status: GroupStatus) -> GroupInfo {
+/// A group as it is answered.
+pub fn info(status: GroupStatus) -> GroupInfo {
     let config = status.config;
     GroupInfo {
         name: status.name.to_string(),
@@ -213,9 +214,17 @@ async fn parked(
     Path(group): Path<String>,
     Query(page): Query<PageQuery>,
 ) -> ApiResult<axum::Json<List<ParkedEvent>>> {
+    put_aside(&core, &group, &page).await.map(axum::Json)
+}
+
+/// A page of what a group put aside.
+///
+/// # Errors
+/// There is no such group, or the log cannot be read.
+pub async fn put_aside(core: &Core, group: &str, page: &PageQuery) -> ApiResult<List<ParkedEvent>> {
     let limit = page.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     let after = super::events::start(page.cursor.as_deref());
-    let mut found = core.consumers.parked(&group, after, limit + 1).await?;
+    let mut found = core.consumers.parked(group, after, limit + 1).await?;
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|(position, _)| position.to_string());
@@ -231,21 +240,25 @@ async fn parked(
             event: event.map(|event| to_json(&event)),
         });
     }
-    Ok(axum::Json(List { items, next }))
+    Ok(List { items, next })
 }
 
-async fn unpark(
+/// Takes up again what a group put aside, or drops it for a reason.
+///
+/// # Errors
+/// There is no such group, or the log refuses.
+pub async fn unpark(
     core: &Core,
     group: &str,
-    by: &Principal,
+    by: &str,
     positions: Option<Vec<u64>>,
     dropped: Option<&str>,
-) -> ApiResult<axum::Json<Settled>> {
+) -> ApiResult<Settled> {
     let wanted = positions.clone().map(|positions| positions.into_iter().map(Position::new).collect());
-    let done = core.consumers.unpark(group, wanted, dropped, &by.actor()).await?;
+    let done = core.consumers.unpark(group, wanted, dropped, by).await?;
     let settled: Vec<u64> = done.into_iter().map(Position::get).collect();
     let lost = positions.unwrap_or_default().into_iter().filter(|position| !settled.contains(position)).collect();
-    Ok(axum::Json(Settled { settled, lost }))
+    Ok(Settled { settled, lost })
 }
 
 async fn replay(
@@ -254,7 +267,7 @@ async fn replay(
     Path(group): Path<String>,
     Json(asked): Json<Unpark>,
 ) -> ApiResult<axum::Json<Settled>> {
-    unpark(&core, &group, &by, asked.positions, None).await
+    unpark(&core, &group, &by.actor(), asked.positions, None).await.map(axum::Json)
 }
 
 async fn drop_parked(
@@ -264,5 +277,5 @@ async fn drop_parked(
     Json(asked): Json<Unpark>,
 ) -> ApiResult<axum::Json<Settled>> {
     let reason = given(asked.reason)?;
-    unpark(&core, &group, &by, asked.positions, Some(&reason)).await
+    unpark(&core, &group, &by.actor(), asked.positions, Some(&reason)).await.map(axum::Json)
 }
