@@ -159,6 +159,20 @@ async fn a_wrong_expected_version_is_refused() {
     append(&http, &expecting(3, json!("exists"))).await.expect(201);
     assert_eq!(numbers(&http.items("/api/events?stream=thing-order").await), [1, 2, 3]);
 
+    let tag = http.get("/api/streams/thing-order").await.header("etag").unwrap().to_owned();
+    assert_eq!(tag, "\"3\"");
+    let plain = event("thing-tagged", 1);
+    let new = http.clone().with("if-none-match", "*");
+    assert_eq!(append(&new, &plain).await.expect(201).header("etag"), Some("\"1\""));
+    assert_eq!(append(&new, &plain).await.problem(412), "version_conflict");
+    let first = http.clone().with("if-match", "\"1\"");
+    append(&first, &plain).await.expect(201);
+    assert_eq!(append(&first, &plain).await.problem(412), "version_conflict");
+    assert_eq!(append(&first, &expecting(1, json!(1))).await.problem(400), "invalid_precondition", "one of them");
+    let two = json!([event("thing-tagged", 2), event("thing-other", 2)]);
+    let batch = first.clone().with("content-type", "application/cloudevents-batch+json");
+    assert_eq!(batch.post("/api/events", &two).await.problem(400), "invalid_precondition");
+
     let writers = (0..8).map(|n| {
         let (http, event) = (http.clone(), expecting(n, json!(3)));
         async move { append(&http, &event).await.status.as_u16() }

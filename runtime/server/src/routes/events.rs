@@ -5,10 +5,12 @@ mod batch;
 mod chain;
 mod export;
 mod follow;
+mod precondition;
 mod query;
 mod single;
 
 pub(super) use follow::parse_start;
+pub(super) use precondition::tag;
 pub(super) use query::{condition, failures};
 
 use axum::http::{HeaderMap, Uri};
@@ -34,7 +36,7 @@ pub fn register(routes: &mut Routes) {
     let append_route = Route::post(
         "/api/events",
         Permission::EventsAppend,
-        "Appends CloudEvents in structured, batch or binary mode; `expectedversion` guards a stream",
+        "Appends CloudEvents in structured, batch or binary mode; `expectedversion` or `If-Match` guards a stream",
     );
     routes.add(
         append_route.query::<AppendQuery>().answers::<AppendAnswer>().status(201).body_max(APPEND_MAX),

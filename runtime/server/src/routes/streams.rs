@@ -1,11 +1,13 @@
 //! Streams: names, versions, last change.
 
+use axum::response::IntoResponse;
 use tidewire_api::List;
 use tidewire_api::log::{Stream, StreamsQuery};
 use tidewire_log::{EventLog as _, StreamList, StreamMark, StreamOrder};
 use tidewire_model::event::StreamName;
 use tidewire_model::query::StreamHead;
 
+use super::events::tag;
 use crate::auth::Permission;
 use crate::error::{ApiError, ApiResult};
 use crate::web::extract::{Path, Query, Running};
@@ -73,10 +75,10 @@ async fn list(core: Running, Query(query): Query<StreamsQuery>) -> ApiResult<axu
     Ok(axum::Json(List { items: heads.iter().map(public).collect(), next }))
 }
 
-async fn one(core: Running, Path(name): Path<String>) -> ApiResult<axum::Json<Stream>> {
+async fn one(core: Running, Path(name): Path<String>) -> ApiResult<impl IntoResponse> {
     let unknown = || ApiError::not_found(format!("there is no stream '{name}'"));
     let stream = StreamName::reserved(name.as_str()).map_err(|_| unknown())?;
     let heads = core.log.heads(vec![stream]).await?;
     let head = heads.first().filter(|head| head.version > 0).ok_or_else(unknown)?;
-    Ok(axum::Json(public(head)))
+    Ok((tag(head.version), axum::Json(public(head))))
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -15,6 +16,7 @@ use tidewire_model::event::json::{Incoming, parse_incoming, parse_incoming_batch
 use tidewire_model::event::{EventId, StreamName};
 
 use super::batch::BATCH;
+use super::precondition;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::error::{ApiError, ApiResult};
@@ -29,13 +31,13 @@ pub(super) async fn append(
     core: Running,
     Query(query): Query<AppendQuery>,
     request: Request,
-) -> ApiResult<(StatusCode, axum::Json<AppendAnswer>)> {
+) -> ApiResult<Response> {
     let headers = request.headers().clone();
     let body = body(request, &app).await?;
     let incoming = read(&headers, &body)?;
     if incoming.is_empty() {
         // A batch may be empty, says CloudEvents.
-        return Ok((StatusCode::OK, axum::Json(AppendAnswer { position: 0, items: Vec::new() })));
+        return Ok(axum::Json(AppendAnswer { position: 0, items: Vec::new() }).into_response());
     }
     let name = actor.actor();
     app.ingest.take(&name, incoming.len(), Instant::now()).map_err(too_many)?;
@@ -50,6 +52,11 @@ pub(super) async fn append(
         }
         requests.push(AppendRequest { stream, expected, events: vec![event] });
     }
+    let asked = precondition::of(&headers)?;
+    if let Some(expected) = asked {
+        precondition::ask(&mut requests, expected)?;
+    }
+    let refused = |error| precondition::refused(error, asked.is_some());
     let names: Vec<(Option<String>, String)> = requests
         .iter()
         .map(|request| {
@@ -58,16 +65,22 @@ pub(super) async fn append(
         })
         .collect();
     let stored: Vec<Result<Appended, AppendError>> = if query.atomic.unwrap_or(true) {
-        core.log.append(requests).await?.into_iter().map(Ok).collect()
+        core.log.append(requests).await.map_err(refused)?.into_iter().map(Ok).collect()
     } else {
         core.log.append_each(requests).await
     };
     if let [Err(error)] = stored.as_slice() {
-        return Err(error.clone().into());
+        return Err(refused(error.clone()));
     }
     let items: Vec<StoredEvent> = names.into_iter().zip(stored).map(|(name, stored)| item(name, stored)).collect();
     let position = items.iter().filter(|item| item.error.is_none()).map(|item| item.position).min().unwrap_or(0);
-    Ok((StatusCode::CREATED, axum::Json(AppendAnswer { position, items })))
+    let version =
+        items.last().filter(|last| items.iter().all(|item| item.stream == last.stream)).map(|last| last.version);
+    let answer = (StatusCode::CREATED, axum::Json(AppendAnswer { position, items }));
+    Ok(match version {
+        Some(version) => (precondition::tag(version), answer).into_response(),
+        None => answer.into_response(),
+    })
 }
 
 fn item((id, stream): (Option<String>, String), stored: Result<Appended, AppendError>) -> StoredEvent {
