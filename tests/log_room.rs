@@ -1,7 +1,7 @@
 //! What the event log takes and what it drops, over HTTP and on the command line.
 
 use serde_json::json;
-use tidewire_tests::Server;
+use tidewire_tests::{Server, until};
 
 #[tokio::test]
 async fn usage_retention_and_compaction_can_be_asked_for() {
@@ -66,4 +66,19 @@ async fn what_is_dropped_and_encrypted_is_said_from_the_command_line() {
         assert_eq!(run(&["personal"], 0), "patient-*\nperson-*\n");
         assert_eq!(run(&["personal", "set"], 0), "");
     }
+}
+
+#[tokio::test]
+async fn the_log_is_read_through_on_demand() {
+    let server = Server::with().start().await;
+    let http = server.http();
+    assert!(http.json("/api/log/scrub").await.get("last").is_none());
+    http.post("/api/log/scrub", &json!({})).await.expect(202);
+    let last = async || http.json("/api/log/scrub").await.get("last").cloned();
+    let last = until("the log is read through", last).await;
+    assert_eq!((&last["damaged"], &last["problems"]), (&json!(0), &json!([])));
+    let told = &http.items("/api/events?type=tidewire.log.scrubbed").await[0];
+    assert_eq!((&told["subject"], &told["data"]["damaged"]), (&json!("$log"), &json!(0)));
+    let stopped = http.delete("/api/log/scrub").await.expect(200).json();
+    assert_eq!(stopped["running"], json!(false));
 }

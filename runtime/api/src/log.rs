@@ -267,3 +267,33 @@ pub struct CompactLog {
     /// Only say what would be dropped.
     pub dry_run: bool,
 }
+
+/// The scrub of the log: how far the one under way is, and what the last one found.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scrub {
+    /// Whether one is under way.
+    pub running: bool,
+    /// Bytes of the journal that it has read.
+    pub done_bytes: u64,
+    /// Bytes that it reads; 0 when none is under way.
+    pub total_bytes: u64,
+    /// What the last one found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Scrubbed>,
+}
+
+/// What a scrub found.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scrubbed {
+    /// When it ended, in milliseconds since 1970.
+    pub ended: i64,
+    pub events: u64,
+    /// Bytes of records, uncompressed.
+    pub bytes: u64,
+    /// How many places are damaged.
+    pub damaged: u64,
+    /// What is wrong there, and which events that hits; at most 100.
+    pub problems: Vec<String>,
+}

@@ -71,6 +71,9 @@ pub enum LogError {
     /// Events cannot be dropped now.
     #[error("nothing was dropped: {0}")]
     Retention(String),
+    /// Somebody stopped it.
+    #[error("it was cancelled")]
+    Cancelled,
     /// The log was closed.
     #[error("the event log is closed")]
     Closed,

@@ -42,6 +42,9 @@ mod backing_up;
 mod collecting;
 mod compacting;
 mod options;
+mod scrubbing;
+
+pub use scrubbing::{LastScrub, SCRUBBED, last_scrub};
 
 pub use options::JournalOptions;
 
@@ -66,6 +69,7 @@ struct Inner {
     /// Whether content files were collected since the start.
     swept: AtomicBool,
     compacting: tokio::sync::Mutex<()>,
+    scrubbing: tokio::sync::Mutex<()>,
     /// What retention dropped, once somebody has asked.
     dropped: Mutex<Option<Vec<DroppedGroup>>>,
     clock: Clock,
@@ -117,6 +121,7 @@ impl JournalLog {
             sweeping: tokio::sync::Mutex::default(),
             swept: AtomicBool::new(false),
             compacting: tokio::sync::Mutex::default(),
+            scrubbing: tokio::sync::Mutex::default(),
             dropped: Mutex::default(),
             clock: ticking,
             jobs,
@@ -340,6 +345,10 @@ impl EventLog for JournalLog {
 
     fn back_up(&self, to: PathBuf, others: Others, progress: Progress) -> BoxFuture<'_, Result<Report, BackupError>> {
         Box::pin(self.back_up_to(to, others, progress))
+    }
+
+    fn scrub(&self, progress: Progress, bytes_per_second: u64) -> BoxFuture<'_, Result<LastScrub, LogError>> {
+        Box::pin(self.scrub_slowly(progress, bytes_per_second))
     }
 
     fn health(&self) -> Health {

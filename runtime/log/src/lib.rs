@@ -57,7 +57,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 pub use bodies::{Bodies, Check, Hooks, Upcaster};
 pub use content::Swept;
 pub use error::LogError;
-pub use journal_log::{JournalLog, JournalOptions};
+pub use journal_log::{JournalLog, JournalOptions, LastScrub, SCRUBBED, last_scrub};
 pub use keys::{
     KEY_BACKUP_DAYS, KEY_BACKUP_DAYS_MAX, KeyBackup, KeysRestored, KnownKeyBackup, destroy_expired_key_backups,
     known_key_backups, restore_keys,

@@ -25,7 +25,8 @@ use tokio::sync::watch;
 use crate::backup::{BackupError, Others, Progress, Report};
 use crate::snapshots::Snapshots;
 use crate::{
-    Bodies, CompactOrder, Compacted, DroppedGroup, LogError, ProjectionStore, SpaceLevel, Subscription, Usage,
+    Bodies, CompactOrder, Compacted, DroppedGroup, LastScrub, LogError, ProjectionStore, SpaceLevel, Subscription,
+    Usage,
 };
 
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
@@ -325,6 +326,16 @@ pub trait EventLog: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Report, BackupError>> {
         let why = "it is kept in memory only; there is nothing to back up";
         Box::pin(std::future::ready(Err(BackupError::Source(why.to_owned()))))
+    }
+
+    /// Reads everything that was stored before this began, at most so many bytes per second, and tells what is damaged:
+    /// in the health of the log, and as an event in stream `$log`.
+    ///
+    /// # Errors
+    /// When the engine keeps nothing that could be read, when it cannot be read at all, or when it was cancelled.
+    fn scrub(&self, _progress: Progress, _bytes_per_second: u64) -> BoxFuture<'_, Result<LastScrub, LogError>> {
+        let why = "it is kept in memory only; there is nothing to read";
+        Box::pin(std::future::ready(Err(LogError::Name(why.to_owned()))))
     }
 
     /// How the log is.

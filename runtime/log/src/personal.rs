@@ -105,7 +105,7 @@ pub async fn set_personal(log: &dyn EventLog, patterns: Vec<CompactString>, acto
     }
 }
 
-fn own_event(event_type: &str, data: &serde_json::Value, actor: &str, id: Option<EventId>) -> AppendRequest {
+pub(crate) fn own_event(event_type: &str, data: &serde_json::Value, actor: &str, id: Option<EventId>) -> AppendRequest {
     let event = NewEvent { id, actor: Some(actor.into()), ..NewEvent::json(event_type, data) };
     let stream = StreamName::reserved(LOG_STREAM).expect("a constant that is a stream's name");
     AppendRequest { stream, expected: ExpectedVersion::Any, events: vec![event.with_source("/log")] }

@@ -193,6 +193,14 @@ impl Shared {
         self.notices.lock().push(notice);
     }
 
+    /// As [`Shared::notice`], unless that was said before.
+    pub(crate) fn notice_once(&self, notice: String) {
+        let mut notices = self.notices.lock();
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+    }
+
     /// Passes an answer of the store on. A failure makes the next start rebuild it.
     pub(crate) fn judge<T>(&self, answer: Result<T, LogError>) -> Result<T, LogError> {
         if let Err(LogError::Store(reason)) = &answer

@@ -58,25 +58,75 @@ pub fn verify(folder: &Path) -> Result<Verified, LogError> {
 /// # Errors
 /// As [`verify`].
 pub fn verify_with(folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, LogError> {
-    let (mut verified, snapshots) = verify_journal(folder, progress)?;
+    let mut told = u64::MAX;
+    let mut watch = |step: Step| {
+        if std::mem::replace(&mut told, step.done) != step.done {
+            progress(step.done, step.total);
+        }
+        true
+    };
+    let pass = Pass { watch: &mut watch, through: None, is_gone: &|_| false };
+    let (mut verified, snapshots) = verify_journal(folder, pass)?;
     verified.problems.extend(snapshots::problems(folder, snapshots.values()));
     Ok(verified)
+}
+
+/// How far a pass is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Step {
+    /// How many bytes were read, content files among them.
+    pub(crate) read: u64,
+    /// How many bytes of the journal …
+    pub(crate) done: u64,
+    /// … of how many.
+    pub(crate) total: u64,
+}
+
+/// How a log is read.
+pub(crate) struct Pass<'a> {
+    /// Is told after each piece; false stops it.
+    pub(crate) watch: &'a mut dyn FnMut(Step) -> bool,
+    /// The last commit that is looked at; what follows may just be written.
+    pub(crate) through: Option<u64>,
+    /// Whether the event at a position was dropped meanwhile.
+    pub(crate) is_gone: &'a dyn Fn(u64) -> bool,
+}
+
+/// So many bytes are read before anyone is told.
+const PIECE: u64 = 1 << 20;
+
+struct Pace<'a> {
+    step: Step,
+    watch: &'a mut dyn FnMut(Step) -> bool,
+}
+
+impl Pace<'_> {
+    /// Notes what was read, and how far that is in the journal.
+    fn read(&mut self, bytes: u64, done: u64) -> Result<(), LogError> {
+        self.step.read += bytes;
+        self.step.done = done;
+        if (self.watch)(self.step) { Ok(()) } else { Err(LogError::Cancelled) }
+    }
 }
 
 /// Checks all but the snapshots of read models; answers what the log's state says of them.
 pub(crate) fn verify_journal(
     folder: &Path,
-    progress: &mut dyn FnMut(u64, u64),
+    pass: Pass<'_>,
 ) -> Result<(Verified, BTreeMap<CompactString, Bytes>), LogError> {
     let journal = folder.join("journal");
     let heads = segment::list(&journal)?;
     let sizes: Vec<u64> = heads.iter().map(|head| segment::file_len(&journal, head)).collect();
-    let total = sizes.iter().sum();
+    let mut pace = Pace { step: Step { total: sizes.iter().sum(), ..Step::default() }, watch: pass.watch };
     let mut verified = Verified::default();
     let mut root = Some([0; 32]);
     let (mut done, mut content) = (0, HashSet::new());
+    let through = pass.through.unwrap_or(u64::MAX);
     let mut snapshots = BTreeMap::new();
     for (index, (head, size)) in heads.iter().zip(&sizes).enumerate() {
+        if head.first_commit > through {
+            break;
+        }
         verified.begins_right(head, root);
         let mut reader = SegmentReader::open(&journal, head)?;
         let mut check = Check {
@@ -88,18 +138,22 @@ pub(crate) fn verify_journal(
             snapshots: &mut snapshots,
             is_whole: true,
             last: index + 1 == heads.len(),
+            pace: &mut pace,
+            is_gone: pass.is_gone,
         };
-        let mut told = 0;
-        while check.step(&mut reader)? {
-            if reader.offset >= told + (1 << 20) {
+        let mut told = reader.offset;
+        while reader.last().0 < through && check.step(&mut reader)? {
+            if reader.offset >= told + PIECE {
+                check.pace.read(reader.offset - told, done + reader.offset.min(*size))?;
                 told = reader.offset;
-                progress(done + told.min(*size), total);
             }
         }
+        // What is being written now ends somewhere.
+        check.is_whole &= reader.last().0 < through;
         root = check.is_whole.then(|| check.tree.root());
         verified.ends_right(&reader, root);
         done += size;
-        progress(done, total);
+        pace.read(reader.offset.saturating_sub(told), done)?;
     }
     Ok((verified, snapshots))
 }
@@ -128,7 +182,7 @@ impl Verified {
 }
 
 /// One segment under way.
-struct Check<'a> {
+struct Check<'a, 'p> {
     verified: &'a mut Verified,
     tree: Tree,
     folder: &'a Path,
@@ -141,19 +195,25 @@ struct Check<'a> {
     is_whole: bool,
     /// Whether it is the last segment.
     last: bool,
+    pace: &'a mut Pace<'p>,
+    is_gone: &'a dyn Fn(u64) -> bool,
 }
 
-impl Check<'_> {
+impl Check<'_, '_> {
     /// Checks the content files of an event, each once.
-    fn check_content(&mut self, event: &Event) {
+    fn check_content(&mut self, event: &Event) -> Result<(), LogError> {
         for reference in content::references(event) {
-            if self.content.insert(reference)
-                && let Some(problem) = content::check(self.log, reference)
-            {
+            if !self.content.insert(reference) {
+                continue;
+            }
+            let problem = content::check(self.log, reference);
+            self.pace.read(reference.len, self.pace.step.done)?;
+            if let Some(problem) = problem.filter(|_| !(self.is_gone)(event.position.get())) {
                 let Event { id, position, stream, .. } = event;
                 self.verified.problems.push(format!("event {id} at position {position} of stream {stream}: {problem}"));
             }
         }
+        Ok(())
     }
 
     /// Remembers what is said of snapshots.
@@ -170,7 +230,7 @@ impl Check<'_> {
     fn step(&mut self, reader: &mut SegmentReader) -> Result<bool, LogError> {
         match reader.next_entry() {
             Ok(Some(entry)) => {
-                self.take(entry, reader);
+                self.take(entry, reader)?;
                 Ok(true)
             }
             Ok(None) => {
@@ -184,7 +244,7 @@ impl Check<'_> {
         }
     }
 
-    fn take(&mut self, entry: Entry, reader: &SegmentReader) {
+    fn take(&mut self, entry: Entry, reader: &SegmentReader) -> Result<(), LogError> {
         let fits = entry.hash_into(&mut self.tree);
         let positions = match &entry {
             Entry::Whole(record) => record.events.len() as u64,
@@ -194,7 +254,7 @@ impl Check<'_> {
         match entry.into_record() {
             Ok(record) if fits => {
                 self.verified.events += record.events.len() as u64;
-                record.events.iter().for_each(|event| self.check_content(event));
+                record.events.iter().try_for_each(|event| self.check_content(event))?;
                 self.take_state(record.state);
                 self.verified.dropped += positions - record.events.len() as u64;
                 self.verified.bytes += record.bytes.len() as u64;
@@ -208,6 +268,7 @@ impl Check<'_> {
                 self.problem(reader, &reason);
             }
         }
+        Ok(())
     }
 
     fn problem(&mut self, reader: &SegmentReader, what: &str) {

@@ -20,6 +20,7 @@ mod live;
 mod metrics;
 mod outgoing;
 mod routes;
+mod scrub;
 mod secrets;
 mod serve;
 mod settings;

@@ -21,6 +21,7 @@ use crate::assets;
 use crate::auth::Auth;
 use crate::compaction;
 use crate::files::{DataDir, DataDirError, SETTINGS};
+use crate::scrub;
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::Settings;
 use crate::web;
@@ -216,6 +217,9 @@ async fn life(
     core.let_devices_in();
     app.set_core(core.clone());
     tokio::spawn(compaction::keep(Arc::downgrade(&core), app.shutdown.clone()));
+    if let Some(days) = app.settings.scrub_days {
+        tokio::spawn(scrub::keep(app.clone(), Arc::downgrade(&core), days, app.shutdown.clone()));
+    }
     announce(app, address);
     tokio::select! {
         _ = terminate.recv() => {}

@@ -37,6 +37,8 @@ pub struct Settings {
     pub log: LogKind,
     /// What the event log may take; the disk decides without it.
     pub log_max_bytes: Option<u64>,
+    /// After how many days the event log is read through again; never without it.
+    pub scrub_days: Option<u32>,
     /// Nothing is kept; the data folder is a temporary one.
     pub ephemeral: bool,
     pub auth: bool,
@@ -81,6 +83,7 @@ const DATA_DIR: &str = "./tidewire-data";
 const HTTP: &str = "127.0.0.1:1880";
 const MQTT: &str = "127.0.0.1:1883";
 const INBOX_MIB: u32 = 256;
+const SCRUB_DAYS: u32 = 7;
 const MAX_HOPS: u32 = 10_000;
 
 impl Settings {
@@ -122,6 +125,10 @@ impl Settings {
                 .map(|text| count("log-max", Some(text), 0))
                 .transpose()?
                 .map(|mib| u64::from(mib) << 20),
+            scrub_days: match options.scrub.as_deref() {
+                Some("off") => None,
+                text => Some(count("scrub", text, SCRUB_DAYS)?),
+            },
             ephemeral,
             auth: keyword("auth", options.auth.as_deref().unwrap_or("on"), &[("on", true), ("off", false)])?,
             allow_exec: boolean("allow-exec", options.allow_exec.as_deref(), false)?,
@@ -205,6 +212,7 @@ impl Settings {
             test_api: word(self.test_api),
             context_store: self.context_pairs(),
             log_max: self.log_max_bytes.map(|bytes| (bytes >> 20).to_string()),
+            scrub: Some(self.scrub_days.map_or_else(|| "off".to_owned(), |days| days.to_string())),
             context_max: Some((self.context.bytes_max() >> 20).to_string()),
             inbox_memory: Some(self.inbox_mib.to_string()),
             max_hops: Some(self.max_hops.to_string()),

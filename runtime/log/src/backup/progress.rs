@@ -1,4 +1,4 @@
-//! How far a backup is, for whoever watches or stops it.
+//! How far a backup or a scrub is, for whoever watches or stops it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +28,16 @@ impl Progress {
     /// Stops the work at the next opportunity.
     pub fn cancel(&self) {
         self.inner.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes how many bytes of how many are done.
+    pub(crate) fn set(&self, done: u64, total: u64) {
+        self.inner.done.store(done, Ordering::Relaxed);
+        self.inner.total.store(total, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.inner.cancelled.load(Ordering::Relaxed)
     }
 
     pub(super) fn expect(&self, bytes: u64) {

@@ -13,7 +13,7 @@ use crate::journal::entry::Entry;
 use crate::journal::reading::SegmentReader;
 use crate::journal::record::Record;
 use crate::journal::segment::{self, HEAD_BYTES, SegmentHead};
-use crate::verify::verify_journal;
+use crate::verify::{Pass, verify_journal};
 
 /// Up to where a log is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,7 +94,8 @@ pub fn restore(backup: &Path, to: &Path, at: At, progress: &Progress) -> Result<
             restored.end = cut(&to.join("log/journal"), at)?;
         }
         // A read model that lacks its snapshot says so; it is no reason to do without the events.
-        let (verified, _) = verify_journal(&to.join("log"), &mut |_, _| ())?;
+        let (verified, _) =
+            verify_journal(&to.join("log"), Pass { watch: &mut |_| true, through: None, is_gone: &|_| false })?;
         let problems = verified.problems;
         if !problems.is_empty() {
             return Err(BackupError::Damaged(problems.join("; ")));

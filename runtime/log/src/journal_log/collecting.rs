@@ -10,9 +10,19 @@ use crate::content::references;
 use crate::reader::Blocks;
 use crate::shared::Shared;
 use crate::store::Store;
-use crate::{Commit, EventLog, LogError, Swept};
+use crate::{Commit, EventLog, LogError, SpaceLevel, Swept};
+
+/// So many bytes of content that nobody refers to are left lying until the next start.
+const ORPHANS_MIN: u64 = 16 * 1024 * 1024;
 
 impl JournalLog {
+    /// Whether content that nobody refers to takes so much that it is worth reading the whole log.
+    pub(super) fn has_orphans(&self) -> bool {
+        let shared = &self.inner.shared;
+        let worth = if shared.space.level() > SpaceLevel::Normal { 1 } else { ORPHANS_MIN };
+        shared.bodies.orphaned() >= worth
+    }
+
     /// Removes content files that no event refers to. Appends go on meanwhile. It reads the whole log.
     ///
     /// # Errors

@@ -25,15 +25,11 @@ use crate::shared::Shared;
 use crate::store::Store;
 use crate::writer::Job;
 use crate::{
-    CompactOrder, Compacted, DEDUPLICATION_MS, DroppedGroup, Dropping, EventLog, LogError, SpaceLevel, archivist,
-    indexer,
+    CompactOrder, Compacted, DEDUPLICATION_MS, DroppedGroup, Dropping, EventLog, LogError, archivist, indexer,
 };
 
 /// An archive is rewritten for the sake of superseded state alone when that is at least this part of it.
 const STATE_SHARE: u64 = 5;
-
-/// So many bytes of content that nobody refers to are left lying until the next start.
-const ORPHANS_MIN: u64 = 16 * 1024 * 1024;
 
 /// What a pass found out.
 struct Found {
@@ -107,13 +103,6 @@ impl JournalLog {
             self.sweep_content().await?;
         }
         Ok(compacted)
-    }
-
-    /// Whether content that nobody refers to takes so much that it is worth reading the whole log.
-    fn has_orphans(&self) -> bool {
-        let shared = &self.inner.shared;
-        let worth = if shared.space.level() > SpaceLevel::Normal { 1 } else { ORPHANS_MIN };
-        shared.bodies.orphaned() >= worth
     }
 
     /// Waits a while for the store: what it does not have stays.

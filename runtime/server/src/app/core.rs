@@ -26,6 +26,7 @@ use crate::history::{History, Keeping};
 use crate::live::Live;
 use crate::metrics::MeteredLog;
 use crate::outgoing::{Outgoing, Policy};
+use crate::scrub::Scrubs;
 use crate::secrets::{self, Secrets, SecretsError};
 use crate::settings::LogKind;
 use crate::things::Things;
@@ -44,6 +45,7 @@ pub struct Core {
     /// Who follows the log over HTTP.
     pub followers: Arc<Followers>,
     pub backups: Backups,
+    pub scrubs: Scrubs,
     pub consumers: Arc<Consumers>,
     secrets: Arc<Secrets>,
     broker: Mutex<Option<Broker>>,
@@ -182,6 +184,7 @@ impl Core {
             environment,
             followers: Arc::default(),
             backups: Backups::default(),
+            scrubs: Scrubs::default(),
             consumers,
             log,
             projections,
@@ -269,6 +272,7 @@ impl Core {
             broker.hold();
         }
         self.backups.stop().await;
+        self.scrubs.cancel();
         self.engine.shutdown(deadline).await;
         self.things.stop();
         self.history.stop();

@@ -9,8 +9,8 @@ use compact_str::CompactString;
 use tidewire_log::backup::{BackupError, Others, Progress, Report};
 use tidewire_log::snapshots::Snapshots;
 use tidewire_log::{
-    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LogError,
-    ProjectionStore, StreamList, Subscription, Ticket, Usage,
+    Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LastScrub,
+    LogError, ProjectionStore, StreamList, Subscription, Ticket, Usage,
 };
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
@@ -125,6 +125,10 @@ impl EventLog for MeteredLog {
 
     fn back_up(&self, to: PathBuf, others: Others, progress: Progress) -> BoxFuture<'_, Result<Report, BackupError>> {
         self.log.back_up(to, others, progress)
+    }
+
+    fn scrub(&self, progress: Progress, bytes_per_second: u64) -> BoxFuture<'_, Result<LastScrub, LogError>> {
+        self.log.scrub(progress, bytes_per_second)
     }
 
     fn health(&self) -> Health {

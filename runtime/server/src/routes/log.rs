@@ -1,7 +1,7 @@
 //! The event log itself: what it takes, and what it drops.
 
 use axum::http::StatusCode;
-use tidewire_api::log::{CompactLog, Retention};
+use tidewire_api::log::{CompactLog, Retention, Scrub};
 use tidewire_log::{Compacted, EventLog as _, Usage, policies, set_policies};
 use tidewire_model::retention::RetentionPolicy;
 
@@ -28,10 +28,33 @@ pub fn register(routes: &mut Routes) {
         "Drops now what the retention policies say, or tells what that would be",
     );
     routes.add(compact_route.body::<CompactLog>().answers::<Compacted>(), compact);
+    let told = "How far the scrub of the event log is, and what the last one found";
+    routes.add(Route::get("/api/log/scrub", Permission::EventsRead, told).answers::<Scrub>(), scrub);
+    let begin = "Begins to read the whole event log, slowly, to find damage";
+    routes.add(Route::post("/api/log/scrub", Permission::LogManage, begin).answers::<Scrub>().status(202), begin_scrub);
+    let cancel = "Gives up the scrub that is under way";
+    routes.add(Route::delete("/api/log/scrub", Permission::LogManage, cancel).answers::<Scrub>(), cancel_scrub);
 }
 
 async fn usage(core: Running) -> ApiResult<axum::Json<Usage>> {
     Ok(axum::Json(core.log.usage().await?))
+}
+
+async fn scrub(core: Running) -> ApiResult<axum::Json<Scrub>> {
+    Ok(axum::Json(core.scrubs.tell(&core).await?))
+}
+
+async fn begin_scrub(core: Running) -> ApiResult<(StatusCode, axum::Json<Scrub>)> {
+    let running = "a scrub is under way; wait for it or cancel it";
+    if !core.scrubs.begin(&core.0) {
+        return Err(ApiError::new(StatusCode::CONFLICT, "scrub_running", running));
+    }
+    Ok((StatusCode::ACCEPTED, axum::Json(core.scrubs.tell(&core).await?)))
+}
+
+async fn cancel_scrub(core: Running) -> ApiResult<axum::Json<Scrub>> {
+    core.scrubs.cancel();
+    Ok(axum::Json(core.scrubs.tell(&core).await?))
 }
 
 async fn shown(core: Running) -> ApiResult<axum::Json<Retention>> {

@@ -47,6 +47,10 @@ pub struct Options {
     #[arg(long, value_name = "MIB", env = "TIDEWIRE_LOG_MAX", global = true, hide = true)]
     #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
     pub log_max: Option<String>,
+    /// After how many days the whole event log is read again to find damage, or off [default: 7]
+    #[arg(long, value_name = "DAYS", env = "TIDEWIRE_SCRUB", global = true, hide = true)]
+    #[serde(deserialize_with = "word", skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<String>,
     /// Which part of the work this process does: all
     #[arg(long, value_name = "ROLE", env = "TIDEWIRE_ROLE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +168,7 @@ impl Options {
             test_api: self.test_api.or(under.test_api),
             context_store: either(self.context_store, under.context_store),
             log_max: self.log_max.or(under.log_max),
+            scrub: self.scrub.or(under.scrub),
             context_max: self.context_max.or(under.context_max),
             inbox_memory: self.inbox_memory.or(under.inbox_memory),
             max_hops: self.max_hops.or(under.max_hops),
