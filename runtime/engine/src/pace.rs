@@ -17,6 +17,9 @@ const SLOW: (u64, u8) = (5_000_000, 2);
 /// The rest of whoever runs away again and again doubles so often: to a share of a hundred and fiftieth of a thread.
 const RUNAWAYS_MAX: u32 = 4;
 
+/// Up to so many nanoseconds a message counts as quick; of quick ones so many are timed together.
+const QUICK: (u64, u64) = (20_000, 16);
+
 /// How long whoever ran away rests after work of this length: it takes a tenth of a thread at most.
 pub fn rest_after(took: Duration) -> Duration {
     took.saturating_mul(9)
@@ -50,6 +53,11 @@ impl Pace {
     pub fn messages(&self) -> usize {
         let fit = ACTIVATION_NS / self.each_ns.max(1);
         usize::try_from(fit).unwrap_or(ACTIVATION).clamp(1, ACTIVATION)
+    }
+
+    /// How many messages to time together: reading the clock takes longer than some of them.
+    pub fn timed_together(&self) -> u64 {
+        if (1..QUICK.0).contains(&self.each_ns) { QUICK.1 } else { 1 }
     }
 
     /// The node takes long over each message.

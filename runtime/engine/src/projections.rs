@@ -14,6 +14,7 @@ mod codec;
 mod compare;
 mod erasing;
 mod fold;
+mod pages;
 mod past;
 mod retained;
 mod run;

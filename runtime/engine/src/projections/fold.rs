@@ -108,17 +108,21 @@ impl Fold {
     ///
     /// # Errors
     /// When the store cannot be read; an event that the reducer refuses is parked instead.
-    pub(super) fn event(&mut self, event: &Event, tell: bool) -> Result<(), LogError> {
+    pub(super) fn event(&mut self, reducer: &Arc<dyn Reducer>, event: &Event, tell: bool) -> Result<(), LogError> {
         self.events += 1;
-        match self.try_event(event, tell)? {
+        match self.try_event(reducer, event, tell)? {
             Ok(()) => Ok(()),
             Err(reason) => self.park(event, reason),
         }
     }
 
     /// As [`Fold::event`], but an event that the reducer refuses answers its reason.
-    pub(super) fn try_event(&mut self, event: &Event, tell: bool) -> Result<Result<(), String>, LogError> {
-        let reducer = Arc::clone(&self.reducer);
+    fn try_event(
+        &mut self,
+        reducer: &Arc<dyn Reducer>,
+        event: &Event,
+        tell: bool,
+    ) -> Result<Result<(), String>, LogError> {
         let mut failed = None;
         let result = guarded(|| {
             reducer.each(event, &mut |key, input| match self.take(key, input, event, tell) {
@@ -136,41 +140,18 @@ impl Fold {
     }
 
     fn take(&mut self, key: &str, input: Value, event: &Event, tell: bool) -> Result<Result<(), String>, LogError> {
-        if !self.hot.contains_key(key) {
-            if key.len() > KEY_MAX {
-                return Ok(Err(format!("the key has {} bytes; {KEY_MAX} are allowed", key.len())));
-            }
-            self.load(key)?;
+        // The key is nearly always at hand: it is looked up once then.
+        if let Some(slot) = self.hot.get_mut(key) {
+            return Ok(Changes { totals: &mut self.totals, told: &mut self.told, dirty: &mut self.dirty }
+                .apply(slot, key, input, event, tell));
         }
+        if key.len() > KEY_MAX {
+            return Ok(Err(format!("the key has {} bytes; {KEY_MAX} are allowed", key.len())));
+        }
+        self.load(key)?;
         let Some(slot) = self.hot.get_mut(key) else { return Ok(Ok(())) };
-        let existed = slot.cell.exists();
-        let before = tell.then(|| shown(&*slot.cell));
-        if let Err(reason) = slot.cell.apply(input, event) {
-            return Ok(Err(reason));
-        }
-        if !slot.cell.changed() {
-            return Ok(Ok(()));
-        }
-        let exists = slot.cell.exists();
-        match (existed, exists) {
-            (false, false) => return Ok(Ok(())),
-            (false, true) => self.totals.keys += 1,
-            (true, false) => self.totals.keys = self.totals.keys.saturating_sub(1),
-            (true, true) => {}
-        }
-        if let Some(before) = before {
-            let value = shown(&*slot.cell);
-            if !same(&before, &value) {
-                self.told.push(Entry { key: key.to_owned(), value, position: event.position, time: event.time });
-            }
-        }
-        slot.position = event.position;
-        slot.time = event.time;
-        if !slot.dirty {
-            slot.dirty = true;
-            self.dirty.push(key.to_owned());
-        }
-        Ok(Ok(()))
+        Ok(Changes { totals: &mut self.totals, told: &mut self.told, dirty: &mut self.dirty }
+            .apply(slot, key, input, event, tell))
     }
 
     fn load(&mut self, key: &str) -> Result<(), LogError> {
@@ -217,7 +198,8 @@ impl Fold {
 
     /// Tries a parked event again; its record goes if it takes effect now.
     pub(super) fn retry(&mut self, event: &Event) -> Result<Result<(), String>, LogError> {
-        let result = self.try_event(event, true)?;
+        let reducer = Arc::clone(&self.reducer);
+        let result = self.try_event(&reducer, event, true)?;
         if result.is_ok() {
             self.parked.push((event.position, None));
             self.totals.parked = self.totals.parked.saturating_sub(1);
@@ -294,6 +276,43 @@ impl Fold {
     /// What is to be told once the step is stored.
     pub(super) fn take_told(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.told)
+    }
+}
+
+/// What a changed key changes beside itself.
+struct Changes<'f> {
+    totals: &'f mut Totals,
+    told: &'f mut Vec<Entry>,
+    dirty: &'f mut Vec<String>,
+}
+
+impl Changes<'_> {
+    fn apply(self, slot: &mut Slot, key: &str, input: Value, event: &Event, tell: bool) -> Result<(), String> {
+        let existed = slot.cell.exists();
+        let before = tell.then(|| shown(&*slot.cell));
+        slot.cell.apply(input, event)?;
+        if !slot.cell.changed() {
+            return Ok(());
+        }
+        match (existed, slot.cell.exists()) {
+            (false, false) => return Ok(()),
+            (false, true) => self.totals.keys += 1,
+            (true, false) => self.totals.keys = self.totals.keys.saturating_sub(1),
+            (true, true) => {}
+        }
+        if let Some(before) = before {
+            let value = shown(&*slot.cell);
+            if !same(&before, &value) {
+                self.told.push(Entry { key: key.to_owned(), value, position: event.position, time: event.time });
+            }
+        }
+        slot.position = event.position;
+        slot.time = event.time;
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(key.to_owned());
+        }
+        Ok(())
     }
 }
 

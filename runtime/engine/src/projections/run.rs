@@ -9,6 +9,7 @@ use tidewire_model::position::Position;
 use tidewire_node_api::handles::ProjectionSpec;
 
 use super::fold::Fold;
+use super::pages::Ahead;
 use super::retained::{self, Retained};
 use super::shelf::{Build, Shelf};
 use super::snapshot;
@@ -36,6 +37,8 @@ pub(super) struct Run {
     pub(super) stored: Position,
     pub(super) committed: Instant,
     pub(super) pace: Pace,
+    /// The next page, if it is being read.
+    pub(super) ahead: Option<Ahead>,
     /// Events since the last snapshot.
     pub(super) since_snapshot: u64,
     began: (Instant, Position),
@@ -72,6 +75,7 @@ impl Run {
             stored: through,
             committed: now,
             pace: Pace::default(),
+            ahead: None,
             since_snapshot: 0,
             began: (now, through),
         })

@@ -9,11 +9,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tidewire_log::{EventLog, LogError};
-use tidewire_model::event::Event;
 use tidewire_model::position::Position;
-use tidewire_model::query::Query;
 use tidewire_node_api::handles::{Changed, ProjectionSpec};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -25,13 +23,8 @@ use super::run::Run;
 use super::shelf::{Build, Shelf, Totals};
 use super::status::Building;
 use super::{SCAN_PAGE, beside};
-use crate::pace::rest_after;
 use crate::{Clock as _, SystemClock};
 
-/// Events read at a time.
-const PAGE: usize = 4_000;
-/// Work on one event after which a reducer rests: a script that has run into its limit.
-const VERY_LONG: Duration = Duration::from_millis(50);
 /// How often it is looked for what has become too old.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// Pauses after a failure of the store: the first and the longest.
@@ -253,53 +246,6 @@ impl Task {
         }
         runs.live = Some(next);
         Ok(())
-    }
-
-    /// Folds the next page, up to `limit` at most.
-    async fn fold_page(&self, run: &mut Run, limit: Position) -> Result<(), LogError> {
-        let query = Query::forwards(self.spec.filter.clone(), run.through.next(), PAGE);
-        let page = self.log.read(query).await?;
-        let mut began = Instant::now();
-        for event in page.events.iter().take_while(|event| event.position <= limit) {
-            if self.fold_event(run, event, &mut began).await? {
-                // What has come out so far is shown, and a stop is heard, long before the page is done.
-                run.through = event.position.max(run.through);
-                self.commit(run, false).await?;
-                if self.shared.cancel.is_cancelled() {
-                    return Ok(());
-                }
-            }
-        }
-        run.since_snapshot += page.events.len() as u64;
-        run.through = page.next.map_or(page.head, Position::previous).min(limit).max(run.through);
-        if run.commit_due(page.next.is_none()) {
-            self.commit(run, false).await?;
-        }
-        Ok(())
-    }
-
-    /// Applies one event. A reducer that takes long works on a thread of its own; one that takes very long rests after it.
-    /// Whether it did.
-    async fn fold_event(&self, run: &mut Run, event: &Event, began: &mut Instant) -> Result<bool, LogError> {
-        let tell = run.tells(event.position);
-        if self.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
-            return run.fold.event(event, tell).map(|()| false);
-        }
-        match run.pace.is_slow() {
-            true => tokio::task::block_in_place(|| run.fold.event(event, tell))?,
-            false => run.fold.event(event, tell)?,
-        }
-        let took = began.elapsed();
-        run.pace.took(1, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        let rests = took > VERY_LONG;
-        if rests {
-            tokio::select! {
-                () = self.shared.cancel.cancelled() => {}
-                () = tokio::time::sleep(rest_after(took)) => {}
-            }
-        }
-        *began = Instant::now();
-        Ok(rests)
     }
 
     /// Stores what has changed, then shows and tells it.
