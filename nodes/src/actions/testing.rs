@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use tidewire_node_api::selection::{Selected, Selection, SelectionError};
 
 use serde_json::Value as Json;
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
@@ -172,8 +173,13 @@ impl Projections for NoProjections {
         ready(Ok(None))
     }
 
-    fn list(&self, _name: &str, _limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
-        ready(Ok(Vec::new()))
+    fn select(
+        &self,
+        _name: &str,
+        _selection: Selection,
+        _at: Option<At>,
+    ) -> BoxFuture<Result<Selected, SelectionError>> {
+        Box::pin(std::future::ready(Ok(Selected::default())))
     }
 
     fn get_at(&self, _name: &str, _key: &str, _at: At) -> BoxFuture<Result<Option<Entry>, HandleError>> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidewire_model::{Map, Message, Problem, Value};
-use tidewire_node_api::handles::{At, Entry, HandleError, Projections};
+use tidewire_node_api::handles::{At, Entry, Projections};
+use tidewire_node_api::selection::{Selection, SelectionError};
 use tidewire_node_api::{
     BuildEnv, BuildError, Category, Ctx, Deferred, Emission, Kind, Meta, Node, NodeError, NodeType, Outcome, Role,
     lenient,
@@ -21,9 +22,9 @@ const ENTRIES_MAX: usize = 10_000;
 ///
 /// The value goes into `msg.payload`, and `msg.found` says whether there is one; without one the payload is null.
 /// `msg.entry` has the key, the position of the event that changed it last, and its time. With an empty key, the payload is
-/// the list of all entries.
+/// a list of entries: those for which the *filter* holds, in order of *sort*, at most *limit* (10,000).
 ///
-/// With *at*, the answer is the value as it was at that time (`2026-03-14T15:09:00Z`, or milliseconds since 1970) or after
+/// With *at*, the answer is the value, or the list, as it was at that time (`2026-03-14T15:09:00Z`, or milliseconds since 1970) or after
 /// the event at that position (a smaller number).
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
@@ -38,11 +39,30 @@ pub(crate) struct ProjectionQueryConfig {
     #[serde(deserialize_with = "lenient::text")]
     #[schemars(schema_with = "lenient::text_schema")]
     at: String,
+    /// Of a list: which entries, such as `value.temperature>21 and key=thing-*`; may contain `{{…}}`. With `=`, `!=`, `<`, `<=`,
+    /// `>` and `>=`; what is compared is `key`, `time`, `position` or a path into the `value`.
+    #[schemars(extend("x-widget" = "text", "x-show" = { "key": [""] }))]
+    filter: String,
+    /// Of a list: what it is ordered by, such as `value.temperature`; `-value.temperature` begins with the largest. Empty: the
+    /// key.
+    #[schemars(extend("x-widget" = "text", "x-show" = { "key": [""] }))]
+    sort: String,
+    /// Of a list: how many entries at most. Empty: 10,000.
+    #[serde(deserialize_with = "lenient::text")]
+    #[schemars(schema_with = "lenient::text_schema", extend("x-show" = { "key": [""] }))]
+    limit: String,
 }
 
 impl Default for ProjectionQueryConfig {
     fn default() -> Self {
-        ProjectionQueryConfig { projection: String::new(), key: "{{topic}}".to_owned(), at: String::new() }
+        ProjectionQueryConfig {
+            projection: String::new(),
+            key: "{{topic}}".to_owned(),
+            at: String::new(),
+            filter: String::new(),
+            sort: String::new(),
+            limit: String::new(),
+        }
     }
 }
 
@@ -50,6 +70,9 @@ pub(crate) struct ProjectionQuery {
     projection: Template,
     key: Template,
     at: Template,
+    filter: Template,
+    sort: String,
+    limit: usize,
 }
 
 impl NodeType for ProjectionQuery {
@@ -69,12 +92,30 @@ impl NodeType for ProjectionQuery {
             name => name,
         };
         let mut parse = |text: &str, at| Template::parse(text, at).map_err(|problem| problems.push(problem)).ok();
-        let parsed = (parse(projection, "/projection"), parse(&config.key, "/key"), parse(config.at.trim(), "/at"));
-        let (Some(projection), Some(key), Some(at)) = parsed else { return Err(BuildError(problems)) };
+        let parsed = (
+            parse(projection, "/projection"),
+            parse(&config.key, "/key"),
+            parse(config.at.trim(), "/at"),
+            parse(config.filter.trim(), "/filter"),
+        );
+        let limit = match config.limit.trim() {
+            "" => Some(ENTRIES_MAX),
+            text => text.parse().ok().filter(|limit| (1..=ENTRIES_MAX).contains(limit)),
+        };
+        if limit.is_none() {
+            let text = format!("\"{}\" is no number of entries; use 1 to {ENTRIES_MAX}", config.limit);
+            problems.push(Problem::error("/limit", text));
+        }
+        let ((Some(projection), Some(key), Some(at), Some(filter)), Some(limit)) = (parsed, limit) else {
+            return Err(BuildError(problems));
+        };
+        if let Some(Err(error)) = filter.constant().map(|text| Selection::parse(Some(text), None, None, limit)) {
+            return Err(BuildError::at("/filter", error.to_string()));
+        }
         if let Some(text) = at.constant().filter(|text| !text.is_empty() && parse_at(text).is_none()) {
             return Err(BuildError::at("/at", wrong_at(text)));
         }
-        Ok(ProjectionQuery { projection, key, at })
+        Ok(ProjectionQuery { projection, key, at, filter, sort: config.sort.trim().to_owned(), limit })
     }
 }
 
@@ -82,11 +123,15 @@ fn wrong_at(text: &str) -> String {
     format!("\"{text}\" is neither a time nor a position; use 2026-03-14T15:09:00Z, milliseconds since 1970, or 120")
 }
 
+enum What {
+    Entry(String),
+    List(Selection),
+}
+
 /// What is asked for.
 struct Question {
     projection: String,
-    /// `None`: all entries.
-    key: Option<String>,
+    what: What,
     at: Option<At>,
 }
 
@@ -96,19 +141,21 @@ impl ProjectionQuery {
         if projection.is_empty() {
             return Err(NodeError::new("the message does not say which projection; set one in the node"));
         }
-        let key = match self.key.constant() {
-            Some("") => None,
-            _ => Some(self.key.render(message)?),
+        let what = match self.key.constant() {
+            Some("") => {
+                let filter = self.filter.render(message)?;
+                let sort = Some(self.sort.as_str()).filter(|sort| !sort.is_empty());
+                let selection = Selection::parse(Some(&filter), sort, None, self.limit);
+                What::List(selection.map_err(|error| NodeError::new(error.to_string()))?)
+            }
+            _ => What::Entry(self.key.render(message)?),
         };
         let at = self.at.render(message)?;
         let at = match at.trim() {
             "" => None,
             text => Some(parse_at(text).ok_or_else(|| NodeError::new(wrong_at(text)))?),
         };
-        if key.is_none() && at.is_some() {
-            return Err(NodeError::new("all entries can be read as they are now only; give a key to look back"));
-        }
-        Ok(Question { projection, key, at })
+        Ok(Question { projection, what, at })
     }
 }
 
@@ -120,21 +167,24 @@ fn facts(entry: &Entry) -> Map {
     map
 }
 
-async fn answer(read: &dyn Projections, question: Question, message: &mut Message) -> Result<(), HandleError> {
-    let Some(key) = &question.key else {
-        let entries = read.list(&question.projection, ENTRIES_MAX).await?;
-        message.set("found", !entries.is_empty());
-        let items = entries.into_iter().map(|entry| {
-            let mut map = facts(&entry);
-            map.insert("value", entry.value);
-            Value::object(map)
-        });
-        message.set_payload(Value::array(items.collect()));
-        return Ok(());
+async fn answer(read: &dyn Projections, question: Question, message: &mut Message) -> Result<(), SelectionError> {
+    let key = match question.what {
+        What::Entry(key) => key,
+        What::List(selection) => {
+            let entries = read.select(&question.projection, selection, question.at).await?.items;
+            message.set("found", !entries.is_empty());
+            let items = entries.into_iter().map(|entry| {
+                let mut map = facts(&entry);
+                map.insert("value", entry.value);
+                Value::object(map)
+            });
+            message.set_payload(Value::array(items.collect()));
+            return Ok(());
+        }
     };
     let entry = match question.at {
-        None => read.get(&question.projection, key).await?,
-        Some(at) => read.get_at(&question.projection, key, at).await?,
+        None => read.get(&question.projection, &key).await?,
+        Some(at) => read.get_at(&question.projection, &key, at).await?,
     };
     message.set("found", entry.is_some());
     match entry {
@@ -165,7 +215,7 @@ impl Node for ProjectionQuery {
                     let ended = Emission::Finish { deferred: ended, outcome: Outcome::Done };
                     vec![Emission::Emit { port: 0, message, token }, ended]
                 }
-                Err(error) => vec![Emission::Error { error: NodeError::new(error.text).on(message), token }],
+                Err(error) => vec![Emission::Error { error: NodeError::new(error.to_string()).on(message), token }],
             }
         });
         Ok(())
@@ -223,6 +273,32 @@ mod tests {
         assert_eq!(keys, [&Value::string("thing-a"), &Value::string("thing-b")]);
         let answer = ask(&log, json!({}), json!({"topic": "thing-x", "projection": "latest", "payload": 1}));
         assert_eq!((answer.payload(), answer.get("found")), (&Value::Null, Some(&Value::Bool(false))));
+    }
+
+    #[test]
+    fn a_list_is_filtered_put_in_order_and_looked_back_at() {
+        let log = TestLog::new();
+        let _projector = projector(&log);
+        for (thing, n) in [("thing-a", 3), ("thing-b", 9), ("thing-c", 7), ("other-d", 8)] {
+            log.append(thing, "reading-reported", json!({"n": n}));
+        }
+        let before = log.append("thing-e", "reading-reported", json!({"n": 5}));
+        log.append("thing-c", "reading-reported", json!({"n": 1}));
+        let config = json!({"projection": "latest", "key": "", "filter": "value>{{least}} and key=thing-*",
+            "sort": "-value", "at": "{{when}}"});
+        let keys = |answer: &Message| {
+            let items = answer.payload().as_array().unwrap().to_vec();
+            items.iter().map(|item| item.get("key").unwrap().to_text().into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&ask(&log, config.clone(), json!({"least": 2}))), ["thing-b", "thing-e", "thing-a"]);
+        let past = json!({"least": 4, "when": before.get()});
+        assert_eq!(keys(&ask(&log, config, past)), ["thing-b", "thing-c", "thing-e"]);
+        let first = json!({"projection": "latest", "key": "", "limit": 2});
+        assert_eq!(keys(&ask(&log, first, json!({}))), ["other-d", "thing-a"]);
+        for (config, path) in [(json!({"key": "", "filter": "value"}), "/filter"), (json!({"limit": "few"}), "/limit")]
+        {
+            assert!(Bench::try_of::<ProjectionQuery>(config).err().unwrap().contains(path));
+        }
     }
 
     #[test]

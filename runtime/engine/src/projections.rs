@@ -34,6 +34,7 @@ use tidewire_model::position::Position;
 use tidewire_node_api::handles::{
     At, BoxFuture, Changed, Entry, HandleError, Progress, ProjectionGuard, ProjectionSpec, Projections,
 };
+use tidewire_node_api::selection::{Selected, Selection, SelectionError};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinError, JoinHandle};
 
@@ -366,15 +367,9 @@ impl Projections for ProjectionService {
         Box::pin(async move { inner.entry(&name, &key).await })
     }
 
-    fn list(&self, name: &str, limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
-        let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
-        let runtime = self.inner.runtime.clone();
-        Box::pin(async move {
-            match beside(&runtime, move || inner.page(&name, "", None, limit)).await {
-                Ok(entries) => entries,
-                Err(error) => Err(HandleError::retryable(format!("the entries were not read: {error}"))),
-            }
-        })
+    fn select(&self, name: &str, selection: Selection, at: Option<At>) -> BoxFuture<Result<Selected, SelectionError>> {
+        let (service, name) = (self.clone(), name.to_owned());
+        Box::pin(async move { service.select_entries(name, selection, at).await })
     }
 
     fn get_at(&self, name: &str, key: &str, at: At) -> BoxFuture<Result<Option<Entry>, HandleError>> {

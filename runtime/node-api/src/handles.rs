@@ -15,6 +15,7 @@ use tidewire_model::query::{Filter, Page, Query, Start};
 use tokio::sync::Mutex;
 
 use crate::cell::{Cell, Take};
+use crate::selection::{Selected, Selection, SelectionError};
 
 /// A future as trait objects hand it out.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -278,8 +279,8 @@ pub trait Projections: Send + Sync {
     /// One entry, now.
     fn get(&self, name: &str, key: &str) -> BoxFuture<Result<Option<Entry>, HandleError>>;
 
-    /// All entries, by key; at most `limit`.
-    fn list(&self, name: &str, limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>>;
+    /// Entries that are selected, now or as they were.
+    fn select(&self, name: &str, selection: Selection, at: Option<At>) -> BoxFuture<Result<Selected, SelectionError>>;
 
     /// One entry as it was.
     fn get_at(&self, name: &str, key: &str, at: At) -> BoxFuture<Result<Option<Entry>, HandleError>>;

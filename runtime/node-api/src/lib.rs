@@ -17,6 +17,7 @@ pub mod node;
 pub mod node_type;
 pub mod registry;
 pub mod schema;
+pub mod selection;
 pub mod status;
 pub mod token;
 

@@ -23,7 +23,7 @@ use crate::shared::event_filter::{list, list_schema};
 /// `previous`, the window before.
 ///
 /// An event that cannot be used (text where a number is wanted) is parked with the reason, and the read model goes on.
-/// Parked events can be tried again or skipped at `/api/projections/{name}/parked`.
+/// Parked events are listed at `/api/projections/{name}/keeping/parked`, and tried again or skipped there.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct ProjectorConfig {

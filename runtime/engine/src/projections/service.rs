@@ -8,6 +8,7 @@ use tidewire_log::{Dropping, LogError};
 use tidewire_model::position::Position;
 use tidewire_model::query::Filter;
 use tidewire_node_api::handles::{At, Entry, HandleError};
+use tidewire_node_api::selection::{Selected, Selection, SelectionError};
 use tokio::sync::oneshot;
 
 use super::asks::{Answer, Ask, Skipped};
@@ -105,6 +106,33 @@ impl ProjectionService {
     /// When there is none, or nothing else to fall back to.
     pub async fn cancel_rebuild(&self, name: &str) -> Result<(), HandleError> {
         self.ask(name, Ask::Cancel).await
+    }
+
+    /// Entries that are selected: those there are, or those there were.
+    pub(super) async fn select_entries(
+        self,
+        name: String,
+        selection: Selection,
+        at: Option<At>,
+    ) -> Result<Selected, SelectionError> {
+        let prefix = selection.prefix().to_owned();
+        if let Some(at) = at {
+            let past = self.list_at(&name, at).await?;
+            return selection.run(&mut |after, count| {
+                let start =
+                    past.entries.partition_point(|entry| after.is_some_and(|after| entry.key.as_str() <= after));
+                let rest = past.entries.iter().skip(start).filter(|entry| entry.key.starts_with(&prefix));
+                Ok(rest.take(count).cloned().collect())
+            });
+        }
+        self.inner.log.ready().await.map_err(|error| handle_error(&error))?;
+        let inner = Arc::clone(&self.inner);
+        // A large read model takes a while, which others need not wait for.
+        let select = move || selection.run(&mut |after, count| inner.page(&name, &prefix, after, count));
+        match super::beside(&self.inner.runtime, select).await {
+            Ok(found) => found,
+            Err(error) => Err(HandleError::retryable(format!("the entries were not read: {error}")).into()),
+        }
     }
 
     /// Several entries by key, in the order asked for; those that there are.

@@ -119,7 +119,7 @@ pub(super) async fn recount(log: &Log, until: Position) -> BTreeMap<String, Stri
 }
 
 pub(super) async fn listed(service: &ProjectionService) -> BTreeMap<String, String> {
-    let entries = service.list("sums", usize::MAX).await.unwrap();
+    let entries = service.page("sums", "", None, usize::MAX).unwrap();
     entries.into_iter().map(|entry| (entry.key, entry.value.to_text().into_owned())).collect()
 }
 

@@ -9,6 +9,7 @@ use std::future::{pending, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
+use tidewire_node_api::selection::{Selected, Selection, SelectionError};
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -413,8 +414,13 @@ impl Projections for Nothing {
         refused()
     }
 
-    fn list(&self, _name: &str, _limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
-        refused()
+    fn select(
+        &self,
+        _name: &str,
+        _selection: Selection,
+        _at: Option<At>,
+    ) -> BoxFuture<Result<Selected, SelectionError>> {
+        Box::pin(std::future::ready(Ok(Selected::default())))
     }
 
     fn get_at(&self, _name: &str, _key: &str, _at: At) -> BoxFuture<Result<Option<Entry>, HandleError>> {

@@ -4,6 +4,7 @@ use crate::handles::{
     At, BoxFuture, Changed, Entry, HandleError, Http, HttpRequest, HttpResponse, Log, ProjectionGuard, ProjectionSpec,
     Projections, Subscription,
 };
+use crate::selection::{Selected, Selection, SelectionError};
 
 /// Handles of a bench that was given none: they refuse.
 pub(super) struct Nothing;
@@ -64,8 +65,13 @@ impl Projections for Nothing {
         refused()
     }
 
-    fn list(&self, _name: &str, _limit: usize) -> BoxFuture<Result<Vec<Entry>, HandleError>> {
-        refused()
+    fn select(
+        &self,
+        _name: &str,
+        _selection: Selection,
+        _at: Option<At>,
+    ) -> BoxFuture<Result<Selected, SelectionError>> {
+        Box::pin(std::future::ready(Ok(Selected::default())))
     }
 
     fn get_at(&self, _name: &str, _key: &str, _at: At) -> BoxFuture<Result<Option<Entry>, HandleError>> {

@@ -101,7 +101,7 @@ fn show(settings: &Settings, name: &str, key: Option<&str>, limit: usize) -> Out
     let answer = match (local::place(settings)?, key) {
         (Place::Server(server), Some(key)) => server.get(&format!("{path}/{}", encode(key)))?,
         (Place::Server(server), None) => {
-            let status = server.get(&format!("{path}/status"))?;
+            let status = server.get(&format!("{path}/keeping/status"))?;
             let entries = server.get(&format!("{path}?limit={}", limit.clamp(1, 1_000)))?;
             json!({"status": status, "entries": entries.get("items")})
         }
@@ -128,7 +128,7 @@ fn rebuild(settings: &Settings, name: &str, compare: bool) -> Outcome {
             let swap = if compare { "manual" } else { "auto" };
             server.send("POST", &format!("{path}/rebuild?swap={swap}"), None, &[])?;
             let status = loop {
-                let status = server.get(&format!("{path}/status"))?;
+                let status = server.get(&format!("{path}/keeping/status"))?;
                 if finished(&status, &mut line) {
                     break status;
                 }

@@ -1,7 +1,5 @@
 //! Read models over HTTP, now and at a moment in the past, and how they are kept.
 
-mod query;
-
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -17,13 +15,13 @@ use tidewire_model::event::time::{Point, parse_point};
 use tidewire_model::position::Position;
 use tidewire_model::value::to_json_value;
 use tidewire_node_api::handles::{At, Entry, HandleError, Projections as _};
+use tidewire_node_api::selection::{Selection, SelectionError};
 
 use crate::app::Core;
 use crate::auth::{Permission, Principal};
 use crate::error::{ApiError, ApiResult};
 use crate::web::extract::{Json, Path, Query, Running};
 use crate::web::route::{Route, Routes};
-use query::Selection;
 
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
@@ -51,7 +49,7 @@ pub fn register(routes: &mut Routes) {
 
 fn register_keeping(routes: &mut Routes) {
     let (read, write) = (Permission::ModelsRead, Permission::FlowsWrite);
-    let status_route = Route::get("/api/projections/{name}/status", read, "How a read model is kept");
+    let status_route = Route::get("/api/projections/{name}/keeping/status", read, "How a read model is kept");
     routes.add(status_route.answers::<Details>(), status);
     let cancel_route = Route::delete("/api/projections/{name}/rebuild", write, "Gives up a new build");
     routes.add(cancel_route.status(204), cancel);
@@ -59,7 +57,7 @@ fn register_keeping(routes: &mut Routes) {
         Route::post("/api/projections/{name}/swap", write, "Lets a new build take the place of the one that is served");
     routes.add(swap_route.status(202), swap);
     let parked_route =
-        Route::get("/api/projections/{name}/parked", read, "Events that a read model could not apply, and why");
+        Route::get("/api/projections/{name}/keeping/parked", read, "Events that a read model could not apply, and why");
     routes.add(parked_route.query::<PageQuery>().answers::<List<UnappliedEvent>>(), parked);
     let retry_route =
         Route::post("/api/projections/{name}/parked/{position}/retry", write, "Applies a parked event once more");
@@ -159,27 +157,18 @@ async fn entries(
 ) -> ApiResult<axum::Json<List<ProjectionEntry>>> {
     prepare(&core, &name, &query).await?;
     let limit = query.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-    let selection = Selection::parse(query.filter.as_deref(), query.sort.as_deref(), query.cursor.clone(), limit)?;
-    if let Some(at) = at(&query)? {
-        let past = core.projections.list_at(&name, at).await?;
-        let prefix = selection.prefix().to_owned();
-        let found = selection.run(&mut |after, count| {
-            let start = past.entries.partition_point(|entry| after.is_some_and(|after| entry.key.as_str() <= after));
-            let rest = past.entries.iter().skip(start).filter(|entry| entry.key.starts_with(&prefix));
-            Ok(rest.take(count).cloned().map(public_entry).collect())
-        });
-        return Ok(axum::Json(found?));
+    let parsed = Selection::parse(query.filter.as_deref(), query.sort.as_deref(), query.cursor.clone(), limit);
+    let found = core.projections.select(&name, parsed.map_err(unselected)?, at(&query)?).await.map_err(unselected)?;
+    let items = found.items.into_iter().map(public_entry).collect();
+    Ok(axum::Json(List { items, next: found.next }))
+}
+
+fn unselected(error: SelectionError) -> ApiError {
+    match error {
+        SelectionError::Read(error) => error.into(),
+        SelectionError::Filter(_) => ApiError::bad_request("invalid_query", error.to_string()),
+        SelectionError::Passed | SelectionError::Sorted => ApiError::bad_request("too_many_entries", error.to_string()),
     }
-    let projections = core.projections.clone();
-    let select = move || {
-        let prefix = selection.prefix().to_owned();
-        selection.run(&mut |after, count| {
-            Ok(projections.page(&name, &prefix, after, count)?.into_iter().map(public_entry).collect())
-        })
-    };
-    // A large read model takes a while, which others need not wait for.
-    let found = tokio::task::spawn_blocking(select).await.map_err(|error| ApiError::internal(error.to_string()))?;
-    Ok(axum::Json(found?))
 }
 
 async fn status(core: Running, Path(name): Path<String>) -> ApiResult<axum::Json<Details>> {

@@ -3,11 +3,10 @@
 use std::cmp::Ordering;
 
 use serde_json::Value;
-use tidewire_api::List;
-use tidewire_api::log::ProjectionEntry;
 use tidewire_model::query::wildcard_matches;
+use tidewire_model::value::to_json_value;
 
-use crate::error::{ApiError, ApiResult};
+use crate::handles::{Entry, HandleError};
 
 /// Entries that are looked at for one answer without an order; then it says where to go on.
 const LOOKS_MAX: usize = 100_000;
@@ -18,7 +17,7 @@ const OFFSET_MAX: usize = 100_000;
 const PAGE: usize = 1_000;
 
 /// Gives entries in order of key: those after a key, so many.
-type Pages<'a> = dyn FnMut(Option<&str>, usize) -> ApiResult<Vec<ProjectionEntry>> + 'a;
+type Pages<'a> = dyn FnMut(Option<&str>, usize) -> Result<Vec<Entry>, HandleError> + 'a;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
@@ -42,7 +41,7 @@ struct Condition {
 }
 
 impl Condition {
-    fn parse(text: &str) -> ApiResult<Condition> {
+    fn parse(text: &str) -> Result<Condition, SelectionError> {
         let found = OPS.iter().filter_map(|(sign, op)| text.find(sign).map(|at| (at, *sign, *op)));
         let first = found.min_by_key(|(at, sign, _)| (*at, usize::MAX - sign.len()));
         let parts = first.map(|(at, sign, op)| (text.get(..at), op, text.get(at + sign.len()..)));
@@ -50,14 +49,11 @@ impl Condition {
             Some((Some(path), op, Some(text))) if !path.trim().is_empty() => {
                 Ok(Condition { path: path.trim().to_owned(), op, text: text.trim().to_owned() })
             }
-            _ => Err(ApiError::bad_request(
-                "invalid_query",
-                format!("filter is '{text}'; use key=text, value.path=text or value.path>21, joined by ' and '"),
-            )),
+            _ => Err(SelectionError::Filter(text.to_owned())),
         }
     }
 
-    fn holds(&self, entry: &ProjectionEntry) -> bool {
+    fn holds(&self, entry: &Entry) -> bool {
         let value = field(entry, &self.path);
         let order = match (value.as_f64(), self.text.parse::<f64>()) {
             (Some(a), Ok(b)) => a.total_cmp(&b),
@@ -76,8 +72,30 @@ impl Condition {
     }
 }
 
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectionError {
+    #[error("filter is '{0}'; use key=text, value.path=text or value.path>21, joined by ' and '")]
+    Filter(String),
+    #[error("an order can be paged through for {OFFSET_MAX} entries; use a narrower filter")]
+    Passed,
+    #[error("more than {SORTED_MAX} entries cannot be put in order; use a narrower filter")]
+    Sorted,
+    #[error(transparent)]
+    Read(#[from] HandleError),
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Selected {
+    pub items: Vec<Entry>,
+    /// Where to go on, if there may be more.
+    pub next: Option<String>,
+}
+
 /// What is asked for.
-pub(super) struct Selection {
+#[derive(Debug)]
+pub struct Selection {
     conditions: Vec<Condition>,
     sort: Option<(String, bool)>,
     cursor: Option<String>,
@@ -85,14 +103,19 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn parse(
+    /// Entries for which a filter holds, in order of a field (`-` before it: the largest first) or of their keys, from a cursor
+    /// on.
+    ///
+    /// # Errors
+    /// When the filter cannot be read.
+    pub fn parse(
         filter: Option<&str>,
         sort: Option<&str>,
         cursor: Option<String>,
         limit: usize,
-    ) -> ApiResult<Selection> {
+    ) -> Result<Selection, SelectionError> {
         let parts = filter.unwrap_or_default().split(" and ").map(str::trim).filter(|part| !part.is_empty());
-        let conditions = parts.map(Condition::parse).collect::<ApiResult<_>>()?;
+        let conditions = parts.map(Condition::parse).collect::<Result<_, _>>()?;
         let sort = sort.map(|sort| match sort.strip_prefix('-') {
             Some(path) => (path.to_owned(), true),
             None => (sort.to_owned(), false),
@@ -101,25 +124,28 @@ impl Selection {
     }
 
     /// What all keys that are asked for begin with.
-    pub(super) fn prefix(&self) -> &str {
+    pub fn prefix(&self) -> &str {
         let on_key = self.conditions.iter().find(|one| one.path == "key" && one.op == Op::Is);
         on_key.map_or("", |one| one.text.split('*').next().unwrap_or_default())
     }
 
-    fn takes(&self, entry: &ProjectionEntry) -> bool {
+    fn takes(&self, entry: &Entry) -> bool {
         self.conditions.iter().all(|condition| condition.holds(entry))
     }
 
     /// Selects from entries that `page` gives in order of key, after a key and so many.
-    pub(super) fn run(&self, page: &mut Pages<'_>) -> ApiResult<List<ProjectionEntry>> {
+    ///
+    /// # Errors
+    /// When they cannot be read, or are too many for what is asked.
+    pub fn run(&self, page: &mut Pages<'_>) -> Result<Selected, SelectionError> {
         match &self.sort {
             None => self.in_order_of_key(page),
             Some((path, backwards)) => self.sorted(page, path, *backwards),
         }
     }
 
-    fn in_order_of_key(&self, page: &mut Pages<'_>) -> ApiResult<List<ProjectionEntry>> {
-        let mut items: Vec<ProjectionEntry> = Vec::new();
+    fn in_order_of_key(&self, page: &mut Pages<'_>) -> Result<Selected, SelectionError> {
+        let mut items: Vec<Entry> = Vec::new();
         let mut after = self.cursor.clone();
         let mut looks = 0;
         let wanted = if self.conditions.is_empty() { self.limit + 1 } else { PAGE };
@@ -129,7 +155,7 @@ impl Selection {
             looks += entries.len();
             for entry in entries {
                 if items.len() == self.limit {
-                    return Ok(List { items, next: after });
+                    return Ok(Selected { items, next: after });
                 }
                 after = Some(entry.key.clone());
                 if self.takes(&entry) {
@@ -137,34 +163,32 @@ impl Selection {
                 }
             }
             if complete {
-                return Ok(List { items, next: None });
+                return Ok(Selected { items, next: None });
             }
             if looks >= LOOKS_MAX {
-                return Ok(List { items, next: after });
+                return Ok(Selected { items, next: after });
             }
         }
     }
 
-    fn sorted(&self, page: &mut Pages<'_>, path: &str, backwards: bool) -> ApiResult<List<ProjectionEntry>> {
+    fn sorted(&self, page: &mut Pages<'_>, path: &str, backwards: bool) -> Result<Selected, SelectionError> {
         let offset = self.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
         if offset > OFFSET_MAX {
-            let text = format!("an order can be paged through for {OFFSET_MAX} entries; use a narrower filter");
-            return Err(ApiError::bad_request("too_many_entries", text));
+            return Err(SelectionError::Passed);
         }
         let keep = offset + self.limit + 1;
-        let order = |a: &(Value, ProjectionEntry), b: &(Value, ProjectionEntry)| {
+        let order = |a: &(Value, Entry), b: &(Value, Entry)| {
             let order = compare(&a.0, &b.0);
             (if backwards { order.reverse() } else { order }).then_with(|| a.1.key.cmp(&b.1.key))
         };
-        let mut best: Vec<(Value, ProjectionEntry)> = Vec::new();
+        let mut best: Vec<(Value, Entry)> = Vec::new();
         let (mut after, mut looks) = (None, 0);
         loop {
             let entries = page(after.as_deref(), PAGE)?;
             let complete = entries.len() < PAGE;
             looks += entries.len();
             if looks > SORTED_MAX {
-                let text = format!("more than {SORTED_MAX} entries cannot be put in order; use a narrower filter");
-                return Err(ApiError::bad_request("too_many_entries", text));
+                return Err(SelectionError::Sorted);
             }
             after = entries.last().map(|entry| entry.key.clone());
             best.extend(
@@ -180,20 +204,21 @@ impl Selection {
         }
         let next = (best.len() == keep).then(|| (offset + self.limit).to_string());
         let items = best.into_iter().map(|(_, entry)| entry).skip(offset).take(self.limit).collect();
-        Ok(List { items, next })
+        Ok(Selected { items, next })
     }
 }
 
 /// `key`, `time`, `position`, or a path into the value.
-fn field(entry: &ProjectionEntry, path: &str) -> Value {
+fn field(entry: &Entry, path: &str) -> Value {
     match path {
         "key" => entry.key.as_str().into(),
         "time" => entry.time.into(),
-        "position" => entry.position.into(),
+        "position" => entry.position.get().into(),
         path => {
             let path = path.strip_prefix("value").unwrap_or(path);
             let mut parts = path.split('.').filter(|part| !part.is_empty());
-            parts.try_fold(&entry.value, |value, part| value.get(part)).cloned().unwrap_or(Value::Null)
+            let found = parts.try_fold(&entry.value, |value, part| value.resolved().as_object()?.get(part));
+            found.map_or(Value::Null, to_json_value)
         }
     }
 }
@@ -217,18 +242,19 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use serde_json::json;
+    use tidewire_model::position::Position;
 
-    fn entries(count: usize) -> Vec<ProjectionEntry> {
-        let entry = |n: usize| ProjectionEntry {
+    fn entries(count: usize) -> Vec<Entry> {
+        let entry = |n: usize| Entry {
             key: format!("thing-{n:06}"),
-            value: json!({"t": (n * 7919) % count, "room": if n.is_multiple_of(3) { "hall" } else { "attic" }}),
-            position: n as u64,
+            value: json!({"t": (n * 7919) % count, "room": if n.is_multiple_of(3) { "hall" } else { "attic" }}).into(),
+            position: Position::new(n as u64),
             time: 0,
         };
         (0..count).map(entry).collect()
     }
 
-    fn select(all: &[ProjectionEntry], filter: &str, sort: Option<&str>, limit: usize) -> Vec<String> {
+    fn select(all: &[Entry], filter: &str, sort: Option<&str>, limit: usize) -> Vec<String> {
         let mut keys = Vec::new();
         let mut cursor = None;
         loop {
@@ -249,19 +275,21 @@ mod tests {
     #[test]
     fn conditions_and_orders_page_through_everything_once() {
         let all = entries(2_500);
-        let number = |entry: &ProjectionEntry| entry.value["t"].as_u64().unwrap();
-        let keys = |found: Vec<&ProjectionEntry>| found.into_iter().map(|entry| entry.key.clone()).collect::<Vec<_>>();
+        let number = |entry: &Entry| to_json_value(&entry.value)["t"].as_u64().unwrap();
+        let keys = |found: Vec<&Entry>| found.into_iter().map(|entry| entry.key.clone()).collect::<Vec<_>>();
         for (filter, holds) in [
-            ("", (&|_: &ProjectionEntry| true) as &dyn Fn(&ProjectionEntry) -> bool),
+            ("", (&|_: &Entry| true) as &dyn Fn(&Entry) -> bool),
             ("value.t>=1200", &|entry| number(entry) >= 1_200),
-            ("value.t>1200 and value.room=h*", &|entry| number(entry) > 1_200 && entry.value["room"] == "hall"),
+            ("value.t>1200 and value.room=h*", &|entry| {
+                number(entry) > 1_200 && to_json_value(&entry.value)["room"] == "hall"
+            }),
             ("t<7", &|entry| number(entry) < 7),
             ("value.room!=hall and key=thing-0001*", &|entry| {
-                entry.value["room"] == "attic" && entry.key.starts_with("thing-0001")
+                to_json_value(&entry.value)["room"] == "attic" && entry.key.starts_with("thing-0001")
             }),
             ("value.missing<7", &|_| false),
         ] {
-            let expected: Vec<&ProjectionEntry> = all.iter().filter(|entry| holds(entry)).collect();
+            let expected: Vec<&Entry> = all.iter().filter(|entry| holds(entry)).collect();
             assert_eq!(select(&all, filter, None, 300), keys(expected.clone()), "{filter}");
             let mut sorted = expected;
             sorted.sort_by_key(|entry| std::cmp::Reverse(number(entry)));
