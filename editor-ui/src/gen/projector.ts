@@ -17,7 +17,7 @@
  * `previous`, the window before.
  * 
  * An event that cannot be used (text where a number is wanted) is parked with the reason, and the read model goes on.
- * Parked events can be tried again or skipped at `/api/projections/{name}/parked`.
+ * Parked events are listed at `/api/projections/{name}/keeping/parked`, and tried again or skipped there.
  */
 export interface ProjectorConfig {
 /**

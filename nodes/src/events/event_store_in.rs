@@ -14,19 +14,22 @@ use tidewire_model::query::Filter;
 use tidewire_model::{Message, Problem};
 use tidewire_node_api::handles::{At, Join};
 use tidewire_node_api::{
-    BuildEnv, BuildError, Category, Ctx, Kind, Meta, Node, NodeError, NodeType, Role, Signal, State, Status,
-    StopReason, lenient,
+    BuildEnv, BuildError, Category, Ctx, Fill, Kind, Meta, Node, NodeError, NodeType, Role, Shape, Signal, State,
+    Status, StopReason, lenient,
 };
 use tokio::sync::Notify;
 
 use super::background::Background;
-use crate::shared::event_filter::{Begin, condition, filter, list, list_schema};
+use crate::shared::event_filter::{Begin, condition, failures, filter, list, list_schema};
 use crew::Crew;
 use pump::{News, Pump};
 
 /// Pause before a failed subscription or event is tried again, in milliseconds.
 const PAUSE_MS: i64 = 1_000;
 const PAUSE_TIMER: u64 = 1;
+/// It is looked so often, in milliseconds, whether the filter fails on events.
+const LOOK_MS: i64 = 1_000;
+const LOOK_TIMER: u64 = 2;
 
 /// Sends events of the event log as messages.
 ///
@@ -111,6 +114,8 @@ pub(crate) struct EventStoreIn {
     fed: Arc<AtomicU64>,
     resume: Arc<Notify>,
     pump: Option<Background>,
+    /// On how many events the filter had failed when that was told last.
+    failed: u64,
 }
 
 impl NodeType for EventStoreIn {
@@ -157,11 +162,24 @@ impl NodeType for EventStoreIn {
             fed: Arc::default(),
             resume: Arc::default(),
             pump: None,
+            failed: 0,
         })
     }
 }
 
 impl EventStoreIn {
+    /// Tells of events on which the filter fails: nobody would miss them otherwise.
+    fn look(&mut self, ctx: &Ctx<'_>) {
+        if self.filter.matching.is_none() {
+            return;
+        }
+        if let Some((count, text)) = failures(&self.filter).filter(|(count, _)| *count > self.failed) {
+            self.failed = count;
+            ctx.status(Status::new(Fill::Yellow, Shape::Dot, text));
+        }
+        ctx.set_timer(LOOK_TIMER, ctx.now_ms() + LOOK_MS);
+    }
+
     /// Where this instance begins: a successor of one that began with "now" goes on where that one was.
     fn begin(&self, state: Option<State>) -> Begin {
         let left = state
@@ -176,6 +194,7 @@ impl EventStoreIn {
 
 impl Node for EventStoreIn {
     fn start(&mut self, state: Option<State>, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
+        self.look(ctx);
         let log = Arc::clone(&ctx.services().log);
         let head = log.head();
         let continued = state.is_some() && self.begin == Begin::Now;
@@ -217,6 +236,7 @@ impl Node for EventStoreIn {
     fn signal(&mut self, signal: Signal, ctx: &mut Ctx<'_>) -> Result<(), NodeError> {
         match signal {
             Signal::Timer(PAUSE_TIMER) => self.resume.notify_one(),
+            Signal::Timer(LOOK_TIMER) => self.look(ctx),
             Signal::Own(own) => match own.downcast::<News>().map(|news| *news) {
                 Ok(News::Broken(text)) => {
                     ctx.status(Status::error(text));
@@ -237,6 +257,7 @@ impl Node for EventStoreIn {
 
     fn stop(&mut self, reason: StopReason, ctx: &mut Ctx<'_>) -> Option<State> {
         ctx.cancel_timer(PAUSE_TIMER);
+        ctx.cancel_timer(LOOK_TIMER);
         self.pump = None;
         let fed = self.fed.load(Ordering::Acquire);
         let kept = reason == StopReason::Replaced && self.begin == Begin::Now && self.durable.is_none();

@@ -18,7 +18,7 @@ use tidewire_node_api::{
 use tidewire_script::Script;
 
 use super::background::Background;
-use crate::shared::event_filter::{condition, filter};
+use crate::shared::event_filter::{condition, failures, filter};
 use crate::shared::event_value::data_path;
 use backlog::Backlog;
 pub(crate) use config::{ProjectorConfig, ReducerKind};
@@ -118,13 +118,14 @@ impl Projector {
     fn show(&self, ctx: &Ctx<'_>) {
         let Some(keeping) = &self.keeping else { return };
         if let Some(progress) = keeping.guard.progress() {
-            ctx.status(status(&progress, keeping.backlog.skipped()));
+            let failed = failures(&self.spec.filter).map(|(_, text)| text);
+            ctx.status(status(&progress, keeping.backlog.skipped(), failed.as_deref()));
         }
         ctx.set_timer(STATUS_TIMER, ctx.now_ms() + STATUS_EVERY_MS);
     }
 }
 
-fn status(progress: &Progress, skipped: u64) -> Status {
+fn status(progress: &Progress, skipped: u64, filter_failed: Option<&str>) -> Status {
     if let Some(reason) = &progress.failed {
         return Status::error(reason);
     }
@@ -137,7 +138,11 @@ fn status(progress: &Progress, skipped: u64) -> Status {
             text.push_str(&format!(", {count} {what}"));
         }
     }
-    let fill = if progress.parked > 0 { Fill::Yellow } else { Fill::Green };
+    if let Some(failed) = filter_failed {
+        text.push_str(&format!(", {failed}"));
+    }
+    let warns = progress.parked > 0 || filter_failed.is_some();
+    let fill = if warns { Fill::Yellow } else { Fill::Green };
     Status::new(fill, Shape::Dot, text)
 }
 

@@ -56,6 +56,16 @@ pub(crate) fn condition(text: &str) -> Result<Option<Condition>, Problem> {
     compile_condition(text).map(Some).map_err(|error| Problem::error("/filter", error.to_string()))
 }
 
+/// What a status says of a condition that failed on events, and on how many: these are left out.
+pub(crate) fn failures(filter: &Filter) -> Option<(u64, String)> {
+    let condition = &filter.matching.as_ref()?.0;
+    let count = condition.failures();
+    let last: String = condition.last_failure().unwrap_or_default().chars().take(120).collect();
+    let events = if count == 1 { "1 event" } else { "events" };
+    let how_many = if count == 1 { events.to_owned() } else { format!("{count} {events}") };
+    (count > 0).then(|| (count, format!("filter fails on {how_many}, left out: {last}")))
+}
+
 /// Where a subscription begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begin {

@@ -56,6 +56,17 @@ fn what_comes_is_sent_with_its_envelope() {
 }
 
 #[test]
+fn a_filter_that_fails_on_events_is_told() {
+    let log = TestLog::new();
+    let config = json!({"start": "beginning", "filter": "data.on"});
+    log.append("thing-a", "reading-reported", json!({"on": 5}));
+    log.append("thing-a", "reading-reported", json!({"on": true}));
+    let (bench, _found) = collect(started(&log, config, None), 1);
+    let status = bench.after_ms(2_000).seen().statuses.last().unwrap().clone();
+    assert!(status.text.starts_with("filter fails on 1 event, left out: "), "{status:?}");
+}
+
+#[test]
 fn history_comes_first_marked_as_such() {
     for (start, expected) in
         [("beginning", vec![1, 2, 3, 4]), ("3", vec![3, 4]), ("2020-01-01T00:00:00Z", vec![1, 2, 3, 4])]

@@ -150,3 +150,18 @@ fn a_name_is_kept_by_one_node_and_bad_configurations_are_refused() {
         assert!(problems.contains(path), "{problems}");
     }
 }
+
+#[test]
+fn a_filter_that_fails_on_events_is_told() {
+    let log = TestLog::new();
+    let config = json!({"projection": "p", "reducer": "count", "filter": "data.on"});
+    let bench = started(&log, config);
+    for data in [json!({"on": true}), json!({"on": 5}), json!({"on": "yes"})] {
+        log.append("thing-a", "reading-reported", data);
+    }
+    log.caught_up("p");
+    let bench = bench.after_ms(2_000);
+    let status = bench.seen().statuses.last().unwrap().clone();
+    assert!(status.text.contains(", filter fails on 2 events, left out: "), "{status:?}");
+    assert_eq!(status.fill, Some(Fill::Yellow));
+}

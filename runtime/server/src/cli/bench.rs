@@ -1,5 +1,6 @@
 //! `tidewire bench`: in-process figures, each beside its limit measured in the same run.
 
+mod history;
 mod projection;
 
 use std::path::Path;
@@ -99,6 +100,9 @@ fn measure(folder: &Path, asked: &Asked) -> Result<Vec<Value>, Failure> {
     let plan = tidewire_log::bench::Plan { folder, wanted: &|figure| asked.wants(figure), child: &child };
     for row in runtime.block_on(tidewire_log::bench::run(&plan))? {
         figures.push(serde_json::to_value(row)?);
+    }
+    if asked.wants("history") {
+        figures.extend(runtime.block_on(history::figures(folder))?);
     }
     if asked.wants("projection") {
         // One thread, so that the figure is one of a single core.
