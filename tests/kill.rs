@@ -1,6 +1,6 @@
 //! Tidewire is killed (`kill -9`) at any moment, also while it starts: what it promised before holds afterwards.
 //!
-//! `FAULT_ROUNDS` says how often (`make fault`: 100; fewer in `make test`). A failing run prints its seed; `FAULT_SEED`
+//! `FAULT_ROUNDS` says how often (`make fault`: 200; fewer in `make test`). A failing run prints its seed; `FAULT_SEED`
 //! repeats its moments.
 
 mod broker;

@@ -14,9 +14,9 @@ pub const ENOSPC: i32 = 28;
 const COMMITS: u64 = 12;
 
 /// Lets every call of a kind fail in turn, each in a process of its own, until there is none left to fail. Answers how
-/// many failed; looks at every `full`th in `FAULT_ROUNDS` runs, else at every `quick`th.
+/// many failed; looks at every `full`th in full runs, else at every `quick`th.
 pub fn every_call(kinds: &'static str, error: i32, (quick, full): (u64, u64), life: &Life) -> u64 {
-    let step = if std::env::var("FAULT_ROUNDS").is_ok() { full } else { quick };
+    let step = if dice::in_full() { full } else { quick };
     let begun = begun(life);
     let mut failed = 0;
     for (start, name) in [(None, "a new log"), (Some(&begun), "a log that was killed")] {
@@ -76,7 +76,7 @@ fn stays_refused(history: &History, error: i32, what: &str) {
 /// not begun, or ends it.
 #[test]
 fn an_interrupted_erasure_is_not_begun_or_ends_by_itself() {
-    let step = if std::env::var("FAULT_ROUNDS").is_ok() { 1 } else { 23 };
+    let step = if dice::in_full() { 1 } else { 23 };
     let (disk, mut begun) = (Disk::new(), History::default());
     Life { ending: Ending::AfterCommits(30), ..Life::default() }.live(&disk, &mut begun);
     let (mut at, mut interrupted, mut ended) = (1 + dice::seed() % step, 0, 0);

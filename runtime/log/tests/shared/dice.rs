@@ -6,6 +6,11 @@ pub fn rounds(quick: u64) -> u64 {
     setting("FAULT_ROUNDS").unwrap_or(quick)
 }
 
+/// Whether everything is to be tried that can be counted: not in quick runs, nor in those of few rounds.
+pub fn in_full() -> bool {
+    rounds(0) >= 100
+}
+
 /// The seed of a run: `FAULT_SEED`, or another one each time.
 pub fn seed() -> u64 {
     setting("FAULT_SEED").unwrap_or_else(|| {
