@@ -91,6 +91,7 @@ fn archive_closed(shared: &Shared, folder: &Path, through: u64) -> Result<(), Lo
         }
         if let Some(head) = archive(folder, &segment, next.previous_root, &mut |_| !shared.is_closing())? {
             tracing::info!(segment = segment.number, bytes, archived = head.end, "journal segment archived");
+            shared.archived.send_modify(|count| *count += 1);
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ use tidewire_model::append::AppendError;
 use tidewire_model::event::Event;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Condition, Filter, Start};
-use tokio::sync::{Mutex, Notify, OnceCell};
+use tokio::sync::{Mutex, Notify, OnceCell, OwnedMutexGuard};
 
 use crate::subscription::first_position;
 use crate::{Commit, EventLog, LogError};
@@ -132,19 +132,40 @@ pub enum ConsumerError {
 }
 
 /// One group with what it has put aside.
+#[derive(Clone)]
 struct Shared {
     config: GroupConfig,
     group: Group,
-    parked: BTreeMap<u64, Parked>,
+    parked: Arc<BTreeMap<u64, Parked>>,
     /// How far the place that is stored is.
     saved: u64,
 }
 
 struct Handle {
     name: CompactString,
-    shared: Mutex<Shared>,
+    /// As it is on the disk. Held for a moment only: whoever asks how the group is does not wait for the disk.
+    shared: parking_lot::Mutex<Shared>,
+    /// Held by who changes it, from looking at it until the change is on the disk.
+    turn: Arc<Mutex<()>>,
     /// Something became free.
     changed: Notify,
+}
+
+impl Handle {
+    fn new(name: CompactString, shared: Shared) -> Arc<Self> {
+        let (shared, turn) = (parking_lot::Mutex::new(shared), Arc::default());
+        Arc::new(Self { name, shared, turn, changed: Notify::new() })
+    }
+
+    /// The right to change the group.
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// The group as it is, to work on.
+    fn now(&self) -> Shared {
+        self.shared.lock().clone()
+    }
 }
 
 type Groups = parking_lot::RwLock<BTreeMap<CompactString, Arc<Handle>>>;
@@ -175,8 +196,8 @@ impl Consumers {
         for (name, loaded) in stored::load(&*self.log, &self.compile).await? {
             let saved = loaded.state.read;
             let group = Group::new(loaded.state);
-            let shared = Mutex::new(Shared { config: loaded.config, group, parked: loaded.parked, saved });
-            groups.insert(name.clone(), Arc::new(Handle { name, shared, changed: Notify::new() }));
+            let shared = Shared { config: loaded.config, group, parked: Arc::new(loaded.parked), saved };
+            groups.insert(name.clone(), Handle::new(name, shared));
         }
         Ok(parking_lot::RwLock::new(groups))
     }
@@ -195,9 +216,10 @@ impl Consumers {
         let _changing = self.changing.lock().await;
         let before = self.groups().await?.read().get(name).cloned();
         if let Some(handle) = before {
-            let mut shared = handle.shared.lock().await;
-            self.log.commit(Commit { requests: Vec::new(), state: vec![stored::config_change(name, &config)] }).await?;
-            shared.config = config;
+            let turn = handle.turn().await;
+            let next = Shared { config, ..handle.now() };
+            let state = vec![stored::config_change(name, &next.config)];
+            self.apply(&handle, turn, next, Commit { requests: Vec::new(), state }).await?;
             handle.changed.notify_waiters();
             return Ok(false);
         }
@@ -207,9 +229,8 @@ impl Consumers {
         let state = vec![stored::config_change(name, &config), stored::state_change(name, &group.state)?];
         self.log.commit(Commit { requests: Vec::new(), state }).await?;
         let name = CompactString::from(name);
-        let shared = Mutex::new(Shared { config, group, parked: BTreeMap::new(), saved: read.get() });
-        let handle = Arc::new(Handle { name: name.clone(), shared, changed: Notify::new() });
-        self.groups().await?.write().insert(name, handle);
+        let shared = Shared { config, group, parked: Arc::default(), saved: read.get() };
+        self.groups().await?.write().insert(name.clone(), Handle::new(name, shared));
         Ok(true)
     }
 
@@ -220,8 +241,8 @@ impl Consumers {
     pub async fn remove(&self, name: &str) -> Result<(), ConsumerError> {
         let _changing = self.changing.lock().await;
         let handle = self.handle(name).await?;
-        let shared = handle.shared.lock().await;
-        for state in stored::removal(name, shared.parked.keys().copied()) {
+        let _turn = handle.turn().await;
+        for state in stored::removal(name, handle.now().parked.keys().copied()) {
             self.log.commit(Commit { requests: Vec::new(), state }).await?;
         }
         self.groups().await?.write().remove(name);
@@ -236,9 +257,7 @@ impl Consumers {
     pub async fn list(&self) -> Result<Vec<GroupStatus>, ConsumerError> {
         let handles: Vec<_> = self.groups().await?.read().values().cloned().collect();
         let mut list = Vec::with_capacity(handles.len());
-        for handle in handles {
-            list.push(self.status_of(&handle).await);
-        }
+        list.extend(handles.iter().map(|handle| self.status_of(handle)));
         Ok(list)
     }
 
@@ -247,7 +266,7 @@ impl Consumers {
     /// # Errors
     /// There is no such group.
     pub async fn lease_ms(&self, name: &str) -> Result<u64, ConsumerError> {
-        Ok(self.handle(name).await?.shared.lock().await.config.lease_ms)
+        Ok(self.handle(name).await?.shared.lock().config.lease_ms)
     }
 
     /// How a group is.
@@ -255,12 +274,12 @@ impl Consumers {
     /// # Errors
     /// There is no such group.
     pub async fn status(&self, name: &str) -> Result<GroupStatus, ConsumerError> {
-        Ok(self.status_of(&*self.handle(name).await?).await)
+        Ok(self.status_of(&*self.handle(name).await?))
     }
 
-    async fn status_of(&self, handle: &Handle) -> GroupStatus {
+    fn status_of(&self, handle: &Handle) -> GroupStatus {
         let now = (self.clock)();
-        let shared = handle.shared.lock().await;
+        let shared = handle.shared.lock();
         let (in_flight, waiting) = shared.group.counts(now);
         let state = &shared.group.state;
         let member = |(name, seen): (&String, i64)| MemberStatus {

@@ -339,6 +339,10 @@ impl EventLog for JournalLog {
         Box::pin(self.compact_archives(order))
     }
 
+    fn watch_archived(&self) -> watch::Receiver<u64> {
+        self.inner.shared.archived.subscribe()
+    }
+
     fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>> {
         Box::pin(self.measure_usage())
     }

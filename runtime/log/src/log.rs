@@ -306,6 +306,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// recorded.
     fn compact(&self, order: CompactOrder) -> BoxFuture<'_, Result<Compacted, LogError>>;
 
+    /// Changes whenever there is more that [`EventLog::compact`] looks at; never, where it always looks at everything.
+    fn watch_archived(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
+
     /// What the log takes, how fast it grows, and when it will be full.
     ///
     /// # Errors

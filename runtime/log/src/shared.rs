@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     store_durable: AtomicU64,
     /// Held by whoever turns segments into archives, or rewrites those.
     pub(crate) archives: Mutex<()>,
+    /// Counts archives that were made.
+    pub(crate) archived: watch::Sender<u64>,
     /// How far back repeated ids are recognised.
     pub(crate) id_window: IdWindow,
     /// What is done to data on its way in and out.
@@ -86,6 +88,7 @@ impl Shared {
             woken: Condvar::new(),
             store_durable: AtomicU64::new(0),
             archives: Mutex::new(()),
+            archived: watch::channel(0).0,
             id_window,
             snapshots: Arc::new(Snapshots::in_folder(folder, Arc::clone(&bodies))),
             bodies,

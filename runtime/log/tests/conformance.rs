@@ -117,6 +117,7 @@ on_every_engine!(
     consumers::what_fails_again_and_again_is_parked,
     consumers::no_two_members_hold_one_event,
     consumers::events_of_a_stream_stay_in_order,
+    consumers::what_is_not_stored_does_not_count,
     projections::state_and_checkpoint_change_together,
     projections::keys_are_listed_in_order_and_in_pages,
     projections::large_values_come_back_whole,

@@ -13,6 +13,7 @@ use tidewire_model::event::StreamName;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
 use tidewire_model::retention::RetentionPolicy;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Core;
@@ -21,12 +22,26 @@ use crate::app::Core;
 const COMMANDS: &str = "command";
 /// Events read at a time.
 const PAGE: usize = 1_000;
-/// The first pass, once the start is over.
-const FIRST: Duration = Duration::from_secs(60);
-/// Between passes.
-const EVERY: Duration = Duration::from_secs(60 * 60);
-/// Between passes while there is little room.
-const EVERY_WHEN_SHORT: Duration = Duration::from_secs(60);
+/// When passes are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The first one, once the start is over.
+    first: Duration,
+    /// Between passes.
+    every: Duration,
+    /// Between passes while there is little room.
+    every_when_short: Duration,
+    /// After a segment was archived, while there are policies with a limit; as long after the pass before, too, since each
+    /// may rewrite many archives for a few events.
+    after_archive: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        Pace { first: minutes(1), every: minutes(60), every_when_short: minutes(1), after_archive: minutes(2) }
+    }
+}
 
 /// How to compact when somebody asks for it.
 pub fn order(core: &Core, actor: &str, dry_run: bool) -> CompactOrder {
@@ -122,13 +137,29 @@ async fn open_commands(log: &dyn EventLog) -> Result<Vec<StreamHold>, LogError> 
     Ok(open.into_iter().map(|stream| StreamHold { by: "open command", stream }).collect())
 }
 
+/// Waits until a segment was archived that a policy may drop something of, and then a while.
+async fn archived(core: &std::sync::Weak<Core>, archived: &mut watch::Receiver<u64>, pause: Duration) {
+    loop {
+        if archived.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        let Some(core) = core.upgrade() else { return };
+        if policies(&*core.log).await.is_ok_and(|policies| policies.iter().any(RetentionPolicy::has_limit)) {
+            drop(core);
+            return tokio::time::sleep(pause).await;
+        }
+    }
+}
+
 /// Compacts until the server stops.
-pub async fn keep(core: std::sync::Weak<Core>, shutdown: CancellationToken) {
-    let mut pause = FIRST;
+pub async fn keep(core: std::sync::Weak<Core>, pace: Pace, shutdown: CancellationToken) {
+    let Some(mut archives) = core.upgrade().map(|core| core.log.watch_archived()) else { return };
+    let mut pause = pace.first;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
+            () = archived(&core, &mut archives, pace.after_archive) => {}
         }
         let Some(core) = core.upgrade() else { return };
         let order = CompactOrder { close_segment: false, ..order(&core, "tidewire", false) };
@@ -141,7 +172,7 @@ pub async fn keep(core: std::sync::Weak<Core>, shutdown: CancellationToken) {
             Err(error) => tracing::warn!(error = error.full_text(), "event log not compacted"),
         }
         let short = core.log.health().space > SpaceLevel::Normal;
-        pause = if short { EVERY_WHEN_SHORT } else { EVERY };
+        pause = if short { pace.every_when_short } else { pace.every };
     }
 }
 

@@ -216,7 +216,7 @@ async fn life(
     core.expire_key_backups_beside();
     core.let_devices_in();
     app.set_core(core.clone());
-    tokio::spawn(compaction::keep(Arc::downgrade(&core), app.shutdown.clone()));
+    tokio::spawn(compaction::keep(Arc::downgrade(&core), compaction::Pace::default(), app.shutdown.clone()));
     if let Some(days) = app.settings.scrub_days {
         tokio::spawn(scrub::keep(app.clone(), Arc::downgrade(&core), days, app.shutdown.clone()));
     }

@@ -26,7 +26,7 @@ pub(super) struct Pending {
 }
 
 /// What lasts.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct State {
     /// Everything up to here was looked at.
     pub(super) read: u64,
@@ -37,7 +37,7 @@ pub(super) struct State {
 }
 
 /// A group at work.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Group {
     pub(super) state: State,
     /// When each member was heard of last.

@@ -8,6 +8,7 @@ use tidewire_model::append::{AppendError, AppendRequest};
 use tidewire_model::event::{Event, NewEvent, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::query::Query;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::{ConsumerError, Consumers, Handle, Leased, Parked, Settle, Shared, stored};
@@ -67,24 +68,28 @@ impl Consumers {
     /// Leases what there is. Answers also after what time there may be more without anything happening.
     async fn try_fetch(
         &self,
-        handle: &Handle,
+        handle: &Arc<Handle>,
         member: &str,
         max: usize,
     ) -> Result<(Vec<Leased>, Option<Duration>), ConsumerError> {
-        let mut shared = handle.shared.lock().await;
-        let shared = &mut *shared;
+        let turn = handle.turn().await;
         let now = (self.clock)();
-        shared.group.hear(member, now);
+        handle.shared.lock().group.hear(member, now);
+        let mut shared = handle.now();
         shared.group.expire(&shared.config, now);
         let mut commit = Commit::default();
         for (position, deliveries, reason) in shared.group.worn(&shared.config, now) {
-            self.park(handle, shared, &mut commit, (position, deliveries), &reason, "tidewire")?;
+            self.park(handle, &mut shared, &mut commit, (position, deliveries), &reason, "tidewire")?;
         }
-        let (events, more) = self.read_on(shared, member, now, max).await?;
+        let (events, more) = self.read_on(&mut shared, member, now, max).await?;
         let taken = shared.group.take(&shared.config, member, now, max);
         let moved = shared.group.state.read.saturating_sub(shared.saved) >= MARK_EVERY;
+        let due = shared.group.next_due(now).map(|due| Duration::from_millis(u64::try_from(due - now).unwrap_or(1)));
         if !taken.is_empty() || !commit.state.is_empty() || moved {
-            self.save(handle, shared, commit).await?;
+            self.save(handle, turn, shared, commit).await?;
+        } else {
+            *handle.shared.lock() = shared;
+            drop(turn);
         }
         let mut leased = Vec::with_capacity(taken.len());
         for (position, delivery) in taken {
@@ -95,10 +100,9 @@ impl Consumers {
             match event {
                 Some(event) => leased.push(Leased { event, delivery }),
                 // Retention has dropped it meanwhile.
-                None => drop(shared.group.state.pending.remove(&position)),
+                None => drop(handle.shared.lock().group.state.pending.remove(&position)),
             }
         }
-        let due = shared.group.next_due(now).map(|due| Duration::from_millis(u64::try_from(due - now).unwrap_or(1)));
         Ok((leased, if more { Some(Duration::ZERO) } else { due }))
     }
 
@@ -132,11 +136,38 @@ impl Consumers {
         Ok((events, true))
     }
 
-    /// Stores where a group stands, together with what else a commit holds.
-    async fn save(&self, handle: &Handle, shared: &mut Shared, mut commit: Commit) -> Result<(), ConsumerError> {
-        commit.state.push(stored::state_change(&handle.name, &shared.group.state)?);
-        self.log.commit(commit).await?;
-        shared.saved = shared.group.state.read;
+    /// Stores where a group stands, together with what else a commit holds, and then lets others see it.
+    async fn save(
+        &self,
+        handle: &Arc<Handle>,
+        turn: OwnedMutexGuard<()>,
+        mut next: Shared,
+        mut commit: Commit,
+    ) -> Result<(), ConsumerError> {
+        commit.state.push(stored::state_change(&handle.name, &next.group.state)?);
+        next.saved = next.group.state.read;
+        self.apply(handle, turn, next, commit).await
+    }
+
+    /// Makes a change durable, and only then the one that counts. It goes on when nobody waits for it any more: what is on
+    /// the disk and what counts must not differ.
+    pub(super) async fn apply(
+        &self,
+        handle: &Arc<Handle>,
+        turn: OwnedMutexGuard<()>,
+        next: Shared,
+        commit: Commit,
+    ) -> Result<(), ConsumerError> {
+        let (log, handle) = (Arc::clone(&self.log), Arc::clone(handle));
+        let work = tokio::spawn(async move {
+            let done = log.commit(commit).await;
+            if done.is_ok() {
+                *handle.shared.lock() = next;
+            }
+            drop(turn);
+            done
+        });
+        work.await.unwrap_or(Err(AppendError::Closed))?;
         Ok(())
     }
 
@@ -159,7 +190,7 @@ impl Consumers {
         commit.requests.push(record(&handle.name, "parked", position, &parked.reason, by)?);
         commit.state.push(stored::parked_change(&handle.name, position, Some(&parked))?);
         shared.group.state.pending.remove(&position);
-        shared.parked.insert(position, parked);
+        Arc::make_mut(&mut shared.parked).insert(position, parked);
         Ok(())
     }
 
@@ -175,21 +206,21 @@ impl Consumers {
         answers: Vec<(Position, Settle)>,
     ) -> Result<Vec<bool>, ConsumerError> {
         let handle = self.handle(name).await?;
-        let mut shared = handle.shared.lock().await;
-        let shared = &mut *shared;
+        let turn = handle.turn().await;
         let now = (self.clock)();
-        shared.group.hear(member, now);
+        handle.shared.lock().group.hear(member, now);
+        let mut shared = handle.now();
         let mut commit = Commit::default();
         let mut held = Vec::with_capacity(answers.len());
         for (position, how) in answers {
             let settled = shared.group.settle(&shared.config, member, position.get(), &how, now);
             if let (Some(deliveries), Settle::Park { reason }) = (settled, &how) {
-                self.park(&handle, shared, &mut commit, (position.get(), deliveries), reason, member)?;
+                self.park(&handle, &mut shared, &mut commit, (position.get(), deliveries), reason, member)?;
             }
             held.push(settled.is_some());
         }
         if held.contains(&true) {
-            self.save(&handle, shared, commit).await?;
+            self.save(&handle, turn, shared, commit).await?;
             handle.changed.notify_waiters();
         }
         Ok(held)
@@ -201,11 +232,11 @@ impl Consumers {
     /// There is no such group, or the log refuses.
     pub async fn leave(&self, name: &str, member: &str) -> Result<(), ConsumerError> {
         let handle = self.handle(name).await?;
-        let mut shared = handle.shared.lock().await;
-        let shared = &mut *shared;
+        let turn = handle.turn().await;
         let now = (self.clock)();
+        let mut shared = handle.now();
         if shared.group.leave(&shared.config, member, now) {
-            self.save(&handle, shared, Commit::default()).await?;
+            self.save(&handle, turn, shared, Commit::default()).await?;
             handle.changed.notify_waiters();
         }
         Ok(())
@@ -222,7 +253,7 @@ impl Consumers {
         limit: usize,
     ) -> Result<Vec<(Position, Parked)>, ConsumerError> {
         let handle = self.handle(name).await?;
-        let shared = handle.shared.lock().await;
+        let shared = handle.shared.lock();
         let range = shared.parked.range(after.get() + 1..).take(limit);
         Ok(range.map(|(position, parked)| (Position::new(*position), parked.clone())).collect())
     }
@@ -240,18 +271,18 @@ impl Consumers {
         by: &str,
     ) -> Result<Vec<Position>, ConsumerError> {
         let handle = self.handle(name).await?;
-        let mut shared = handle.shared.lock().await;
-        let shared = &mut *shared;
         let wanted: Vec<u64> = match positions {
             Some(positions) => positions.into_iter().map(Position::get).collect(),
-            None => shared.parked.keys().copied().collect(),
+            None => handle.shared.lock().parked.keys().copied().collect(),
         };
         let mut done = Vec::new();
         // A commit holds a few thousand changes at most.
         for chunk in wanted.chunks(1_000) {
-            let mut commit = Commit::default();
+            let turn = handle.turn().await;
+            let mut shared = handle.now();
+            let (mut commit, mut taken) = (Commit::default(), Vec::new());
             for position in chunk {
-                let Some(parked) = shared.parked.remove(position) else { continue };
+                let Some(parked) = Arc::make_mut(&mut shared.parked).remove(position) else { continue };
                 commit.state.push(stored::parked_change(name, *position, None)?);
                 let what = if dropped.is_some() { "dropped" } else { "replayed" };
                 commit.requests.push(record(name, what, *position, dropped.unwrap_or(&parked.reason), by)?);
@@ -261,11 +292,12 @@ impl Consumers {
                         shared.group.add(*position, event.stream.as_str());
                     }
                 }
-                done.push(Position::new(*position));
+                taken.push(Position::new(*position));
             }
             if !commit.state.is_empty() {
-                self.save(&handle, shared, commit).await?;
+                self.save(&handle, turn, shared, commit).await?;
             }
+            done.append(&mut taken);
         }
         handle.changed.notify_waiters();
         Ok(done)

@@ -172,3 +172,25 @@ pub async fn no_two_members_hold_one_event(log: Log) {
 pub async fn events_of_a_stream_stay_in_order(log: Log) {
     crew(&log, Strategy::ByStream).await;
 }
+
+/// What the log refused has not happened, for whoever looks, and not only after a restart.
+pub async fn what_is_not_stored_does_not_count(log: Log) {
+    let consumers = consumers(&log, &Arc::default());
+    consumers.set("g", config(Strategy::RoundRobin), Start::Beginning).await.unwrap();
+    for n in 0..3 {
+        log.append(vec![one("thing-1", "read", n)]).await.unwrap();
+    }
+    assert_eq!(consumers.fetch("g", "a", 3, NO_WAIT).await.unwrap().len(), 3);
+    let park = || Settle::Park { reason: "no".to_owned() };
+    assert_eq!(settle(&consumers, "a", &[1], park()).await, [true]);
+    let before = consumers.status("g").await.unwrap();
+    assert_eq!((before.parked, before.in_flight), (1, 2));
+    log.close().await;
+    consumers.unpark("g", None, None, "ops").await.unwrap_err();
+    consumers.unpark("g", None, Some("gone"), "ops").await.unwrap_err();
+    consumers.settle("g", "a", vec![(at(2), Settle::Ack)]).await.unwrap_err();
+    consumers.settle("g", "a", vec![(at(2), park())]).await.unwrap_err();
+    consumers.leave("g", "a").await.unwrap_err();
+    assert_eq!(consumers.status("g").await.unwrap(), before);
+    assert_eq!(consumers.parked("g", at(0), 9).await.unwrap().len(), 1);
+}

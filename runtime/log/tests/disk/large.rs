@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tidewire_log::consumers::{Consumers, GroupConfig, Settle};
 use tidewire_log::{EventLog, JournalLog, JournalOptions};
 use tidewire_model::append::{AppendError, AppendRequest};
 use tidewire_model::event::{BINARY, NewEvent, StreamName};
+use tidewire_model::query::{Filter, Start};
 
 use crate::calls::{EIO, ENOSPC, every_call};
 use crate::life::{Ending, History, Life};
@@ -71,8 +73,34 @@ async fn measure(folder: &Path) {
     };
     small.await;
     going.store(false, Ordering::Relaxed);
+    statuses(&log).await;
     log.close().await;
     say("done");
+}
+
+/// Asks how a group of consumers is while one of its members works, which takes a sync each time.
+async fn statuses(log: &JournalLog) {
+    let compile = Arc::new(|text: &str| Err(text.to_owned()));
+    let consumers = Arc::new(Consumers::new(Arc::new(log.clone()), compile, Arc::new(|| 0)));
+    let config = GroupConfig { filter: Filter::stream("thing-1"), ..GroupConfig::default() };
+    consumers.set("group", config, Start::Beginning).await.unwrap();
+    let member = {
+        let consumers = Arc::clone(&consumers);
+        tokio::spawn(async move {
+            while let Some(one) = consumers.fetch("group", "a", 1, Duration::ZERO).await.unwrap().pop() {
+                let answers = vec![(one.event.position, Settle::Ack)];
+                assert_eq!(consumers.settle("group", "a", answers).await.unwrap(), [true]);
+            }
+        })
+    };
+    while !member.is_finished() {
+        let began = Instant::now();
+        consumers.status("group").await.unwrap();
+        say(&format!("took status {}", began.elapsed().as_millis()));
+        tokio::time::sleep(Duration::from_millis(7)).await;
+    }
+    member.await.unwrap();
+    assert_eq!(consumers.status("group").await.unwrap().acknowledged, SMALL);
 }
 
 #[test]

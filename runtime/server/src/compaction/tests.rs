@@ -204,3 +204,30 @@ async fn commands_without_an_outcome_are_kept_and_a_dry_run_says_what_a_real_one
     assert_eq!(compact(&core).await.events(), 1);
     core.stop(Duration::ZERO).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_policy_drops_goes_soon_after_its_segment_was_archived() {
+    let place = Place::new();
+    let core = place.start().await;
+    let few = RetentionPolicy { id: "few".to_owned(), max_count: Some(5), ..RetentionPolicy::default() };
+    set_policies(&*core.log, &[few]).await.unwrap();
+    let long = Duration::from_secs(3_600);
+    let pace = Pace { first: long, every: long, every_when_short: long, after_archive: Duration::from_millis(1) };
+    let keeping = tokio::spawn(keep(Arc::downgrade(&core), pace, CancellationToken::new()));
+    let append = async |day: i64| {
+        place.set_day(day);
+        for n in 0..200_u64 {
+            let event = NewEvent::json("read", &json!({"n": n, "fill": "x".repeat(400)}));
+            core.log.append(vec![AppendRequest::one(StreamName::new("thing-a").unwrap(), event)]).await.unwrap();
+        }
+    };
+    append(1).await;
+    // Fills the segment, and those of the day before may go once it is an archive.
+    append(5).await;
+    let compacted = Filter::types([tidewire_log::COMPACTED]);
+    let mut told = core.log.subscribe(compacted, tidewire_model::query::Start::Beginning).await.unwrap();
+    let first = async { while told.next_batch(1).await.unwrap().events.is_empty() {} };
+    tokio::time::timeout(Duration::from_secs(60), first).await.expect("nothing was dropped");
+    keeping.abort();
+    core.stop(Duration::ZERO).await;
+}

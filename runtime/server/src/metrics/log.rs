@@ -119,6 +119,10 @@ impl EventLog for MeteredLog {
         self.log.compact(order)
     }
 
+    fn watch_archived(&self) -> watch::Receiver<u64> {
+        self.log.watch_archived()
+    }
+
     fn usage(&self) -> BoxFuture<'_, Result<Usage, LogError>> {
         self.log.usage()
     }
