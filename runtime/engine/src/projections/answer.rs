@@ -43,7 +43,12 @@ impl Task {
         for ask in asks {
             // An answer that nobody waits for any more is no loss.
             match ask {
-                Ask::Rebuild { hold, answer } => drop(answer.send(self.rebuild(runs, hold).await?)),
+                Ask::Rebuild { hold, answer } => {
+                    let begun = self.rebuild(runs, hold).await?;
+                    // Whoever looks once it is answered sees that it is being built.
+                    self.publish(runs);
+                    drop(answer.send(begun));
+                }
                 Ask::Renew(stream) => self.renew(runs, &stream).await?,
                 Ask::Redefine => self.redefine(runs).await?,
                 Ask::Swap(answer) => {

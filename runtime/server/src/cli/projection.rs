@@ -30,7 +30,7 @@ pub(super) enum ProjectionCommand {
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
-    /// Builds a read model anew, beside the one that is served until then
+    /// Builds a read model anew, beside the one that is served until then; Ctrl-C gives it up
     Rebuild {
         name: String,
         /// Do not let it take the place of the old one; print what would change
@@ -123,25 +123,30 @@ fn show(settings: &Settings, name: &str, key: Option<&str>, limit: usize) -> Out
 fn rebuild(settings: &Settings, name: &str, compare: bool) -> Outcome {
     let path = format!("/api/projections/{}", encode(name));
     let mut line = Line::new("building");
-    match local::place(settings)? {
+    let status = match local::place(settings)? {
         Place::Server(server) => {
             let swap = if compare { "manual" } else { "auto" };
             server.send("POST", &format!("{path}/rebuild?swap={swap}"), None, &[])?;
+            let cancel = || server.send("DELETE", &format!("{path}/rebuild"), None, &[]).map(drop);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let status = loop {
                 let status = server.get(&format!("{path}/keeping/status"))?;
                 if finished(&status, &mut line) {
                     break status;
                 }
-                std::thread::sleep(LOOK_EVERY);
+                if runtime.block_on(interrupted()) {
+                    cancel()?;
+                    return Err(given_up());
+                }
             };
             if compare {
-                server.send("DELETE", &format!("{path}/rebuild"), None, &[])?;
+                cancel()?;
             }
-            outcome(&status, compare)
+            status
         }
         Place::Folder(data, _lock) => {
             let line = &mut line;
-            let status = local::with_core(&data, async |core| {
+            local::with_core(&data, async |core| {
                 let head = tidewire_log::EventLog::head(&*core.log);
                 core.projections.wait_for(name, head).await?;
                 core.projections.rebuild_beside(name, compare).await?;
@@ -150,16 +155,32 @@ fn rebuild(settings: &Settings, name: &str, compare: bool) -> Outcome {
                     if finished(&status, line) {
                         break status;
                     }
-                    tokio::time::sleep(LOOK_EVERY).await;
+                    if interrupted().await {
+                        core.projections.cancel_rebuild(name).await?;
+                        return Err(given_up());
+                    }
                 };
                 if compare {
                     core.projections.cancel_rebuild(name).await?;
                 }
                 Ok(status)
-            })?;
-            outcome(&status, compare)
+            })?
         }
+    };
+    drop(line);
+    outcome(&status, compare)
+}
+
+/// Waits until it is time to look again; true when somebody presses Ctrl-C.
+async fn interrupted() -> bool {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => true,
+        () = tokio::time::sleep(LOOK_EVERY) => false,
     }
+}
+
+fn given_up() -> Failure {
+    Failure::usage("given up; the read model that is served stays")
 }
 
 /// Whether a build has ended or waits; shows how far it is.
