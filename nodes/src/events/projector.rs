@@ -8,6 +8,7 @@ mod reduce;
 
 use std::sync::Arc;
 
+use tidewire_model::position::Position;
 use tidewire_model::query::Filter;
 use tidewire_model::{Message, Problem};
 use tidewire_node_api::handles::{Progress, ProjectionGuard, ProjectionSpec};
@@ -138,10 +139,13 @@ fn status(progress: &Progress, skipped: u64, filter_failed: Option<&str>) -> Sta
             text.push_str(&format!(", {count} {what}"));
         }
     }
+    if progress.lacks > Position::ZERO {
+        text.push_str(&format!(", lacks events up to {} that retention removed", progress.lacks));
+    }
     if let Some(failed) = filter_failed {
         text.push_str(&format!(", {failed}"));
     }
-    let warns = progress.parked > 0 || filter_failed.is_some();
+    let warns = progress.parked > 0 || progress.lacks > Position::ZERO || filter_failed.is_some();
     let fill = if warns { Fill::Yellow } else { Fill::Green };
     Status::new(fill, Shape::Dot, text)
 }

@@ -304,6 +304,8 @@ pub struct Progress {
     pub building: Option<f64>,
     /// Why it stands still, if it does.
     pub failed: Option<String>,
+    /// It lacks events up to here, because retention removed them first; 0: it lacks none.
+    pub lacks: Position,
 }
 
 /// Ends the keeping of a read model when dropped; its contents stay.

@@ -152,6 +152,13 @@ fn a_name_is_kept_by_one_node_and_bad_configurations_are_refused() {
 }
 
 #[test]
+fn what_it_lacks_is_said_in_its_status() {
+    let progress = Progress { keys: 2, lacks: Position::new(300), ..Progress::default() };
+    let shown = status(&progress, 0, None);
+    assert_eq!(shown, Status::new(Fill::Yellow, Shape::Dot, "2 keys, lacks events up to 300 that retention removed"));
+}
+
+#[test]
 fn a_filter_that_fails_on_events_is_told() {
     let log = TestLog::new();
     let config = json!({"projection": "p", "reducer": "count", "filter": "data.on"});

@@ -192,6 +192,7 @@ async fn another_definition_says_what_it_lacks_and_the_former_one_lacks_nothing(
     let (service, guard) = start(&log, "2");
     caught_up(&service, &log).await;
     let gap = service.details("sums").await.unwrap().gap.unwrap();
+    assert_eq!(guard.progress().unwrap().lacks, gap.through);
     assert!(gap.through == Position::new(300) && gap.reason.contains("definition"), "{gap:?}");
     assert_eq!(listed(&service).await, recount(&log, log.head()).await);
     let past = service.list_at("sums", At::Position(Position::new(320))).await.unwrap();

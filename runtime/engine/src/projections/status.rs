@@ -90,5 +90,6 @@ pub(super) fn progress(shared: &Shared, head: Position) -> Progress {
         parked: state.totals.parked,
         building: state.building.map(|building| building.done),
         failed: state.failed,
+        lacks: state.lacks,
     }
 }

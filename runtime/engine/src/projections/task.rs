@@ -50,6 +50,7 @@ pub(super) struct State {
     pub(super) totals: Totals,
     pub(super) building: Option<Building>,
     pub(super) failed: Option<String>,
+    pub(super) lacks: Position,
 }
 
 impl Shared {
@@ -316,6 +317,7 @@ impl Task {
         state.failed = None;
         if let Some(main) = runs.main() {
             state.totals = main.fold.totals();
+            state.lacks = main.build.gap.as_ref().map_or(Position::ZERO, |gap| gap.through);
         }
     }
 

@@ -100,6 +100,35 @@ async fn a_backup_has_them_and_a_restored_log_knows_those_of_then() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_crash_left_goes_and_what_a_backup_needs_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = JournalLog::open(folder.path()).unwrap();
+    let first = make(&log, "a", 3, 10).await;
+    for name in ["00000000000000000004-00-x.snapshot", "00000000000000000004-00-y.snapshot.tmp"] {
+        fs::write(folder.path().join(FOLDER).join(name), "not taken down").unwrap();
+    }
+    assert_eq!(list(&log, None).await.unwrap().len(), 1, "what the log does not know of does not count");
+    let snapshots = log.snapshots();
+    let backing_up = Arc::clone(&snapshots);
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (held, is_held) = std::sync::mpsc::channel();
+    let backup = std::thread::spawn(move || {
+        let _stay = backing_up.stay();
+        held.send(()).unwrap();
+        wait.recv().unwrap();
+    });
+    is_held.recv().unwrap();
+    make(&log, "a", 5, 10).await;
+    assert_eq!(files(folder.path()), 4);
+    assert!(snapshots.check(&first).is_ok());
+    go_on.send(()).unwrap();
+    backup.join().unwrap();
+    make(&log, "a", 6, 10).await;
+    assert_eq!(files(folder.path()), 1);
+    log.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_erased_cannot_be_read_from_a_copy_either() {
     let folder = tempfile::tempdir().unwrap();
     let log = JournalLog::open(folder.path()).unwrap();
