@@ -212,8 +212,7 @@ async fn life(
         core.stop(Duration::ZERO).await;
         return Err(error.into());
     }
-    core.finish_erasures_beside();
-    core.expire_key_backups_beside();
+    core.look_after_keys();
     core.let_devices_in();
     app.set_core(core.clone());
     tokio::spawn(compaction::keep(Arc::downgrade(&core), compaction::Pace::default(), app.shutdown.clone()));

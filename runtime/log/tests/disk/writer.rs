@@ -99,6 +99,29 @@ pub fn main(folder: &Path) {
     runtime.block_on(write_all(folder));
 }
 
+/// What goes on beside the writing, if it is asked for.
+fn archive_and_back_up(log: &Arc<JournalLog>) {
+    if std::env::var("WRITER_ARCHIVE").is_ok() {
+        let log = Arc::clone(log);
+        tokio::spawn(async move {
+            while let Ok(()) = log.archive().await {
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        });
+    }
+    if let Ok(to) = std::env::var("WRITER_BACKUP") {
+        let log = Arc::clone(log);
+        tokio::spawn(async move {
+            loop {
+                match log.back_up(to.clone().into(), Others::default(), Progress::default()).await {
+                    Ok(report) => say(&format!("backup {}", report.end.position)),
+                    Err(error) => say(&format!("error {error}")),
+                }
+            }
+        });
+    }
+}
+
 async fn write_all(folder: &Path) {
     if std::env::var("WRITER_REBUILD").is_ok() {
         drop(std::fs::remove_dir_all(folder.join("sled")));
@@ -126,25 +149,7 @@ async fn write_all(folder: &Path) {
             people.erase_all(number("WRITER_ERASE").unwrap_or_default() as usize).await;
         }
     });
-    if std::env::var("WRITER_ARCHIVE").is_ok() {
-        let log = Arc::clone(&log);
-        tokio::spawn(async move {
-            while let Ok(()) = log.archive().await {
-                tokio::time::sleep(Duration::from_millis(3)).await;
-            }
-        });
-    }
-    if let Ok(to) = std::env::var("WRITER_BACKUP") {
-        let log = Arc::clone(&log);
-        tokio::spawn(async move {
-            loop {
-                match log.back_up(to.clone().into(), Others::default(), Progress::default()).await {
-                    Ok(report) => say(&format!("backup {}", report.end.position)),
-                    Err(error) => say(&format!("error {error}")),
-                }
-            }
-        });
-    }
+    archive_and_back_up(&log);
     let again = std::env::var("WRITER_AGAIN").unwrap_or_default();
     for c in again.split(',').filter_map(|c| c.parse().ok()) {
         write(&log, c).await;

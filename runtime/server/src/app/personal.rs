@@ -49,7 +49,7 @@ impl Core {
     }
 
     /// As [`Core::finish_erasures`], in a task of its own, until it succeeds or the log is closed.
-    pub fn finish_erasures_beside(self: &Arc<Self>) {
+    fn finish_erasures_beside(self: &Arc<Self>) {
         let core = Arc::downgrade(self);
         tokio::spawn(async move {
             while let Some(core) = core.upgrade() {
@@ -80,8 +80,14 @@ impl Core {
         self.key_backups().unwrap_or_default().iter().map(|known| known.expires).max()
     }
 
+    /// Does in the background what has to be done for keys: what an interrupted erasure left, and files that expire.
+    pub fn look_after_keys(self: &Arc<Self>) {
+        self.finish_erasures_beside();
+        self.expire_key_backups_beside();
+    }
+
     /// Destroys files with keys that have expired, now and then, until the log is closed.
-    pub fn expire_key_backups_beside(self: &Arc<Self>) {
+    fn expire_key_backups_beside(self: &Arc<Self>) {
         let core = Arc::downgrade(self);
         tokio::spawn(async move {
             while let Some(core) = core.upgrade().filter(|core| !core.log.is_closed()) {
