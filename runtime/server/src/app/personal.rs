@@ -77,7 +77,11 @@ impl Core {
 
     /// Until when a key that is erased now can come back from one of them.
     pub fn restorable_until(&self) -> Option<i64> {
-        self.key_backups().unwrap_or_default().iter().map(|known| known.expires).max()
+        let known = self.key_backups().unwrap_or_else(|reason| {
+            tracing::warn!(reason, "files with keys that were made here are not known");
+            Vec::new()
+        });
+        known.iter().map(|known| known.expires).max()
     }
 
     /// Does in the background what has to be done for keys: what an interrupted erasure left, and files that expire.
