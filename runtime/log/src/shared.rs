@@ -261,7 +261,7 @@ impl Shared {
         Health {
             read_only: self.read_only.lock().clone(),
             store,
-            notices: self.notices.lock().clone(),
+            notices: [self.notices.lock().clone(), self.snapshots.problems()].concat(),
             head: *self.head.borrow(),
             space: self.space.level(),
             store_lag: live.head.saturating_sub(live.stored),

@@ -82,6 +82,8 @@ pub struct Snapshots {
     writing: Arc<Mutex<HashSet<String>>>,
     /// Held while files have to stay.
     removing: Mutex<()>,
+    /// What was wrong with files when they were needed, by name.
+    problems: Mutex<BTreeMap<String, String>>,
 }
 
 enum Place {
@@ -100,7 +102,7 @@ impl Snapshots {
     }
 
     fn new(place: Place, bodies: Arc<Bodies>) -> Self {
-        Self { place, bodies, writing: Arc::default(), removing: Mutex::default() }
+        Self { place, bodies, writing: Arc::default(), removing: Mutex::default(), problems: Mutex::default() }
     }
 
     /// Begins the snapshot of a read model. It counts once it is [kept](keep). Blocks on the disk.
@@ -172,7 +174,18 @@ impl Snapshots {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self, info: &SnapshotInfo) -> Result<(), LogError> {
-        file::check(&mut self.open(info)?, info)
+        let checked = self.open(info).and_then(|mut open| file::check(&mut open, info));
+        let mut problems = self.problems.lock();
+        match &checked {
+            Ok(()) => drop(problems.remove(&info.file)),
+            Err(error) => drop(problems.insert(info.file.clone(), error.full_text())),
+        }
+        checked
+    }
+
+    /// What was wrong with files when they were needed, as long as they count.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.problems.lock().values().cloned().collect()
     }
 
     fn open(&self, info: &SnapshotInfo) -> Result<Box<dyn io::Read>, LogError> {
@@ -194,6 +207,7 @@ impl Snapshots {
 
     /// Removes every file that the log's state does not name.
     fn sweep(&self, known: &HashSet<&str>, _alone: &MutexGuard<'_, ()>) -> Result<(), LogError> {
+        self.problems.lock().retain(|file, _| known.contains(file.as_str()));
         let writing = self.writing.lock();
         let goes = |file: &str| !known.contains(file) && !writing.contains(file.strip_suffix(".tmp").unwrap_or(file));
         match &self.place {

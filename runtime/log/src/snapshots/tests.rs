@@ -77,6 +77,9 @@ async fn damage_and_loss_are_found() {
     let log = JournalLog::open(folder.path()).unwrap();
     let known = list(&log, Some(NAME)).await.unwrap();
     assert!(read(&log, &known[0]).unwrap_err().to_string().contains("is missing"));
+    assert!(log.health().notices.iter().any(|notice| notice.contains("'sums'") && notice.contains("is missing")));
+    make(&log, "a", 4, 1).await;
+    assert_eq!(log.health().notices, [] as [String; 0], "a newer one stands for it");
     log.close().await;
 }
 
