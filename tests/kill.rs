@@ -5,6 +5,7 @@
 
 mod broker;
 mod deploy;
+mod erasing;
 mod mosquitto;
 mod session;
 

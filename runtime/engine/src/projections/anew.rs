@@ -52,8 +52,8 @@ impl ProjectionService {
             self.inner.erasing.cleaned(stream, &name);
             count += usize::from(again);
         }
-        let store = self.inner.log.projections();
-        self.blocking(move || store.renew()).await?;
+        let (shelf, store) = (self.inner.shelf.clone(), self.inner.log.projections());
+        self.blocking(move || shelf.remove_forgotten().and_then(|()| store.renew())).await?;
         self.inner.erasing.end(stream);
         Ok(count)
     }

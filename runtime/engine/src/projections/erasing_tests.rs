@@ -137,3 +137,24 @@ async fn an_erasure_takes_its_own_part_of_a_snapshot_and_no_other() {
         assert_eq!(listed(&service).await, now);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn builds_that_nobody_knows_any_more_go_with_an_erasure() {
+    let log = memory();
+    set_personal(&*log, vec!["thing-*".into()], "user:test").await.unwrap();
+    let service = ProjectionService::new(Arc::clone(&log), Handle::current());
+    let (changed, _told) = listener();
+    let _guard = service.keep(of_things("1", 2), changed).unwrap();
+    append(&log, vec![event("thing-a", 2), event("thing-b", 5)]).await;
+    caught_up(&service, &log).await;
+    let store = log.projections();
+    // As a crash leaves them between forgetting and removing them; the last one is just being made.
+    for place in ["sums@0", "sums#0", "sums#1"] {
+        store.commit(place, "1", vec![("k".into(), Some("2".into()))], Position::new(1)).unwrap();
+    }
+    erase(&*log, &thing("thing-a"), "user:test").await.unwrap();
+    service.forget(&thing("thing-a")).await.unwrap();
+    let left: Vec<_> = store.list().unwrap().into_iter().map(|info| info.name).collect();
+    assert!(!left.iter().any(|name| ["sums@0", "sums@1", "sums#0"].contains(&name.as_str())), "{left:?}");
+    assert!(left.iter().any(|name| name == "sums#1") && left.iter().any(|name| name == "sums@2"), "{left:?}");
+}

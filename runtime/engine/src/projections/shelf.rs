@@ -221,6 +221,32 @@ impl Shelf {
     pub(super) fn remove(&self, place: &str) -> Result<(), LogError> {
         self.store.drop_projection(place)
     }
+
+    /// Removes builds and snapshots that no read model knows any more: they are removed after they are forgotten, and that
+    /// may be under way, or may have been interrupted.
+    pub(super) fn remove_forgotten(&self) -> Result<(), LogError> {
+        let numbered = |place: &str, mark: char| {
+            let (name, number) = place.rsplit_once(mark)?;
+            Some((name.to_owned(), number.parse::<u64>().ok()?))
+        };
+        for info in self.store.list()? {
+            let forgotten = if let Some((name, number)) = numbered(&info.name, '@') {
+                let builds = self.builds(&name)?;
+                let mut known = builds.live.iter().chain(&builds.next);
+                number <= builds.made && !known.any(|build| build.number == number)
+            } else if let Some((name, number)) = numbered(&info.name, '#') {
+                // One that is just being made has a number that is not counted yet.
+                let builds = self.builds(&name)?;
+                number <= builds.snapshots_made && !builds.snapshots.iter().any(|one| one.number == number)
+            } else {
+                false
+            };
+            if forgotten {
+                self.remove(&info.name)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn parked_key(position: Position) -> String {
