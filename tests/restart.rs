@@ -74,3 +74,27 @@ async fn the_log_is_rebuilt_when_its_indexed_copy_is_gone() {
     until("the same events", || async { (server.http().items("/api/events").await == events).then_some(()) }).await;
     counted(&server.http(), 50).await;
 }
+
+#[tokio::test]
+async fn an_index_that_is_damaged_is_put_aside_and_made_anew_and_that_is_told() {
+    let mut server = Server::with().start().await;
+    let before = server.http().json("/api/log/health").await;
+    assert_eq!(
+        (&before["index"]["state"], &before["notices"], &before["room"]),
+        (&json!("ready"), &json!([]), &json!("normal"))
+    );
+    flow::deploy(&server.http(), &document().json()).await;
+    for n in 1..=50 {
+        send(&server.http(), n).await;
+    }
+    counted(&server.http(), 50).await;
+    let head = server.http().json("/api/log/health").await["head"].as_u64().unwrap();
+    assert!(server.terminate().success());
+    std::fs::write(server.data().join("log/sled/conf"), b"no settings of a database").unwrap();
+    server.start_again().await;
+    counted(&server.http(), 50).await;
+    let health = server.http().json("/api/log/health").await;
+    assert!(health["head"].as_u64().unwrap() >= head);
+    let notices = health["notices"].as_array().unwrap();
+    assert!(notices.iter().any(|notice| notice.as_str().unwrap().contains("put aside as")), "{notices:?}");
+}

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidewire_model::retention::RetentionPolicy;
+use tidewire_model::usage::SpaceLevel;
 
 /// Which events.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -296,4 +297,51 @@ pub struct Scrubbed {
     pub damaged: u64,
     /// What is wrong there, and which events that hits; at most 100.
     pub problems: Vec<String>,
+}
+
+/// How the event log is.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogHealth {
+    /// Why it takes no events, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<String>,
+    /// The index behind the journal.
+    pub index: IndexHealth,
+    /// What was found and mended when it was opened, and what was noticed since.
+    pub notices: Vec<String>,
+    /// The last position.
+    pub head: u64,
+    /// Whether there is enough room.
+    pub room: SpaceLevel,
+}
+
+/// How the index is.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexHealth {
+    /// What it is at.
+    pub state: IndexState,
+    /// From 0 to 1, while it is rebuilt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How many events are not in it yet.
+    pub lag: u64,
+}
+
+/// What the index is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum IndexState {
+    /// Being opened; appends and reads wait.
+    Opening,
+    /// Being brought up to the journal.
+    Rebuilding,
+    /// In order.
+    Ready,
+    /// Out of order until the next start.
+    Failed,
 }

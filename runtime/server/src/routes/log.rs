@@ -1,8 +1,8 @@
 //! The event log itself: what it takes, and what it drops.
 
 use axum::http::StatusCode;
-use tidewire_api::log::{CompactLog, Retention, Scrub};
-use tidewire_log::{Compacted, EventLog as _, Usage, policies, set_policies};
+use tidewire_api::log::{CompactLog, IndexHealth, IndexState, LogHealth, Retention, Scrub};
+use tidewire_log::{Compacted, EventLog as _, StoreHealth, Usage, policies, set_policies};
 use tidewire_model::retention::RetentionPolicy;
 
 use crate::auth::{Permission, Principal};
@@ -18,6 +18,8 @@ pub fn register(routes: &mut Routes) {
         "Bytes of the event log and its parts, the room that is left, and in how many days it will be gone",
     );
     routes.add(usage_route.answers::<Usage>(), usage);
+    let told = "Whether the event log takes events, how its index is, and what was found and mended when it was opened";
+    routes.add(Route::get("/api/log/health", Permission::EventsRead, told).answers::<LogHealth>(), health);
     let get_route = Route::get("/api/log/retention", Permission::EventsRead, "Which events are dropped when");
     routes.add(get_route.answers::<Retention>(), shown);
     let put_route = Route::put("/api/log/retention", Permission::LogManage, "Says which events are dropped when");
@@ -38,6 +40,23 @@ pub fn register(routes: &mut Routes) {
 
 async fn usage(core: Running) -> ApiResult<axum::Json<Usage>> {
     Ok(axum::Json(core.log.usage().await?))
+}
+
+async fn health(core: Running) -> axum::Json<LogHealth> {
+    let health = core.log.health();
+    let (index, progress, reason) = match health.store {
+        StoreHealth::Opening => (IndexState::Opening, None, None),
+        StoreHealth::Rebuilding { progress } => (IndexState::Rebuilding, Some(progress), None),
+        StoreHealth::Ready => (IndexState::Ready, None, None),
+        StoreHealth::Failed { reason } => (IndexState::Failed, None, Some(reason)),
+    };
+    axum::Json(LogHealth {
+        read_only: health.read_only,
+        index: IndexHealth { state: index, progress, reason, lag: health.store_lag },
+        notices: health.notices,
+        head: health.head.get(),
+        room: health.space,
+    })
 }
 
 async fn scrub(core: Running) -> ApiResult<axum::Json<Scrub>> {
