@@ -40,7 +40,9 @@ pub type Ticket = BoxFuture<'static, Result<Vec<Appended>, AppendError>>;
 pub struct Commit {
     /// Events for one or several streams.
     pub requests: Vec<AppendRequest>,
-    /// Values without a position that go with them, such as checkpoints, timers and context.
+    /// Values without a position that go with them, such as checkpoints, timers and context. They take effect even when
+    /// all events were stored before: another message may bring the same event, and has to be ticked off as well. So
+    /// whoever repeats a commit is the only one who writes its keys, or writes the same values.
     pub state: Vec<StateChange>,
 }
 

@@ -13,8 +13,8 @@ use super::run::Run;
 use super::task::Task;
 use crate::pace::rest_after;
 
-/// Events read at a time.
-const PAGE: usize = 4_000;
+/// Events read at a time: as many as a processor's cache holds until they are folded.
+const PAGE: usize = 500;
 /// Work on one event after which a reducer rests: a script that has run into its limit.
 const VERY_LONG: Duration = Duration::from_millis(50);
 
