@@ -27,8 +27,12 @@ use crate::store::Store;
 const GROUP_EVENTS: usize = 4096;
 /// … or this many bytes.
 const GROUP_BYTES: usize = 1024 * 1024;
-/// How long a group at most waits for those who were in the group before, and come back with their next event.
+/// How long a group waits for the next of those who were in the group before, and come back with their next event.
 const REGROUP: Duration = Duration::from_micros(300);
+/// It waits no longer than this part of what the last commit took, as long as somebody comes.
+const REGROUP_PART: u32 = 2;
+/// So long at a time, when all of that takes long.
+const NAP: Duration = Duration::from_micros(50);
 
 /// The clock, in milliseconds since 1970.
 pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -105,13 +109,15 @@ pub(crate) struct Writer {
 impl Writer {
     /// Runs until it is told to close or nobody can send any more.
     pub(crate) fn run(mut self) {
-        let mut expected = 1;
+        let (mut expected, mut took) = (1, Duration::ZERO);
         loop {
             let Some(first) = self.jobs.blocking_recv() else { return };
-            let (group, closing) = self.collect(first, expected);
+            let (group, closing) = self.collect(first, expected, took);
             expected = group.len();
             if !group.is_empty() {
+                let began = Instant::now();
                 self.commit(group);
+                took = began.elapsed();
             }
             if closing {
                 return;
@@ -120,12 +126,14 @@ impl Writer {
     }
 
     /// Takes what has queued up. Those who were answered together tend to come back together: a group waits a
-    /// moment for as many as were in the one before, never for a single one.
-    fn collect(&mut self, first: Job, expected: usize) -> (Vec<Job>, bool) {
+    /// moment for as many as were in the one before, never for a single one. Where a commit takes long it waits longer:
+    /// whoever just misses it waits for all of the next.
+    fn collect(&mut self, first: Job, expected: usize, took: Duration) -> (Vec<Job>, bool) {
         let mut group = Vec::with_capacity(expected.min(GROUP_EVENTS));
         let (mut events, mut bytes) = (0, 0);
         let mut next = Some(first);
-        let mut waiting_since: Option<Instant> = None;
+        let most = REGROUP.max(took / REGROUP_PART);
+        let (mut waiting_since, mut last_came): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
             match next.take() {
                 Some(Job::Append { requests, state, size, reply, permit }) => {
@@ -144,12 +152,19 @@ impl Writer {
                 return (group, false);
             }
             next = self.jobs.try_recv().ok();
-            if next.is_none() {
-                let since = *waiting_since.get_or_insert_with(Instant::now);
-                if group.len() >= expected || since.elapsed() >= REGROUP {
-                    return (group, false);
-                }
+            if next.is_some() {
+                last_came = None;
+                continue;
+            }
+            let waited = waiting_since.get_or_insert_with(Instant::now).elapsed();
+            let alone = last_came.get_or_insert_with(Instant::now).elapsed();
+            if group.len() >= expected || waited >= most || alone >= REGROUP {
+                return (group, false);
+            }
+            if waited < REGROUP {
                 std::thread::yield_now();
+            } else {
+                std::thread::sleep(NAP);
             }
         }
     }
