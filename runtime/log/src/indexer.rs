@@ -126,6 +126,11 @@ pub(crate) fn run(shared: &Shared, facts: &JournalFacts, mut early: Option<Early
             Ok(Err(error)) => error.full_text(),
             Err(panic) => panic_text(&*panic),
         };
+        if shared.is_closing() {
+            // The journal has everything; what the store lacks is made up at the next start.
+            tracing::warn!(error, "indexed store failed while the log was closed");
+            return;
+        }
         tracing::warn!(error, attempt, "indexed store failed, opening it again");
         {
             let live = shared.live.read();

@@ -20,10 +20,12 @@ use crate::journal::segment::sync_folder;
 
 mod folders;
 mod panics;
+mod patience;
 
 pub(crate) use folders::quarantine;
 use panics::close;
 pub(crate) use panics::panic_text;
+use patience::patiently;
 
 /// The longest value that a tree may hold.
 pub(crate) const VALUE_MAX: usize = 7 * 1024;
@@ -212,7 +214,13 @@ impl Database {
 
     /// Brings everything to the disk: sled's own `flush` leaves it in the drive's cache.
     fn flush(&self) -> Result<(), LogError> {
-        self.db.flush().map_err(failed)?;
+        let db = self.db.clone();
+        patiently(move || {
+            let flushed = db.flush().map_err(failed);
+            // Before it is told: whoever closes the database then must be the last to hold it.
+            drop(db);
+            flushed.map(drop)
+        })?;
         self.file.sync_data().map_err(|error| LogError::Store(format!("sync failed: {error}")))
     }
 

@@ -20,6 +20,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -133,6 +134,9 @@ static void copy_names(int from, int to) {
   closedir(folder);
 }
 
+/* One at a time: of two threads that sync the same folder, the one that looked first must not be written down last. */
+static pthread_mutex_t remembering = PTHREAD_MUTEX_INITIALIZER;
+
 /* From now on, this is what a power cut leaves of the file. A copy that is not finished does not count. */
 static void remember(int fd) {
   struct statx file;
@@ -155,7 +159,9 @@ static int synced(int fd, long call) {
     if (fails('s')) return -1;
     if (lies) return 0;
     if (shadow) {
+      pthread_mutex_lock(&remembering);
       remember(fd);
+      pthread_mutex_unlock(&remembering);
       return 0;
     }
   }
