@@ -111,8 +111,10 @@ impl History {
         let number = |index: usize| rest.split(' ').nth(index).unwrap().parse::<u64>().unwrap();
         match word {
             "begin" => {
-                self.begun.insert(number(0));
-                self.young.insert(number(0));
+                // What is given again may have been stored long ago.
+                if self.begun.insert(number(0)) {
+                    self.young.insert(number(0));
+                }
             }
             "day" => {
                 self.day = number(0) as i64;
