@@ -8,7 +8,7 @@ FAULT_REPORT=$(mktemp)
 export FAULT_REPORT
 trap 'rm -f "$FAULT_REPORT"' EXIT
 
-cargo test --locked -p tidewire-log --test model --test disk --test damage --test scrub --test subscribers -- --nocapture
+cargo test --locked --no-fail-fast -p tidewire-log --test model --test disk --test damage --test scrub --test subscribers -- --nocapture
 cargo test --locked -p tidewire-tests --test suite -- --nocapture kill::
 echo "| kill -9 of the server | $FAULT_ROUNDS rounds of each test in tests/kill | everything acknowledged by broker, HTTP and flows is there |" \
     >>"$FAULT_REPORT"
