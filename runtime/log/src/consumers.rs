@@ -256,9 +256,7 @@ impl Consumers {
     /// When the log cannot be read.
     pub async fn list(&self) -> Result<Vec<GroupStatus>, ConsumerError> {
         let handles: Vec<_> = self.groups().await?.read().values().cloned().collect();
-        let mut list = Vec::with_capacity(handles.len());
-        list.extend(handles.iter().map(|handle| self.status_of(handle)));
-        Ok(list)
+        Ok(handles.iter().map(|handle| self.status_of(handle)).collect())
     }
 
     /// How long a member of a group may hold an event, in milliseconds.

@@ -7,16 +7,17 @@ mod putting;
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
-use tidewire_model::event::{Body, ContentRef, Event};
+use tidewire_model::event::{Body, ContentRef, StoredBody};
 
 use crate::LogError;
+use crate::digest::sha256_of;
+use crate::hex::array_from_hex;
 pub(crate) use putting::PutError;
 use putting::Slots;
 
@@ -206,7 +207,7 @@ fn list(folder: &Path) -> Result<Vec<Listed>, LogError> {
         for path in entries(&inner)? {
             let Ok(metadata) = fs::metadata(&path) else { continue };
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let content = parse_hash(name).map(|hash| ContentRef { hash, len: metadata.len() });
+            let content = array_from_hex(name).map(|hash| ContentRef { hash, len: metadata.len() });
             listed.push(Listed { content, len: metadata.len(), path });
         }
     }
@@ -224,22 +225,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     }
 }
 
-fn parse_hash(name: &str) -> Option<[u8; 32]> {
-    let mut hash = [0; 32];
-    if name.len() != 64 {
-        return None;
-    }
-    for (index, byte) in hash.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(name.get(index * 2..index * 2 + 2)?, 16).ok()?;
-    }
-    Some(hash)
-}
-
-/// The content files that an event of the journal refers to.
-pub fn references(event: &Event) -> impl Iterator<Item = ContentRef> + use<> {
-    let stored = match &event.body {
+/// The content files that the body of an event refers to, as it lies in the journal.
+pub fn references(body: &Body) -> impl Iterator<Item = ContentRef> + use<> {
+    let stored = match body {
         Body::Stored(stored) => **stored,
-        _ => tidewire_model::event::StoredBody::default(),
+        _ => StoredBody::default(),
     };
     stored.content()
 }
@@ -254,22 +244,8 @@ pub fn relative_path(content: ContentRef) -> PathBuf {
 #[must_use]
 pub fn check(log_folder: &Path, content: ContentRef) -> Option<String> {
     let path = log_folder.join(relative_path(content));
-    let hash = || -> io::Result<ContentRef> {
-        let mut file = File::open(&path)?;
-        let (mut hash, mut buffer, mut len) = (Sha256::new(), vec![0; 256 * 1024], 0);
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok(ContentRef { hash: hash.finalize().into(), len }),
-                Ok(read) => {
-                    hash.update(buffer.get(..read).unwrap_or_default());
-                    len += read as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    match hash() {
+    let found = File::open(&path).and_then(sha256_of).map(|(hash, len)| ContentRef { hash, len });
+    match found {
         Ok(found) => (found != content).then(|| damaged(&path)),
         Err(error) => Some(unreadable(&path, &error)),
     }

@@ -63,8 +63,6 @@ pub(crate) struct JournalFacts {
     pub(crate) position: u64,
     /// Whether the journal's end could be read; if not, only what the store has is served.
     pub(crate) intact: bool,
-    /// After how many bytes the store is opened anew.
-    pub(crate) refresh_after: u64,
 }
 
 /// How far the store is, as it says itself.
@@ -188,8 +186,6 @@ pub(crate) struct Indexer<'a> {
     shared: &'a Shared,
     pub(crate) store: Arc<Store>,
     marks: Marks,
-    /// After how many bytes the store is opened anew.
-    refresh_after: u64,
     /// The last commit taken in.
     commit: u64,
     waiting: VecDeque<Waiting>,
@@ -242,7 +238,7 @@ impl Indexer<'_> {
         }
         if self.shared.has_room(STORE_RESERVE) && self.shared.take_store_changed() {
             self.shared.set_store_durable(flush(&self.store)?.0);
-            self.store.refresh(self.refresh_after)?;
+            self.store.refresh(self.shared.refresh_after)?;
         }
         Ok(())
     }

@@ -17,7 +17,6 @@ pub(crate) mod summary;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::LogError;
 use chain::Chain;
@@ -36,8 +35,6 @@ pub(crate) struct Journal {
     /// The root of the segment, once that is closed: making the next one may have to be tried again.
     closed_root: Option<Hash>,
     segment_bytes: u64,
-    /// Every commit takes so much longer.
-    pub(crate) delay: Duration,
     /// The number of the last commit.
     pub(crate) commit: u64,
     /// The last position.
@@ -70,7 +67,6 @@ impl Journal {
                 chain: start_chain(folder, Tree::default())?,
                 closed_root: None,
                 segment_bytes,
-                delay: Duration::ZERO,
                 commit: 0,
                 position: 0,
                 recorded_time: 0,
@@ -88,7 +84,6 @@ impl Journal {
             chain: start_chain(folder, end.tree)?,
             closed_root: None,
             segment_bytes,
-            delay: Duration::ZERO,
             commit: end.commit,
             position: end.position,
             recorded_time: end.recorded_time,
@@ -112,7 +107,6 @@ impl Journal {
             segment: Segment::create(folder, head)?,
             chain: start_chain(folder, Tree::default())?,
             segment_bytes,
-            delay: Duration::ZERO,
             closed_root: None,
             commit: archive.last_commit,
             position: archive.last_position,
@@ -133,9 +127,6 @@ impl Journal {
             self.roll()?;
         }
         self.segment.append(&record.bytes)?;
-        if !self.delay.is_zero() {
-            std::thread::sleep(self.delay);
-        }
         self.chain.push(record.bytes.clone()).ok_or_else(chain_is_gone)?;
         self.commit = record.commit;
         self.position = record.last_position;

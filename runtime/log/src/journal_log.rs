@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::archivist;
 use crate::backup::{BackupError, Others, Progress, Report};
 use crate::door::Door;
+use crate::folders::sync_folder;
 use crate::indexer::{self, Early, JournalFacts, STATE};
 use crate::journal::{Journal, segment};
 use crate::lock::lock;
@@ -71,7 +72,7 @@ struct Inner {
     compacting: tokio::sync::Mutex<()>,
     scrubbing: tokio::sync::Mutex<()>,
     /// What retention dropped, once somebody has asked.
-    dropped: Mutex<Option<Vec<DroppedGroup>>>,
+    dropped: tokio::sync::Mutex<Option<Vec<DroppedGroup>>>,
     clock: Clock,
     jobs: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
@@ -100,7 +101,7 @@ impl JournalLog {
         segment::check_format(&journal_folder)?;
         let keys = options.keys.clone().unwrap_or_else(|| folder.join("keys"));
         let bodies = Bodies::in_folders(&folder, keys, options.personal.clone());
-        let shared = Arc::new(Shared::new(&folder, options.keep_events, bodies, options.id_window));
+        let shared = Arc::new(Shared::new(&folder, bodies, &options));
         shared.space.set_limit(options.max_bytes);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let beside = journal_folder.clone();
@@ -122,7 +123,7 @@ impl JournalLog {
             swept: AtomicBool::new(false),
             compacting: tokio::sync::Mutex::default(),
             scrubbing: tokio::sync::Mutex::default(),
-            dropped: Mutex::default(),
+            dropped: tokio::sync::Mutex::default(),
             clock: ticking,
             jobs,
             room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
@@ -170,7 +171,7 @@ fn run(
     let store_folder = folder.join("sled");
     let early = Early::begin(shared, store_folder.clone());
     let opened = Journal::open(journal_folder, options.segment_bytes).and_then(|opened| {
-        segment::sync_folder(folder)?;
+        sync_folder(folder)?;
         Ok(opened)
     });
     let mut facts = JournalFacts {
@@ -180,11 +181,9 @@ fn run(
         commit: 0,
         position: 0,
         intact: false,
-        refresh_after: options.refresh_after,
     };
     let journal = match opened {
-        Ok((mut journal, notices)) => {
-            journal.delay = options.commit_delay;
+        Ok((journal, notices)) => {
             notices.into_iter().for_each(|notice| shared.notice(notice));
             facts = JournalFacts {
                 log_id: journal.log_id(),
@@ -211,7 +210,8 @@ fn run(
     let clock: Clock = Arc::clone(&options.clock);
     match journal {
         Some(journal) => {
-            Writer { shared: Arc::clone(shared), journal, jobs, commits, clock, ids: IdSource::default() }.run();
+            let (shared, ids, delay) = (Arc::clone(shared), IdSource::default(), options.commit_delay);
+            Writer { shared, journal, jobs, commits, clock, ids, delay }.run();
         }
         None => crate::writer::refuse_all(shared, jobs, commits),
     }

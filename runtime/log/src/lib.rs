@@ -14,9 +14,11 @@ mod block;
 mod bodies;
 pub mod consumers;
 pub mod content;
+mod digest;
 mod door;
 mod envelope;
 mod error;
+mod folders;
 mod hashed;
 mod hex;
 mod index;
@@ -64,7 +66,7 @@ pub use keys::{
 };
 pub use log::{
     BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, StreamMark, StreamOrder, Ticket,
-    checkpoint_change, checkpoint_key,
+    checkpoint_change,
 };
 pub use memory::MemoryLog;
 pub use personal::{Erasure, PersonalError, erase, erased_keys, finish_erasure, set_personal, unfinished_erasures};

@@ -135,7 +135,7 @@ pub struct StreamMark {
 
 /// The key under which a subscription checkpoint is kept as state.
 #[must_use]
-pub fn checkpoint_key(name: &str) -> CompactString {
+fn checkpoint_key(name: &str) -> CompactString {
     compact_str::format_compact!("checkpoint/{name}")
 }
 

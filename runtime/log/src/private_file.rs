@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::folders::{make_lasting_dir, sync_dir};
+
 /// A private file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateFileError {
@@ -84,7 +86,7 @@ impl PrivateFile {
     /// The old contents are still there.
     pub fn write(&self, bytes: &[u8]) -> Result<(), PrivateFileError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        make_lasting_dir(folder).map_err(self.fail("make the folder of"))?;
+        make_lasting_dir(folder, make_private_dir).map_err(self.fail("make the folder of"))?;
         let fresh = self.path.with_extension("new");
         // A leftover of a crash; its name is ours alone.
         let _ = fs::remove_file(&fresh);
@@ -132,19 +134,6 @@ impl PrivateFile {
 /// As the file system has it.
 pub fn make_private_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// As [`make_private_dir`]; those that are new are on disk when this returns.
-fn make_lasting_dir(path: &Path) -> io::Result<()> {
-    let new: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    make_private_dir(path)?;
-    new.iter().filter_map(|folder| folder.parent()).try_for_each(sync_dir)
-}
-
-/// Brings the names in a folder to the disk.
-pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]

@@ -277,7 +277,7 @@ pub(crate) struct Finds {
 }
 
 impl Finds {
-    /// Decides about an event; the policy that drops it.
+    /// Decides about an event; whether it goes.
     pub(crate) fn add(&mut self, rules: &Rules, event: &Event, version: u64, bytes: impl FnOnce() -> u64) -> bool {
         let Some(policy) = rules.wants(event, version) else { return false };
         if rules.spared.contains_key(&event.stream) {

@@ -15,7 +15,7 @@ use crate::live::Live;
 use crate::snapshots::Snapshots;
 use crate::space::Space;
 use crate::store::Store;
-use crate::{Bodies, Health, IdWindow, LogError, StoreHealth};
+use crate::{Bodies, Health, IdWindow, JournalOptions, LogError, StoreHealth};
 
 /// How far the store is.
 #[derive(Clone)]
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) archived: watch::Sender<u64>,
     /// How far back repeated ids are recognised.
     pub(crate) id_window: IdWindow,
+    /// After how many bytes the store is opened anew.
+    pub(crate) refresh_after: u64,
     /// What is done to data on its way in and out.
     pub(crate) bodies: Arc<Bodies>,
     /// What stands for events that are dropped.
@@ -69,10 +71,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// What is shared by a log in a folder.
-    pub(crate) fn new(folder: &Path, keep_events: usize, bodies: Bodies, id_window: IdWindow) -> Self {
+    pub(crate) fn new(folder: &Path, bodies: Bodies, options: &JournalOptions) -> Self {
         let bodies = Arc::new(bodies);
         Self {
-            live: RwLock::new(Live::new(keep_events)),
+            live: RwLock::new(Live::new(options.keep_events)),
             head: watch::channel(Position::ZERO).0,
             phase: Mutex::new(Phase::Opening),
             phase_changed: Condvar::new(),
@@ -89,7 +91,8 @@ impl Shared {
             store_durable: AtomicU64::new(0),
             archives: Mutex::new(()),
             archived: watch::channel(0).0,
-            id_window,
+            id_window: options.id_window,
+            refresh_after: options.refresh_after,
             snapshots: Arc::new(Snapshots::in_folder(folder, Arc::clone(&bodies))),
             bodies,
             space: Space::new(folder),

@@ -24,8 +24,8 @@ use sha2::{Digest, Sha256};
 use tidewire_model::event::StreamName;
 use tidewire_model::position::Position;
 
+use crate::folders::sync_folder;
 use crate::hex::to_hex;
-use crate::journal::segment::sync_folder;
 use crate::keys::{DataKey, Found};
 use crate::plan::wall_clock;
 use crate::{Bodies, LogError};
@@ -126,10 +126,9 @@ impl Snapshots {
         };
         let path = match &self.place {
             Place::Folder(folder) => {
-                if !folder.exists() {
-                    fs::create_dir_all(folder).map_err(LogError::io("create the folder", folder))?;
-                    sync_folder(folder.parent().unwrap_or(folder))?;
-                }
+                fs::create_dir_all(folder).map_err(LogError::io("create the folder", folder))?;
+                // One that is there may be of a process that was killed before this.
+                sync_folder(folder.parent().unwrap_or(folder))?;
                 Some(folder.join(&file))
             }
             Place::Memory(_) => None,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 
 use crate::LogError;
-use crate::journal::segment::sync_folder;
+use crate::folders::sync_folder;
 
 mod folders;
 mod panics;

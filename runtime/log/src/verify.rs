@@ -202,7 +202,7 @@ struct Check<'a, 'p> {
 impl Check<'_, '_> {
     /// Checks the content files of an event, each once.
     fn check_content(&mut self, event: &Event) -> Result<(), LogError> {
-        for reference in content::references(event) {
+        for reference in content::references(&event.body) {
             if !self.content.insert(reference) {
                 continue;
             }

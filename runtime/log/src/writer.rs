@@ -104,6 +104,8 @@ pub(crate) struct Writer {
     pub(crate) commits: SyncSender<Record>,
     pub(crate) clock: Clock,
     pub(crate) ids: IdSource,
+    /// Every commit takes so much longer, as [`JournalOptions::commit_delay`](crate::JournalOptions) says.
+    pub(crate) delay: Duration,
 }
 
 impl Writer {
@@ -199,7 +201,9 @@ impl Writer {
             return planned.into_iter().for_each(|planned| planned.answer(None));
         }
         let record = Record::encode(self.journal.commit + 1, head, events, state);
-        let failure = match self.journal.append(&record) {
+        let appended = self.journal.append(&record);
+        std::thread::sleep(self.delay);
+        let failure = match appended {
             Ok(()) => {
                 self.publish(&record);
                 None

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{BackupError, End, LeftOut, Progress};
+use crate::folders::{make_lasting_dir, sync_folder};
 use crate::hex::to_hex;
-use crate::journal::segment::sync_folder;
 
 const FORMAT: &str = "tidewire-backup-1";
 const NAME: &str = "manifest.json";
@@ -206,13 +206,7 @@ fn pump(
 
 /// Makes a folder, if need be with those above it, that is still there after a power cut.
 pub(super) fn make_folder(folder: &Path) -> Result<(), BackupError> {
-    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs::create_dir_all(folder).map_err(BackupError::io("create", folder))?;
-    for folder in missing {
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_folder(parent.unwrap_or(Path::new(".")))?;
-    }
-    Ok(())
+    make_lasting_dir(folder, |folder| fs::create_dir_all(folder)).map_err(BackupError::io("create", folder))
 }
 
 /// Makes folders durable, from the inmost out.

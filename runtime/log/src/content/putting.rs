@@ -12,8 +12,8 @@ use parking_lot::{Condvar, Mutex};
 use tidewire_model::event::ContentRef;
 
 use super::{ContentStore, KNOWN_MAX, path_of};
+use crate::folders::sync_dir;
 use crate::journal::is_full;
-use crate::private_file::sync_dir;
 
 /// So many files are written or synced at a time, for all appends together.
 const WIDTH: usize = 16;

@@ -84,7 +84,6 @@ pub(super) fn open<'a>(
         shared,
         store: Arc::new(store),
         marks,
-        refresh_after: facts.refresh_after,
         commit: marks.commit,
         waiting: VecDeque::new(),
         waiting_bytes: 0,

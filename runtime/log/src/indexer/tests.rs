@@ -27,7 +27,8 @@ fn a_store_opened_anew_has_everything_again() {
     let journal_folder = folder.path().join("journal");
     std::fs::create_dir(&journal_folder).unwrap();
     let (mut journal, _) = Journal::open(&journal_folder, 4096).unwrap();
-    let shared = Shared::new(folder.path(), 0, crate::Bodies::in_memory(), crate::IdWindow::default());
+    let options = crate::JournalOptions { keep_events: 0, refresh_after: 1, ..crate::JournalOptions::default() };
+    let shared = Shared::new(folder.path(), crate::Bodies::in_memory(), &options);
     let mut facts = JournalFacts {
         log_id: journal.log_id(),
         journal_folder,
@@ -35,7 +36,6 @@ fn a_store_opened_anew_has_everything_again() {
         commit: 0,
         position: 0,
         intact: true,
-        refresh_after: 1,
     };
     for (round, lose_store) in [false, false, true].into_iter().enumerate() {
         let (commits, queue) = sync_channel(100);

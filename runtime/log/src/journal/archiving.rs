@@ -11,9 +11,10 @@ use super::archive::{ArchiveHead, ArchiveWriter, archive_name, read_archive_head
 use super::entry::Entry;
 use super::merkle::{Hash, Tree};
 use super::reading::SegmentReader;
-use super::segment::{SegmentHead, sync_folder};
+use super::segment::SegmentHead;
 use super::summary::Summing;
 use crate::LogError;
+use crate::folders::sync_folder;
 
 /// A step on the way to an archive. Tests stop before each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -142,7 +142,7 @@ impl SegmentReader {
             };
             file.seek_relative(i64::try_from(head.payload).unwrap_or(i64::MAX))?;
             self.offset += (RECORD_HEAD + head.payload) as u64;
-            (self.commit, self.position) = (head.commit + 1, head.first_position + head.events as u64);
+            (self.commit, self.position) = head.after();
         }
         Ok(())
     }
@@ -167,7 +167,7 @@ impl SegmentReader {
         let Some((head, bytes)) = next else { return Ok(None) };
         self.belongs_here(head.commit, head.first_position)?;
         self.offset += bytes.len() as u64;
-        (self.commit, self.position) = (head.commit + 1, head.first_position + head.events as u64);
+        (self.commit, self.position) = head.after();
         Ok(Some((head, bytes)))
     }
 
@@ -176,35 +176,36 @@ impl SegmentReader {
     /// # Errors
     /// A text that says what is wrong with it.
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, String> {
-        let entry = match &mut self.source {
-            Source::Plain(file) => {
-                let next = next_plain(file).map_err(|unread| unread.text(&mut self.error))?;
-                let Some((head, bytes)) = next else { return Ok(None) };
-                self.offset += bytes.len() as u64;
-                Entry::Whole(Box::new(Record::decode_checked(head, bytes)?))
+        let Source::Archive(archive, rest, current) = &mut self.source else { return self.next_plain_entry() };
+        if rest.is_empty() {
+            self.offset = archive.offset;
+            *current = None;
+            let Some(chunk) = archive.next_chunk()? else {
+                let (end, found) = (archive.head().last_commit, self.commit - 1);
+                return if end == found { Ok(None) } else { Err(format!("commits after {found} are missing")) };
+            };
+            let chunk = current.insert(chunk);
+            if !chunk.is_whole() {
+                return Err(format!("a part of the archive is damaged ({})", chunk.positions()));
             }
-            Source::Archive(archive, rest, current) => {
-                if rest.is_empty() {
-                    self.offset = archive.offset;
-                    *current = None;
-                    let Some(chunk) = archive.next_chunk()? else {
-                        let (end, found) = (archive.head().last_commit, self.commit - 1);
-                        return if end == found { Ok(None) } else { Err(format!("commits after {found} are missing")) };
-                    };
-                    let chunk = current.insert(chunk);
-                    if !chunk.is_whole() {
-                        return Err(format!("a part of the archive is damaged ({})", chunk.positions()));
-                    }
-                    *rest = chunk.unpack()?;
-                }
-                Entry::read(rest)?
-            }
-        };
-        let result = self.follow(&entry);
-        if let (Err(_), Source::Plain(_), Entry::Whole(record)) = (&result, &self.source, &entry) {
-            self.offset -= record.bytes.len() as u64;
+            *rest = chunk.unpack()?;
         }
-        result.map(|()| Some(entry))
+        let entry = Entry::read(rest)?;
+        self.follow(&entry)?;
+        Ok(Some(entry))
+    }
+
+    fn next_plain_entry(&mut self) -> Result<Option<Entry>, String> {
+        let before = (self.offset, self.commit, self.position);
+        let Some((head, bytes)) = self.next_bytes()? else { return Ok(None) };
+        match Record::decode_checked(head, bytes) {
+            Ok(record) => Ok(Some(Entry::Whole(Box::new(record)))),
+            Err(reason) => {
+                // It stands before what is wrong.
+                (self.offset, self.commit, self.position) = before;
+                Err(reason)
+            }
+        }
     }
 
     /// Checks that an entry belongs here.

@@ -172,6 +172,11 @@ impl RecordHead {
         (head.payload <= MAX_PAYLOAD).then_some(head)
     }
 
+    /// The commit and the position that come after it.
+    pub(crate) const fn after(&self) -> (u64, u64) {
+        (self.commit + 1, self.first_position + self.events as u64)
+    }
+
     /// Checks that `bytes` are exactly the record with this head.
     pub(crate) fn check(&self, bytes: &[u8]) -> Result<(), String> {
         let body = bytes.get(12..RECORD_HEAD + self.payload).ok_or("a record is cut short")?;

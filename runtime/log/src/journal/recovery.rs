@@ -13,8 +13,9 @@ use super::damage::{in_record, later_record};
 use super::merkle::Tree;
 use super::reading::SegmentReader;
 use super::record::{self, RECORD_HEAD, Record, RecordHead};
-use super::segment::{HEAD_BYTES, SegmentHead, sync_folder};
+use super::segment::{HEAD_BYTES, SegmentHead};
 use crate::LogError;
+use crate::folders::sync_folder;
 
 /// Where the journal ends.
 pub(crate) struct End {

@@ -11,6 +11,7 @@ use super::archive::archive_name;
 use super::merkle::Hash;
 use super::{JournalError, is_full};
 use crate::LogError;
+use crate::folders::sync_folder;
 
 /// Bytes before the first record.
 pub(crate) const HEAD_BYTES: u64 = 128;
@@ -195,11 +196,6 @@ fn read_head(path: &Path) -> Result<SegmentHead, LogError> {
             path.display()
         ))
     })
-}
-
-/// Makes a folder's entries durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), LogError> {
-    File::open(folder).and_then(|file| file.sync_all()).map_err(LogError::io("sync the folder", folder))
 }
 
 /// The segment that is written to.

@@ -4,21 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
-use tidewire_model::event::Body;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{JournalLog, QUEUE_KIB};
+use crate::content::references;
 use crate::plan::{MAX_BULK_BYTES, check_size, check_state};
 use crate::writer::{Job, Reply};
 use crate::{Commit, Ticket};
 
 /// How many bytes of a request lie in content files.
 fn in_files(request: &AppendRequest) -> u64 {
-    let stored = request.events.iter().filter_map(|event| match &event.body {
-        Body::Stored(stored) => Some(stored),
-        _ => None,
-    });
-    stored.flat_map(|stored| stored.content()).map(|content| content.len).sum()
+    request.events.iter().flat_map(|event| references(&event.body)).map(|content| content.len).sum()
 }
 
 /// Room in the queue for an append of a size.

@@ -53,13 +53,13 @@ fn mark_and_sweep(shared: &Shared, store: &Store) -> Result<Swept, LogError> {
     // Memory first: what it lets go of meanwhile is in the store by then, and what comes is younger than the collection.
     let in_store = {
         let live = shared.live.read();
-        referred.extend(live.tail.iter().flat_map(|event| references(event)));
+        referred.extend(live.tail.iter().flat_map(|event| references(&event.body)));
         live.tail_first() - 1
     };
     let mut blocks = Blocks::new(store);
     let mut next = 1;
     while let Some(event) = blocks.at_or_after(next)?.filter(|event| event.position.get() <= in_store) {
-        referred.extend(references(&event));
+        referred.extend(references(&event.body));
         next = event.position.get() + 1;
     }
     shared.bodies.sweep(&referred)

@@ -95,7 +95,7 @@ impl JournalLog {
             rules.before = 0;
         }
         let done = self.rewrite_archives(Arc::new(rules), found.segments, order.actor.to_string()).await?;
-        *self.inner.dropped.lock() = None;
+        *self.inner.dropped.lock().await = None;
         compacted.freed_bytes = done.freed;
         compacted.archives = done.archives;
         self.record_dropped().await?;
@@ -166,13 +166,14 @@ impl JournalLog {
 
     /// What is gone, by category and type. Archives that cannot be read are for `verify` to tell.
     pub(super) async fn dropped_groups(&self) -> Result<Vec<DroppedGroup>, LogError> {
-        if let Some(known) = self.inner.dropped.lock().clone() {
-            return Ok(known);
+        // Held meanwhile: every read model asks at start, and one of them looks.
+        let mut known = self.inner.dropped.lock().await;
+        if let Some(known) = &*known {
+            return Ok(known.clone());
         }
         let folder = self.inner.journal_folder.clone();
         let found = self.with_store(move |_, _| gone_from(&folder)).await?;
-        *self.inner.dropped.lock() = Some(found.clone());
-        Ok(found)
+        Ok(known.insert(found).clone())
     }
 
     /// Records what archives say was dropped and is not recorded yet.

@@ -50,9 +50,7 @@ impl JournalLog {
         let _one_at_a_time = self.inner.scrubbing.lock().await;
         let shared = std::sync::Arc::clone(&self.inner.shared);
         shared.store().await?;
-        let work = move || scrub(&shared, &progress, bytes_per_second);
-        let done = tokio::task::spawn_blocking(work).await;
-        let verified = done.unwrap_or_else(|error| Err(LogError::Store(error.to_string())))?;
+        let verified = crate::blocking(move || scrub(&shared, &progress, bytes_per_second)).await?;
         let last = LastScrub {
             ended: (self.inner.clock)(),
             events: verified.events,

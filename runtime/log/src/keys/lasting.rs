@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::private_file::{PrivateFile, sync_dir};
+use crate::folders::sync_dir;
+use crate::private_file::PrivateFile;
 
 /// What has not changed for so long was brought to the disk by the system.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);

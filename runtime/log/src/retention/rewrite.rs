@@ -64,7 +64,7 @@ impl<'a> Sieve<'a> {
         if !self.finds.add(self.rules, event, head.version, || bytes) {
             return false;
         }
-        self.content |= crate::content::references(event).next().is_some();
+        self.content |= crate::content::references(&event.body).next().is_some();
         if head.position == event.position.get() {
             let stored = StoredHead {
                 stream: event.stream.as_str().to_owned(),

@@ -17,8 +17,9 @@ use sha2::{Digest, Sha256};
 
 use super::{SnapshotInfo, Unfinished};
 use crate::LogError;
+use crate::digest::sha256_of;
+use crate::folders::sync_folder;
 use crate::hex::to_hex;
-use crate::journal::segment::sync_folder;
 use crate::keys::{DataKey, open_bytes, seal_bytes};
 
 const MAGIC: &[u8; 7] = b"TWSNAP\x01";
@@ -162,19 +163,8 @@ fn damaged(info: &SnapshotInfo, what: impl std::fmt::Display) -> LogError {
 
 /// Compares a file with its hash.
 pub(super) fn check(from: &mut dyn Read, info: &SnapshotInfo) -> Result<(), LogError> {
-    let (mut hash, mut buffer, mut len) = (Sha256::new(), vec![0; 256 * 1024], 0);
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                hash.update(buffer.get(..read).unwrap_or_default());
-                len += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(damaged(info, error)),
-        }
-    }
-    if len == info.bytes && to_hex(&hash.finalize()) == info.sha256 {
+    let (hash, len) = sha256_of(from).map_err(|error| damaged(info, error))?;
+    if len == info.bytes && to_hex(&hash) == info.sha256 {
         return Ok(());
     }
     Err(damaged(info, "it is not what was written"))

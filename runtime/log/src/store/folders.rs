@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
 use crate::LogError;
-use crate::journal::segment::sync_folder;
+use crate::folders::sync_folder;
 
 /// How the name of what was put aside begins.
 const QUARANTINE: &str = "quarantine-";
