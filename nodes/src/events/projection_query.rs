@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tidewire_model::event::time::parse_point;
 use tidewire_model::{Map, Message, Problem, Value};
 use tidewire_node_api::handles::{At, Entry, Projections};
 use tidewire_node_api::selection::{Selection, SelectionError};
@@ -12,7 +13,6 @@ use tidewire_node_api::{
     lenient,
 };
 
-use crate::shared::event_filter::parse_at;
 use crate::shared::template::Template;
 
 /// Most entries that are read together.
@@ -112,7 +112,7 @@ impl NodeType for ProjectionQuery {
         if let Some(Err(error)) = filter.constant().map(|text| Selection::parse(Some(text), None, None, limit)) {
             return Err(BuildError::at("/filter", error.to_string()));
         }
-        if let Some(text) = at.constant().filter(|text| !text.is_empty() && parse_at(text).is_none()) {
+        if let Some(text) = at.constant().filter(|text| !text.is_empty() && parse_point(text).is_none()) {
             return Err(BuildError::at("/at", wrong_at(text)));
         }
         Ok(ProjectionQuery { projection, key, at, filter, sort: config.sort.trim().to_owned(), limit })
@@ -153,7 +153,7 @@ impl ProjectionQuery {
         let at = self.at.render(message)?;
         let at = match at.trim() {
             "" => None,
-            text => Some(parse_at(text).ok_or_else(|| NodeError::new(wrong_at(text)))?),
+            text => Some(parse_point(text).ok_or_else(|| NodeError::new(wrong_at(text)))?),
         };
         Ok(Question { projection, what, at })
     }

@@ -5,7 +5,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 use tidewire_model::Problem;
-use tidewire_model::event::time::{Point, parse_point};
+use tidewire_model::event::time::parse_point;
 use tidewire_model::query::{Condition, Filter, Start};
 use tidewire_node_api::handles::At;
 use tidewire_script::compile_condition;
@@ -60,10 +60,12 @@ pub(crate) fn condition(text: &str) -> Result<Option<Condition>, Problem> {
 pub(crate) fn failures(filter: &Filter) -> Option<(u64, String)> {
     let condition = &filter.matching.as_ref()?.0;
     let count = condition.failures();
+    if count == 0 {
+        return None;
+    }
     let last: String = condition.last_failure().unwrap_or_default().chars().take(120).collect();
-    let events = if count == 1 { "1 event" } else { "events" };
-    let how_many = if count == 1 { events.to_owned() } else { format!("{count} {events}") };
-    (count > 0).then(|| (count, format!("filter fails on {how_many}, left out: {last}")))
+    let events = if count == 1 { "event" } else { "events" };
+    Some((count, format!("filter fails on {count} {events}, left out: {last}")))
 }
 
 /// Where a subscription begins.
@@ -82,8 +84,7 @@ impl Begin {
         match self {
             Begin::Now => Start::Now,
             Begin::Beginning | Begin::Checkpoint => Start::Beginning,
-            Begin::At(At::Position(position)) => Start::Position(position),
-            Begin::At(At::Time(time)) => Start::Time(time),
+            Begin::At(at) => at.into(),
         }
     }
 
@@ -96,7 +97,7 @@ impl Begin {
             "" | "now" => Ok(Begin::Now),
             "beginning" => Ok(Begin::Beginning),
             "checkpoint" => Ok(Begin::Checkpoint),
-            other => parse_at(other).map(Begin::At).ok_or_else(|| {
+            other => parse_point(other).map(Begin::At).ok_or_else(|| {
                 let text = format!(
                     "\"{other}\" is no start; use now, beginning, checkpoint, a position such as 120, \
                      or a time such as 2026-03-14T15:09:00Z"
@@ -105,14 +106,6 @@ impl Begin {
             }),
         }
     }
-}
-
-/// A moment in the past: a position, milliseconds since 1970, or RFC 3339.
-pub(crate) fn parse_at(text: &str) -> Option<At> {
-    parse_point(text).map(|point| match point {
-        Point::Position(position) => At::Position(position),
-        Point::Time(time) => At::Time(time),
-    })
 }
 
 #[cfg(test)]

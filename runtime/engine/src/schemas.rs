@@ -69,7 +69,7 @@ pub enum SchemaError {
     #[error("there is no schema {0}")]
     Unknown(String),
     /// What was sent cannot be used.
-    #[error("the registration cannot be used: {}", .0.iter().map(|problem| format!("{}: {}", problem.path, problem.text)).collect::<Vec<_>>().join("; "))]
+    #[error("the registration cannot be used: {}", .0.iter().map(problem_text).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Problem>),
     /// The log could not be read.
     #[error(transparent)]

@@ -7,6 +7,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::event::stream::category_of;
+use crate::event::time::Point;
 use crate::event::{Event, EventId, StreamName};
 use crate::position::Position;
 
@@ -247,6 +248,15 @@ pub enum Start {
     Now,
     /// After the position stored under this name; at the beginning when there is none.
     Checkpoint(CompactString),
+}
+
+impl From<Point> for Start {
+    fn from(point: Point) -> Self {
+        match point {
+            Point::Position(position) => Self::Position(position),
+            Point::Time(time) => Self::Time(time),
+        }
+    }
 }
 
 /// The state of one stream.

@@ -260,12 +260,7 @@ pub struct Entry {
 }
 
 /// A moment in the past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
-    Position(Position),
-    /// Milliseconds since 1970.
-    Time(i64),
-}
+pub use tidewire_model::event::time::Point as At;
 
 /// Read models.
 pub trait Projections: Send + Sync {

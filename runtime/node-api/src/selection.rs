@@ -38,6 +38,8 @@ struct Condition {
     path: String,
     op: Op,
     text: String,
+    /// The text as a number, if it is one.
+    number: Option<f64>,
 }
 
 impl Condition {
@@ -47,7 +49,8 @@ impl Condition {
         let parts = first.map(|(at, sign, op)| (text.get(..at), op, text.get(at + sign.len()..)));
         match parts {
             Some((Some(path), op, Some(text))) if !path.trim().is_empty() => {
-                Ok(Condition { path: path.trim().to_owned(), op, text: text.trim().to_owned() })
+                let text = text.trim();
+                Ok(Condition { path: path.trim().to_owned(), op, text: text.to_owned(), number: text.parse().ok() })
             }
             _ => Err(SelectionError::Filter(text.to_owned())),
         }
@@ -55,13 +58,14 @@ impl Condition {
 
     fn holds(&self, entry: &Entry) -> bool {
         let value = field(entry, &self.path);
-        let order = match (value.as_f64(), self.text.parse::<f64>()) {
-            (Some(a), Ok(b)) => a.total_cmp(&b),
+        let order = match (value.as_f64(), self.number) {
+            (Some(a), Some(b)) => a.total_cmp(&b),
             _ => text_of(&value).as_str().cmp(&self.text),
         };
+        let is = || order.is_eq() || wildcard_matches(&self.text, &text_of(&value));
         match self.op {
-            Op::Is => order.is_eq() || wildcard_matches(&self.text, &text_of(&value)),
-            Op::IsNot => !order.is_eq() && !wildcard_matches(&self.text, &text_of(&value)),
+            Op::Is => is(),
+            Op::IsNot => !is(),
             // What is not there is neither below nor above.
             _ if value.is_null() => false,
             Op::Below => order.is_lt(),

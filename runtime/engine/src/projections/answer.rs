@@ -215,7 +215,7 @@ impl Task {
     pub(super) async fn snapshot(&self, run: &mut Run) -> Result<(), LogError> {
         run.since_snapshot = 0;
         let (shelf, name, build) = (self.shelf.clone(), self.spec.name.clone(), run.build.clone());
-        self.blocking(move || shelf.take_snapshot(&name, &build)).await.map(drop)
+        self.blocking(move || shelf.take_snapshot(&name, &build)).await
     }
 
     /// Makes sure of a snapshot in a file, at or after a position. What has been committed goes into a new one, unless

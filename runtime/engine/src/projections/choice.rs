@@ -10,7 +10,7 @@ use tokio::runtime::RuntimeFlavor;
 
 use super::retained::{Gap, Retained};
 use super::run::Run;
-use super::shelf::{Build, Shelf};
+use super::shelf::{Build, Builds, Shelf};
 use super::task::{Runs, Task};
 use super::watch::{INCOMPLETE, note};
 
@@ -77,7 +77,7 @@ impl Task {
             Ok(build.definition == definition && checkpoint <= head && begins)
         };
         let live = match &builds.live {
-            Some(live) if usable(live)? => self.with_gap(retained, live.clone()).await?,
+            Some(live) if usable(live)? => self.with_gap(retained, &mut builds).await?,
             _ => None,
         };
         if let Some(next) = builds.next.clone() {
@@ -95,9 +95,10 @@ impl Task {
         Ok((None, Some(self.begin(retained, quiet, false).await?)))
     }
 
-    /// A build that can be gone on with, with what it lacks; `None` when a snapshot has got further than it did before
+    /// The live build, which can be gone on with, with what it lacks; `None` when a snapshot has got further than it did before
     /// events went.
-    async fn with_gap(&self, retained: &Retained, build: Build) -> Result<Option<Build>, LogError> {
+    async fn with_gap(&self, retained: &Retained, builds: &mut Builds) -> Result<Option<Build>, LogError> {
+        let Some(build) = builds.live.clone() else { return Ok(None) };
         let checkpoint = self.shelf.checkpoint(&Shelf::place(&self.spec.name, build.number))?;
         if checkpoint >= retained.gone || build.gap.as_ref().is_some_and(|gap| gap.through >= retained.gone) {
             return Ok(Some(build));
@@ -108,9 +109,8 @@ impl Task {
         let after = build.gap.as_ref().map_or(checkpoint, |gap| gap.after);
         let reason = "they were removed while it was not kept".to_owned();
         let build = Build { gap: Some(Gap { after, through: retained.gone, reason }), ..build };
-        let mut builds = self.shelf.builds(&self.spec.name)?;
         builds.live = Some(build.clone());
-        self.shelf.save_builds(&self.spec.name, &builds)?;
+        self.shelf.save_builds(&self.spec.name, builds)?;
         self.tell_gap(&build).await;
         Ok(Some(build))
     }

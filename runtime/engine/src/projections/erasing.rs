@@ -32,17 +32,19 @@ pub(super) enum Withheld {
 impl Erasing {
     /// One more erasure of a stream.
     pub(super) fn begin(&self, stream: &StreamName) {
-        let mut streams = self.streams.write();
-        let under = streams.entry(stream.clone()).or_default();
-        under.erasures += 1;
-        under.clean.clear();
+        self.count(stream, |erasures| erasures + 1);
     }
 
     /// Read models are about to be cleaned of a stream.
     pub(super) fn go_on(&self, stream: &StreamName) {
+        self.count(stream, |erasures| erasures.max(1));
+    }
+
+    /// Nothing is clean of a stream any more, which so many erasures concern.
+    fn count(&self, stream: &StreamName, erasures: impl FnOnce(usize) -> usize) {
         let mut streams = self.streams.write();
         let under = streams.entry(stream.clone()).or_default();
-        under.erasures = under.erasures.max(1);
+        under.erasures = erasures(under.erasures);
         under.clean.clear();
     }
 

@@ -51,7 +51,7 @@ fn superfluous(all: &[Snapshot]) -> Option<usize> {
 
 impl Shelf {
     /// Takes a snapshot of a build that has just been committed.
-    pub(super) fn take_snapshot(&self, name: &str, build: &Build) -> Result<Position, LogError> {
+    pub(super) fn take_snapshot(&self, name: &str, build: &Build) -> Result<(), LogError> {
         let from = Shelf::place(name, build.number);
         let position = self.checkpoint(&from)?;
         let mut builds = self.builds(name)?;
@@ -86,7 +86,7 @@ impl Shelf {
         if let Some(gone) = gone {
             self.remove(&place(name, gone.number))?;
         }
-        Ok(position)
+        Ok(())
     }
 
     /// Forgets all snapshots.

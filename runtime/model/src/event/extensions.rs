@@ -11,9 +11,9 @@ use super::rules;
 use crate::{Map, Value};
 
 /// The most extension attributes that an event may have.
-pub const COUNT_MAX: usize = 32;
+const COUNT_MAX: usize = 32;
 /// The most bytes that names and values of an event's extension attributes may have together.
-pub const SIZE_MAX: usize = 8 * 1024;
+const SIZE_MAX: usize = 8 * 1024;
 /// The longest name, in bytes. `CloudEvents` advises against more than 20.
 const NAME_MAX: usize = 64;
 

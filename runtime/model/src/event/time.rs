@@ -42,7 +42,7 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
 
 /// Whole numbers from here on are milliseconds since 1970 (1973) where a position may stand as well: no log has as many
 /// events for long.
-pub const FIRST_TIME: i64 = 100_000_000_000;
+const FIRST_TIME: i64 = 100_000_000_000;
 
 /// A point in time given by a person or a program: RFC 3339, or milliseconds since 1970.
 #[must_use]

@@ -9,24 +9,11 @@ use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::value::RawValue;
 
 /// A whole number, or a text.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "it is neither a text nor a whole number from 0")]
 pub(super) enum Scalar {
     Number(u64),
     Text(CompactString),
-}
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "it is neither a text nor a whole number from 0")]
-        enum Either {
-            Number(u64),
-            Text(CompactString),
-        }
-        Either::deserialize(deserializer).map(|either| match either {
-            Either::Number(number) => Self::Number(number),
-            Either::Text(text) => Self::Text(text),
-        })
-    }
 }
 
 impl Scalar {
