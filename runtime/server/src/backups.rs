@@ -10,6 +10,7 @@ use tidewire_log::backup::{BackupError, LeftOut, Others, Progress, Report};
 use tidewire_log::{EventLog, KeyBackup, KnownKeyBackup};
 
 use crate::files::{DataDir, SETTINGS};
+use crate::secrets;
 
 /// So many are remembered.
 const REMEMBERED: usize = 20;
@@ -31,12 +32,12 @@ struct Job {
 }
 
 /// Small files of a data folder that belong into a backup of its log.
-const FILES: [&str; 4] = ["auth/users.json", "auth/tokens.json", "secrets/credentials", SETTINGS];
+const FILES: [&str; 4] = ["auth/users.json", "auth/tokens.json", secrets::CREDENTIALS, SETTINGS];
 
 /// What does not, and why.
 const LEFT_OUT: [(&str, &str); 5] = [
     ("keys/", "keys of personal streams would undo erasures; write them into a file of their own with --keys"),
-    ("secrets/key", "opens secrets/credentials, so it does not lie beside it; it is in the file of --keys"),
+    (secrets::KEY, "opens secrets/credentials, so it does not lie beside it; it is in the file of --keys"),
     ("auth/sessions.json", "people sign in again"),
     ("files/", "what nodes read and write can be large and changes meanwhile; copy it like other files"),
     ("log/sled/", "the index is rebuilt from the journal at the first start"),
@@ -54,7 +55,7 @@ pub fn others(data: &DataDir) -> Others {
 /// # Errors
 /// A text that says which file cannot be read or written.
 pub fn write_keys(data: &DataDir, file: &Path, now_and_days: (i64, u32)) -> Result<Option<KnownKeyBackup>, String> {
-    let secrets = [("secrets/key", data.path().join("secrets/key"))];
+    let secrets = [(secrets::KEY, data.path().join(secrets::KEY))];
     KeyBackup::write(&data.keys(), &secrets, file, now_and_days)
 }
 

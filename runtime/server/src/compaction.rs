@@ -114,8 +114,9 @@ async fn groups_hold(consumers: &Consumers) -> Result<Vec<Hold>, ConsumerError> 
 /// Streams of commands without an outcome: whoever carries them out, or looks for what became of them, needs all of one.
 async fn open_commands(log: &dyn EventLog) -> Result<Vec<StreamHold>, LogError> {
     let concerned = |policy: &RetentionPolicy| {
-        let category = policy.category.as_deref().map(|name| name.trim_end_matches('-'));
-        policy.has_limit() && category.is_none_or(|category| category == COMMANDS)
+        let about = |text: &Option<String>| text.as_deref().map(Into::into);
+        let filter = Filter { stream: about(&policy.stream), category: about(&policy.category), ..Filter::default() };
+        policy.has_limit() && filter.may_find_group(COMMANDS, "")
     };
     if !policies(log).await?.iter().any(concerned) {
         return Ok(Vec::new());

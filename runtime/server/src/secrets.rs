@@ -58,15 +58,19 @@ pub struct Secrets {
     all: RwLock<All>,
 }
 
+/// Where the key is, in a data folder.
+pub const KEY: &str = "secrets/key";
+/// Where what it encrypts is.
+pub const CREDENTIALS: &str = "secrets/credentials";
+
 const AAD: &[u8] = b"tidewire.secrets.1";
 
 impl Secrets {
     /// # Errors
     /// When key or file are there and cannot be used.
     pub fn open(data_dir: &Path) -> Result<Secrets, SecretsError> {
-        let dir = data_dir.join("secrets");
-        let key_file = PrivateFile::new(dir.join("key"));
-        let file = PrivateFile::new(dir.join("credentials"));
+        let key_file = PrivateFile::new(data_dir.join(KEY));
+        let file = PrivateFile::new(data_dir.join(CREDENTIALS));
         let stored = file.read()?;
         let key = match key_file.read()? {
             Some(text) => read_key(&text).ok_or_else(|| key_file.damaged("a key has 64 hexadecimal digits"))?,

@@ -131,10 +131,7 @@ fn unpark(settings: &Settings, group: &str, which: Which, reason: Option<String>
     let settled = match local::place(settings)? {
         Place::Server(server) => {
             let what = if reason.is_some() { "drop" } else { "replay" };
-            let mut body = json!({ "reason": reason });
-            if let (Some(positions), Some(body)) = (positions, body.as_object_mut()) {
-                body.insert("positions".to_owned(), json!(positions));
-            }
+            let body = json!({"reason": reason, "positions": positions});
             server.send("POST", &format!("{}/parked/{what}", path(group)), Some(&body), &[])?
         }
         Place::Folder(data, _lock) => local::with_core(&data, async |core| {

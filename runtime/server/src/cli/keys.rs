@@ -12,6 +12,7 @@ use super::{Failure, Outcome};
 use crate::app::{Core, CoreError};
 use crate::backups::write_keys;
 use crate::files::DataDir;
+use crate::secrets;
 use crate::settings::{LogKind, Settings};
 
 #[derive(Debug, Subcommand)]
@@ -98,7 +99,7 @@ pub(super) fn read_valid(file: &Path) -> Result<KeyBackup, Failure> {
 /// Puts keys into a data folder that is locked.
 pub(super) fn put_back(data: &DataDir, backup: &KeyBackup) -> Outcome {
     let failed = |text: String| Failure::usage(text);
-    let opened = backup.restore_others(data.path()).map_err(failed)?.iter().any(|name| name == "secrets/key");
+    let opened = backup.restore_others(data.path()).map_err(failed)?.iter().any(|name| name == secrets::KEY);
     if opened {
         open_secrets(data)?;
         println!("the secrets of nodes can be read again");
@@ -124,8 +125,9 @@ pub(super) fn put_back(data: &DataDir, backup: &KeyBackup) -> Outcome {
 }
 
 fn secrets(data: &DataDir) -> (PathBuf, PathBuf) {
-    let folder = data.path().join("secrets");
-    (folder.join("credentials"), folder.join("credentials.locked"))
+    let file = data.path().join(secrets::CREDENTIALS);
+    let locked = file.with_extension("locked");
+    (file, locked)
 }
 
 /// Puts secrets aside that nothing can open, so that a server starts without them.

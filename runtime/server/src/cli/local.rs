@@ -153,10 +153,13 @@ pub(super) fn encode(text: &str) -> String {
 /// Prints a JSON value for people.
 pub(super) fn print(value: &Value) -> Outcome {
     let text = serde_json::to_string_pretty(value)?;
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}") {
-        // The reader has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+    unless_closed(writeln!(std::io::stdout(), "{text}")).map(drop)
+}
+
+/// Whether something was written: whoever reads the output may stop before its end.
+pub(super) fn unless_closed(result: std::io::Result<()>) -> Result<bool, Failure> {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true).map_err(Failure::from),
     }
 }

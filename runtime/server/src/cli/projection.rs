@@ -127,22 +127,10 @@ fn rebuild(settings: &Settings, name: &str, compare: bool) -> Outcome {
         Place::Server(server) => {
             let swap = if compare { "manual" } else { "auto" };
             server.send("POST", &format!("{path}/rebuild?swap={swap}"), None, &[])?;
-            let cancel = || server.send("DELETE", &format!("{path}/rebuild"), None, &[]).map(drop);
+            let look = async || server.get(&format!("{path}/keeping/status"));
+            let cancel = async || server.send("DELETE", &format!("{path}/rebuild"), None, &[]).map(drop);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let status = loop {
-                let status = server.get(&format!("{path}/keeping/status"))?;
-                if finished(&status, &mut line) {
-                    break status;
-                }
-                if runtime.block_on(interrupted()) {
-                    cancel()?;
-                    return Err(given_up());
-                }
-            };
-            if compare {
-                cancel()?;
-            }
-            status
+            runtime.block_on(follow(&mut line, compare, look, cancel))?
         }
         Place::Folder(data, _lock) => {
             let line = &mut line;
@@ -150,20 +138,9 @@ fn rebuild(settings: &Settings, name: &str, compare: bool) -> Outcome {
                 let head = tidewire_log::EventLog::head(&*core.log);
                 core.projections.wait_for(name, head).await?;
                 core.projections.rebuild_beside(name, compare).await?;
-                let status = loop {
-                    let status = status_of(core, name).await?;
-                    if finished(&status, line) {
-                        break status;
-                    }
-                    if interrupted().await {
-                        core.projections.cancel_rebuild(name).await?;
-                        return Err(given_up());
-                    }
-                };
-                if compare {
-                    core.projections.cancel_rebuild(name).await?;
-                }
-                Ok(status)
+                let look = async || status_of(core, name).await;
+                let cancel = async || Ok(core.projections.cancel_rebuild(name).await?);
+                follow(line, compare, look, cancel).await
             })?
         }
     };
@@ -171,16 +148,30 @@ fn rebuild(settings: &Settings, name: &str, compare: bool) -> Outcome {
     outcome(&status, compare)
 }
 
-/// Waits until it is time to look again; true when somebody presses Ctrl-C.
-async fn interrupted() -> bool {
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => true,
-        () = tokio::time::sleep(LOOK_EVERY) => false,
+/// Looks how far a build is until it has ended or waits, and answers how it is then. Ctrl-C gives it up, and so does the
+/// end when it is only to be compared.
+async fn follow(
+    line: &mut Line,
+    compare: bool,
+    look: impl AsyncFn() -> Result<Value, Failure>,
+    cancel: impl AsyncFn() -> Outcome,
+) -> Result<Value, Failure> {
+    loop {
+        let status = look().await?;
+        if finished(&status, line) {
+            if compare {
+                cancel().await?;
+            }
+            return Ok(status);
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {
+                cancel().await?;
+                return Err(Failure::usage("given up; the read model that is served stays"));
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
     }
-}
-
-fn given_up() -> Failure {
-    Failure::usage("given up; the read model that is served stays")
 }
 
 /// Whether a build has ended or waits; shows how far it is.

@@ -11,7 +11,7 @@ use tidewire_api::projection::{
 use tidewire_api::{List, PageQuery};
 use tidewire_engine::projections::{Parked, ProjectionDetails, ProjectionStatus, Skipped};
 use tidewire_engine::{Clock as _, SystemClock};
-use tidewire_model::event::time::{Point, parse_point};
+use tidewire_model::event::time::parse_point;
 use tidewire_model::position::Position;
 use tidewire_model::value::to_json_value;
 use tidewire_node_api::handles::{At, Entry, HandleError, Projections as _};
@@ -126,14 +126,10 @@ async fn prepare(core: &Core, name: &str, query: &EntriesQuery) -> ApiResult<()>
 
 fn at(query: &EntriesQuery) -> ApiResult<Option<At>> {
     let Some(text) = query.at.as_deref() else { return Ok(None) };
-    match parse_point(text) {
-        Some(Point::Position(position)) => Ok(Some(At::Position(position))),
-        Some(Point::Time(time)) => Ok(Some(At::Time(time))),
-        None => {
-            let detail = format!("at is '{text}'; use a position, or a time such as 2026-03-14T15:09:26Z");
-            Err(ApiError::bad_request("invalid_query", detail))
-        }
-    }
+    parse_point(text).map(Some).ok_or_else(|| {
+        let detail = format!("at is '{text}'; use a position, or a time such as 2026-03-14T15:09:26Z");
+        ApiError::bad_request("invalid_query", detail)
+    })
 }
 
 async fn entry(

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use tidewire_api::List;
 use tidewire_api::schema::{PutSchema, PutSchemaMode, SchemaMode, SchemaVersion, TriedEvent, TrySchemas, TypeSchemas};
-use tidewire_engine::schemas::{self, Mode, Registration, SchemaError, Schemas, Trial};
+use tidewire_engine::schemas::{self, Mode, Registration, SchemaError, Schemas, Trial, problem_text};
 use tidewire_model::event::Upcast;
 use tidewire_model::event::json::{Incoming, parse_incoming};
 
@@ -55,8 +55,7 @@ impl From<SchemaError> for ApiError {
         match error {
             SchemaError::Unknown(_) => ApiError::not_found(text),
             SchemaError::Invalid(problems) => {
-                let list: Vec<_> =
-                    problems.iter().map(|problem| format!("{}: {}", problem.path, problem.text)).collect();
+                let list: Vec<_> = problems.iter().map(problem_text).collect();
                 ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_schema", text).with("problems", list)
             }
             SchemaError::Log(error) => error.into(),

@@ -1,7 +1,7 @@
 //! `tidewire log read`: events as JSON Lines or CSV, to the terminal or into a file, page by page.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -73,14 +73,6 @@ impl Sink {
     }
 }
 
-/// Whoever reads the output may stop before the end.
-fn unless_closed(result: std::io::Result<()>) -> Result<bool, Failure> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        other => other.map(|()| true).map_err(Failure::from),
-    }
-}
-
 pub(super) fn run(settings: &Settings, filter: &Filter, export: &Export) -> Outcome {
     let columns = || Columns::parse(&export.columns).map_err(|text| Failure::usage(format!("--columns: {text}")));
     let format = if export.format == Kind::Csv { Format::Csv(columns()?) } else { Format::JsonLines };
@@ -95,7 +87,7 @@ pub(super) fn run(settings: &Settings, filter: &Filter, export: &Export) -> Outc
     let mut sink = Sink { format, out, line, written: 0, head: 0 };
     let limit = filter.limit.unwrap_or(if export.out.is_some() { usize::MAX } else { SHOWN });
     if let Some(head) = sink.format.head()
-        && !unless_closed(sink.out.write_all(head.as_bytes()))?
+        && !local::unless_closed(sink.out.write_all(head.as_bytes()))?
     {
         return Ok(());
     }
@@ -109,14 +101,14 @@ pub(super) fn run(settings: &Settings, filter: &Filter, export: &Export) -> Outc
                 let page = core.log.read(query.clone()).await.map_err(CoreError::Log)?;
                 let events: Vec<Event> = page.events.iter().map(|event| Event::clone(event)).collect();
                 match page.next.filter(|_| sink.written + events.len() < limit) {
-                    Some(next) if unless_closed(sink.write(&events))? => query.from = next,
+                    Some(next) if local::unless_closed(sink.write(&events))? => query.from = next,
                     Some(_) => return Ok(()),
-                    None => return unless_closed(sink.write(&events)).map(drop),
+                    None => return local::unless_closed(sink.write(&events)).map(drop),
                 }
             }
         })?,
     }
-    unless_closed(sink.out.flush())?;
+    local::unless_closed(sink.out.flush())?;
     sink.line = None;
     if let Some(path) = &export.out {
         eprintln!("{} events written to {}", sink.written, path.display());
@@ -144,7 +136,7 @@ fn from_server(
         let events: Vec<Event> = events
             .collect::<Result<_, _>>()
             .map_err(|error| Failure::usage(format!("the server sent an event that cannot be read: {error}")))?;
-        if !unless_closed(sink.write(&events))? {
+        if !local::unless_closed(sink.write(&events))? {
             return Ok(());
         }
         let Some(next) = page.get("next").and_then(Value::as_str) else { break };

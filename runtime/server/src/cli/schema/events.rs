@@ -45,11 +45,7 @@ pub(super) fn upcast(settings: &Settings, args: &TryArgs) -> Outcome {
             failed = true;
             return Ok(true);
         }
-        match writeln!(std::io::stdout(), "{}", tried.data.as_ref().unwrap_or(&Value::Null)) {
-            // The reader has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-            other => other.map(|()| true).map_err(Failure::from),
-        }
+        local::unless_closed(writeln!(std::io::stdout(), "{}", tried.data.as_ref().unwrap_or(&Value::Null)))
     })?;
     if failed { Err(Failure { status: 1, text: String::new() }) } else { Ok(()) }
 }

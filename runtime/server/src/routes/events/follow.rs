@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tidewire_api::log::EventsQuery;
 use tidewire_log::{Delivery, EventLog as _, Subscription};
 use tidewire_model::event::Event;
-use tidewire_model::event::time::{Point, parse_point};
+use tidewire_model::event::time::parse_point;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Start};
 
@@ -73,12 +73,8 @@ pub fn parse_start(text: &str) -> ApiResult<Start> {
             if let Some(name) = text.strip_prefix("checkpoint:") {
                 return Ok(Start::Checkpoint(name.into()));
             }
-            let parsed = parse_point(text).map(|point| match point {
-                Point::Position(position) => Start::Position(position),
-                Point::Time(time) => Start::Time(time),
-            });
             let mend = "use now, beginning, checkpoint:NAME, a position, or a time such as 2026-03-14T15:09:26Z";
-            parsed.ok_or_else(|| query::bad("start", text, mend))
+            parse_point(text).map(Start::from).ok_or_else(|| query::bad("start", text, mend))
         }
     }
 }
