@@ -149,9 +149,14 @@ impl ContentStore {
 
     /// Removes what is neither referred to nor put since the collection began.
     pub(crate) fn sweep(&self, referred: &HashSet<ContentRef>) -> Result<Swept, LogError> {
+        let swept = self.remove(list(&self.folder)?, referred);
+        self.give_up_sweep();
+        swept
+    }
+
+    fn remove(&self, listed: Vec<Listed>, referred: &HashSet<ContentRef>) -> Result<Swept, LogError> {
         let mut swept = Swept::default();
-        let listed = list(&self.folder);
-        for file in listed? {
+        for file in listed {
             let mut state = self.state.lock();
             let stays = match file.content {
                 Some(content) => {
@@ -165,14 +170,20 @@ impl ContentStore {
                 continue;
             }
             // Under the lock: who puts the same content now writes it anew.
-            fs::remove_file(&file.path).map_err(LogError::io("remove the content file", &file.path))?;
+            let removed = fs::remove_file(&file.path);
             if let Some(content) = file.content {
                 state.known.remove(&content);
             }
-            swept.files += 1;
-            swept.bytes += file.len;
+            match removed {
+                Ok(()) => {
+                    swept.files += 1;
+                    swept.bytes += file.len;
+                }
+                // It was being written when it was listed, and has its own name by now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(LogError::io("remove the content file", &file.path)(error)),
+            }
         }
-        self.give_up_sweep();
         Ok(swept)
     }
 }
@@ -304,5 +315,22 @@ mod tests {
         assert!(store_again.get(gone).is_err());
         store.put(&bytes(2)).unwrap();
         ContentStore::new(folder.path()).get(gone).unwrap();
+    }
+
+    #[test]
+    fn a_collection_goes_on_where_a_file_got_its_name_after_it_was_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ContentStore::new(folder.path());
+        let [kept, gone] = [1, 2].map(|n| store.put(&bytes(n)).unwrap());
+        let path = folder.path().join(relative_path(kept));
+        let temporary = path.with_extension("77.tmp");
+        fs::rename(&path, &temporary).unwrap();
+        let mut listed = list(&folder.path().join("content")).unwrap();
+        listed.sort_unstable_by_key(|file| file.content.is_some());
+        fs::rename(&temporary, &path).unwrap();
+        let swept = store.remove(listed, &HashSet::from([kept])).unwrap();
+        assert_eq!((swept.files, swept.kept), (1, 0), "{swept:?}");
+        store.get(kept).unwrap();
+        assert!(!folder.path().join(relative_path(gone)).exists());
     }
 }
