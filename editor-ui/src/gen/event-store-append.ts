@@ -11,6 +11,10 @@
  * `stream`, `type`). The second one sends messages that were refused, with the reason in `msg.error`: the stream was not
  * at the expected version, the event id is taken, or a name cannot be used.
  * 
+ * **Extensions** are attributes of CloudEvents with names of your own, lower-case letters and digits. The log keeps them
+ * with the event, and gives them back as `msg.event.extensions` and in every export. Each is a text, a whole number of 32
+ * bits, true or false; a property that the message does not have is left out.
+ * 
  * The time of the event is `msg.time` or `msg.payload.time` when that is a credible time, else now. Storing the same
  * event id again does nothing and gives the first result. Without an id of your own, a message that was made from an
  * event gets an id derived from that event, so that a repetition after a crash is stored once.
@@ -45,4 +49,23 @@ eventId?: string
  * Type of `eventId`.
  */
 eventIdType?: string
+/**
+ * Extension attributes, such as `traceparent`: what is said of the event beside its data.
+ * 
+ * @maxItems 32
+ */
+extensions?: {
+/**
+ * Lower-case letters and digits.
+ */
+name?: string
+/**
+ * What it says.
+ */
+value?: string
+/**
+ * Type of the value.
+ */
+valueType?: string
+}[]
 }

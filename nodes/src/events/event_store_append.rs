@@ -1,5 +1,6 @@
 //! `event-store-append` turns messages into events. A message's source is acknowledged only when its event is on disk.
 
+mod attributes;
 mod identity;
 mod outcome;
 
@@ -21,6 +22,7 @@ use tidewire_node_api::{
 use crate::shared::event_value::{device_time, encode};
 use crate::shared::template::Template;
 use crate::shared::typed_input::{Operand, message_path};
+use attributes::{Attribute, Attributes};
 use identity::Identity;
 use outcome::{Pending, Trouble, Watch, emissions, rejection};
 
@@ -36,6 +38,10 @@ const BATCHES_MAX: usize = 16;
 /// The first output sends the message on once its event is on disk, with `msg.event` (`id`, `position`, `version`,
 /// `stream`, `type`). The second one sends messages that were refused, with the reason in `msg.error`: the stream was not
 /// at the expected version, the event id is taken, or a name cannot be used.
+///
+/// **Extensions** are attributes of CloudEvents with names of your own, lower-case letters and digits. The log keeps them
+/// with the event, and gives them back as `msg.event.extensions` and in every export. Each is a text, a whole number of 32
+/// bits, true or false; a property that the message does not have is left out.
 ///
 /// The time of the event is `msg.time` or `msg.payload.time` when that is a credible time, else now. Storing the same
 /// event id again does nothing and gives the first result. Without an id of your own, a message that was made from an
@@ -64,6 +70,9 @@ pub(crate) struct EventStoreAppendConfig {
     event_id: Json,
     /// Type of `eventId`.
     event_id_type: String,
+    /// Extension attributes, such as `traceparent`: what is said of the event beside its data.
+    #[schemars(length(max = 32), extend("x-widget" = "rows"))]
+    extensions: Vec<Attribute>,
 }
 
 impl Default for EventStoreAppendConfig {
@@ -76,6 +85,7 @@ impl Default for EventStoreAppendConfig {
             expected_version: "any".to_owned(),
             event_id: Json::String(String::new()),
             event_id_type: "msg".to_owned(),
+            extensions: Vec::new(),
         }
     }
 }
@@ -117,6 +127,7 @@ pub(crate) struct EventStoreAppend {
     data: Operand,
     expected: Expected,
     event_id: Option<Operand>,
+    extensions: Attributes,
     identity: Identity,
     source: CompactString,
     node_id: CompactString,
@@ -145,6 +156,7 @@ impl NodeType for EventStoreAppend {
             true => Operand::compile(&config.event_id, &config.event_id_type, "/eventId").map_err(&mut keep).ok(),
             false => None,
         };
+        let extensions = Attributes::compile(&config.extensions, &mut problems);
         let (Some(stream), Some(event_type), Some(data), Some(expected), true) =
             (stream, event_type, data, expected, problems.is_empty())
         else {
@@ -156,6 +168,7 @@ impl NodeType for EventStoreAppend {
             data,
             expected,
             event_id,
+            extensions,
             identity: Identity::new(env.id.as_str()),
             source: CompactString::default(),
             node_id: CompactString::from(env.id.as_str()),
@@ -182,6 +195,7 @@ impl EventStoreAppend {
         };
         let expected = self.expected.of(message)?;
         let mut event = NewEvent::new(event_type, content_type, data);
+        event.extensions = self.extensions.of(message, now)?;
         let own = self.event_id.as_ref().map(|operand| operand.value(message, now).to_text().into_owned());
         let provenance = message.provenance();
         event.id = Some(match own.filter(|id| !id.is_empty()) {
@@ -239,6 +253,7 @@ impl Node for EventStoreAppend {
         if let Some(id) = &mut self.event_id {
             id.start(ctx);
         }
+        self.extensions.start(ctx);
         let facts = ctx.facts();
         self.source = compact_str::format_compact!("/flow/{}/node/{}", facts.flow, facts.id);
         self.node_id = CompactString::from(facts.id.as_str());

@@ -11,6 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use tidewire_model::event::{EventId, NewEvent, StreamName};
+use tidewire_model::value::write_json;
 use tidewire_model::{Message, Value};
 use tidewire_node_api::Ctx;
 
@@ -40,7 +41,7 @@ impl Identity {
             causes => CompactString::from(causes.join(",")),
         };
         let mut hasher = DefaultHasher::new();
-        (stream.as_str(), event.event_type.as_str(), event.data.as_ref()).hash(&mut hasher);
+        (stream.as_str(), event.event_type.as_str(), event.data.as_ref(), said(event)).hash(&mut hasher);
         let content = hasher.finish();
         if self.newer.len() >= CAUSES_MAX {
             self.older = std::mem::take(&mut self.newer);
@@ -62,7 +63,9 @@ impl Identity {
     pub(super) fn ingested(&self, ingest: &str, message: &Message, stream: &StreamName, event: &NewEvent) -> EventId {
         let part = message.get("parts").and_then(|parts| parts.get("index").and_then(Value::as_f64)).unwrap_or(-1.0);
         let part = part.to_bits().to_be_bytes();
-        let content = [stream.as_str().as_bytes(), event.event_type.as_str().as_bytes(), &part, event.data.as_ref()];
+        let said = said(event);
+        let (stream, event_type) = (stream.as_str().as_bytes(), event.event_type.as_str().as_bytes());
+        let content = [stream, event_type, &part, event.data.as_ref(), &said];
         let hash = fnv64(content.into_iter().flat_map(|bytes| bytes.iter().chain(&[0xFF])));
         EventId::derived(&EventId::from(format!("{ingest}/{hash:016x}")), &self.node, 0, 0)
     }
@@ -73,4 +76,13 @@ impl Identity {
         let random = u128::from(ctx.random()) << 64 | u128::from(ctx.random());
         EventId::from(ulid::Ulid::from_parts(now, random))
     }
+}
+
+/// What an event's extension attributes say.
+fn said(event: &NewEvent) -> Vec<u8> {
+    let mut json = Vec::new();
+    if let Some(extensions) = event.extensions.to_value() {
+        write_json(&extensions, &mut json);
+    }
+    json
 }

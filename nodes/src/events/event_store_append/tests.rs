@@ -163,6 +163,68 @@ fn what_came_over_mqtt_is_kept_as_it_was_and_the_devices_time_counts() {
     assert_eq!(events[2].data_content_type, BINARY);
 }
 
+#[test]
+fn extension_attributes_are_texts_numbers_and_properties_of_the_message() {
+    let log = TestLog::new();
+    let row =
+        |name: &str, value: serde_json::Value, kind: &str| json!({"name": name, "value": value, "valueType": kind});
+    let config = json!({"extensions": [
+        row("ward", json!("north"), "str"),
+        row("bed", json!("4"), "num"),
+        row("urgent", json!("true"), "bool"),
+        row("traceparent", json!("headers.traceparent"), "msg"),
+    ]});
+    let mut bench = bench(&log, config)
+        .send_json(json!({"topic": "a", "payload": 1, "headers": {"traceparent": "00-0af7-01"}}))
+        .send_json(json!({"topic": "a", "payload": 2, "headers": {"traceparent": 1.5}}))
+        .send_json(json!({"topic": "a", "payload": 3}));
+    let events = log.events();
+    let stored: Vec<String> =
+        events.iter().map(|event| event.extensions.to_value().unwrap().to_text().into_owned()).collect();
+    assert_eq!(
+        stored,
+        [
+            r#"{"bed":4,"traceparent":"00-0af7-01","urgent":true,"ward":"north"}"#,
+            r#"{"bed":4,"urgent":true,"ward":"north"}"#,
+        ]
+    );
+    assert_eq!(&*events[1].data, b"3");
+    let sent = bench.take();
+    let reason = sent[1].1.get("error").unwrap().get("message").unwrap().to_text().into_owned();
+    assert_eq!(sent.iter().map(|(port, _)| *port).collect::<Vec<_>>(), [0, 1, 0]);
+    assert!(reason.contains("'traceparent' is neither a text"), "{reason}");
+}
+
+#[test]
+fn extension_attributes_that_cannot_be_are_told_before_the_node_runs() {
+    for (row, path, told) in [
+        (json!({"name": "Ward"}), "/extensions/0/name", "lower-case letters and digits"),
+        (json!({}), "/extensions/0/name", "lower-case letters and digits"),
+        (json!({"name": "subject"}), "/extensions/0/name", "\"subject\" has a meaning of its own"),
+        (json!({"name": "bed", "value": "4.5", "valueType": "num"}), "/extensions/0/value", "32 bits"),
+        (json!({"name": "bed", "value": "a b", "valueType": "msg"}), "/extensions/0/value", "a b"),
+    ] {
+        let problems = Bench::try_of::<EventStoreAppend>(json!({"extensions": [row]})).err().unwrap();
+        assert!(problems.contains(path) && problems.contains(told), "{problems}");
+    }
+    let twice = json!({"extensions": [{"name": "bed", "value": "1"}, {"name": "bed", "value": "2"}]});
+    let problems = Bench::try_of::<EventStoreAppend>(twice).err().unwrap();
+    assert!(problems.contains("/extensions/1/name") && problems.contains("bed stands there twice"), "{problems}");
+}
+
+#[test]
+fn messages_of_one_cause_that_differ_in_their_extension_attributes_are_stored_each() {
+    let log = TestLog::new();
+    let mut bench = bench(&log, json!({"extensions": [{"name": "bed", "value": "bed", "valueType": "msg"}]}));
+    for bed in [4, 5, 4] {
+        let mut message = caused("01ARZ3NDEKTSV4RRFFQ69G5FAV", "on");
+        message.set("bed", bed);
+        bench = bench.send_message(message);
+    }
+    assert!(bench.take().iter().all(|(port, _)| *port == 0));
+    assert_eq!(log.events().len(), 2);
+}
+
 #[derive(Default)]
 struct Seen(Mutex<Vec<(u64, Outcome)>>);
 

@@ -4,10 +4,13 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::rules;
+use super::time::format_rfc3339;
+use super::{json, rules};
 use crate::{Map, Value};
 
 /// The most extension attributes that an event may have.
@@ -16,6 +19,9 @@ const COUNT_MAX: usize = 32;
 const SIZE_MAX: usize = 8 * 1024;
 /// The longest name, in bytes. `CloudEvents` advises against more than 20.
 const NAME_MAX: usize = 64;
+/// What is wrong with a value of another kind.
+const KINDS: &str = "is neither a text, a whole number of 32 bits, true nor false; write it as a text, or put it into \
+                     the data";
 
 /// The value of an extension attribute. Times, URIs and bytes are texts, as they are in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,9 +47,25 @@ impl ExtensionValue {
             [b'"', ..] => serde_json::from_str(json).ok().map(Self::Text),
             _ => json.trim().parse().ok().map(Self::Integer),
         };
-        let kinds = "is neither a text, a whole number of 32 bits, true nor false; write it as a text, or put it into \
-                     the data";
-        value.map(Some).ok_or_else(|| kinds.to_owned())
+        value.map(Some).ok_or_else(|| KINDS.to_owned())
+    }
+
+    /// Takes a value of a message; `None` for null and undefined. A time is written as RFC 3339 and bytes as base64.
+    ///
+    /// # Errors
+    /// It is of a kind that no attribute can be.
+    pub fn from_value(value: &Value) -> Result<Option<Self>, String> {
+        Ok(Some(match value.resolved() {
+            Value::Undefined | Value::Null => return Ok(None),
+            Value::Bool(value) => Self::Bool(*value),
+            Value::String(text) => Self::Text(CompactString::from(&**text)),
+            Value::Date(ms) => Self::Text(format_rfc3339(*ms).into()),
+            Value::Bytes(bytes) => Self::Text(BASE64.encode(bytes).into()),
+            other => match other.as_i64().map(i32::try_from) {
+                Some(Ok(number)) => Self::Integer(number),
+                _ => return Err(KINDS.to_owned()),
+            },
+        }))
     }
 
     fn len(&self) -> usize {
@@ -156,6 +178,13 @@ impl Extensions {
     }
 }
 
+/// What is wrong with a name that somebody chose for an extension attribute.
+#[must_use]
+pub fn choice_problem(name: &str) -> Option<String> {
+    let taken = || "has a meaning of its own in the log; choose another name".to_owned();
+    name_problem(name).or_else(|| json::has_meaning(name).then(taken))
+}
+
 fn name_problem(name: &str) -> Option<String> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
         return Some("is no attribute: their names are lower-case letters and digits; put it into the data".to_owned());
@@ -198,6 +227,38 @@ mod tests {
         assert_eq!(ExtensionValue::from_json("null"), Ok(None));
         for json in ["1.0", "1e3", "2147483648", "{}", "[1]"] {
             assert!(ExtensionValue::from_json(json).unwrap_err().contains("32 bits"), "{json}");
+        }
+    }
+
+    #[test]
+    fn values_of_messages_become_what_cloudevents_knows() {
+        let text = |text: &str| ExtensionValue::Text(text.into());
+        for (value, taken) in [
+            (Value::string("ä"), Some(text("ä"))),
+            (Value::Float(-2.0), Some(ExtensionValue::Integer(-2))),
+            (Value::lazy_json("true".into()).unwrap(), Some(ExtensionValue::Bool(true))),
+            (Value::Date(0), Some(text("1970-01-01T00:00:00.000Z"))),
+            (Value::Bytes("hi".into()), Some(text("aGk="))),
+            (Value::Null, None),
+            (Value::Undefined, None),
+        ] {
+            assert_eq!(ExtensionValue::from_value(&value), Ok(taken), "{value:?}");
+        }
+        for value in [Value::Float(0.5), Value::Int(i64::from(i32::MAX) + 1), Value::array(vec![Value::Int(1)])] {
+            assert!(ExtensionValue::from_value(&value).unwrap_err().contains("32 bits"), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_mean_something_in_the_log_cannot_be_chosen() {
+        for name in ["traceparent", "ward", "0", "partitionkey"] {
+            assert_eq!(choice_problem(name), None, "{name}");
+        }
+        for name in ["type", "data", "specversion", "expectedversion", "keyid", "erased", "rawqos", "upcastproblem"] {
+            assert!(choice_problem(name).unwrap().contains("meaning of its own"), "{name}");
+        }
+        for name in ["", "Ward", "com-ward", "data_base64", "a\":1,\"b"] {
+            assert!(choice_problem(name).unwrap().contains("lower-case letters and digits"), "{name}");
         }
     }
 

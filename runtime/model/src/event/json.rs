@@ -58,6 +58,11 @@ impl From<ExtensionError> for EventJsonError {
     }
 }
 
+/// Whether an attribute of this name, of lower-case letters and digits, has a meaning of its own here.
+pub(super) fn has_meaning(name: &str) -> bool {
+    serde_json::from_str::<Parts<'_>>(&format!(r#"{{"{name}":null}}"#)).is_ok_and(|parts| parts.others.is_empty())
+}
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
