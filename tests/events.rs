@@ -182,6 +182,30 @@ async fn a_wrong_expected_version_is_refused() {
 }
 
 #[tokio::test]
+async fn the_answer_to_a_batch_names_the_version_that_its_one_stream_has_now() {
+    let server = Server::with().start().await;
+    let batch = server.http().with("content-type", "application/cloudevents-batch+json");
+    let refused = |stream: &str| {
+        let mut event = event(stream, 9);
+        event["expectedversion"] = json!("none");
+        event
+    };
+    let some = json!([event("thing-part", 1), event("thing-part", 2), refused("thing-part")]);
+    let answer = batch.post("/api/events?atomic=false", &some).await.expect(201);
+    let stream = batch.get("/api/streams/thing-part").await;
+    assert_eq!((answer.header("etag"), stream.header("etag")), (Some("\"2\""), Some("\"2\"")));
+    assert_eq!(answer.json()["items"][2]["error"]["code"], "version_conflict");
+    for none in [
+        json!([refused("thing-part"), refused("thing-part")]),
+        json!([event("thing-part", 3), event("thing-whole", 1)]),
+        json!([event("thing-part", 4), refused("thing-whole")]),
+    ] {
+        let answer = batch.post("/api/events?atomic=false", &none).await.expect(201);
+        assert_eq!(answer.header("etag"), None, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn a_repeated_id_is_stored_once() {
     let mut server = Server::with().start().await;
     let mut sent = event("thing-once", 1);

@@ -73,11 +73,12 @@ pub(super) async fn append(
         return Err(refused(error.clone()));
     }
     let items: Vec<StoredEvent> = names.into_iter().zip(stored).map(|(name, stored)| item(name, stored)).collect();
-    let position = items.iter().filter(|item| item.error.is_none()).map(|item| item.position).min().unwrap_or(0);
-    let version =
-        items.last().filter(|last| items.iter().all(|item| item.stream == last.stream)).map(|last| last.version);
+    let taken = || items.iter().filter(|item| item.error.is_none());
+    let position = taken().map(|item| item.position).min().unwrap_or(0);
+    let one_stream = items.windows(2).all(|pair| matches!(pair, [a, b] if a.stream == b.stream));
+    let version = taken().map(|item| item.version).max();
     let answer = (StatusCode::CREATED, axum::Json(AppendAnswer { position, items }));
-    Ok(match version {
+    Ok(match version.filter(|_| one_stream) {
         Some(version) => (precondition::tag(version), answer).into_response(),
         None => answer.into_response(),
     })
