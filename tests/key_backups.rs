@@ -107,6 +107,35 @@ async fn an_erasure_can_be_undone_from_a_backup_of_keys_until_that_expires() {
 }
 
 #[tokio::test]
+async fn keys_are_saved_and_damage_is_told_also_where_no_server_runs() {
+    let mut server = Server::with().arg("--personal").arg("person-*").start().await;
+    let http = server.http().with("content-type", "application/cloudevents+json");
+    for (stream, data) in [("person-anna", json!({"at": "home"})), ("thing-camera", json!("x".repeat(5_000)))] {
+        let event = json!({"type": "seen", "subject": stream, "data": data});
+        http.post("/api/events", &event).await.expect(201);
+    }
+    let content = server.data().join("log/content");
+    let folders = std::fs::read_dir(&content).unwrap().map(|entry| entry.unwrap().path());
+    let file = folders.filter(|path| path.is_dir()).flat_map(|path| std::fs::read_dir(path).unwrap()).next();
+    let file = file.unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let damaged = format!("{} is damaged", file.display());
+    let back_up = |server: &Server, folder: &str, keys: &str| {
+        let output = server.command(&["log", "backup", &path(folder), "--keys", &path(keys)]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains(&damaged), "{}", text(&output));
+        assert!(text(&output).contains("1 keys of streams in") && Path::new(&path(keys)).exists(), "{}", text(&output));
+    };
+    back_up(&server, "beside", "beside.json");
+    server.terminate();
+    back_up(&server, "stopped", "stopped.json");
+}
+
+#[tokio::test]
 async fn keys_are_backed_up_over_http_as_well() {
     let server = Server::with().arg("--personal").arg("person-*").start().await;
     let place = tempfile::tempdir().unwrap();

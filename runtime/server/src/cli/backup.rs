@@ -51,25 +51,31 @@ pub(super) fn backup(settings: &Settings, args: &BackupArgs) -> Outcome {
     }
     let place = local::place(settings)?;
     let data = DataDir::new(&settings.data_dir);
-    match &place {
-        Place::Server(server) => report(&through_server(server, &folder)?),
+    let problems = match &place {
+        Place::Server(server) => {
+            let made = through_server(server, &folder)?;
+            let (position, files) = (made.position.unwrap_or_default(), made.files.unwrap_or_default());
+            told(position, files, made.copied_files.unwrap_or_default(), made.done_bytes);
+            made.problems
+        }
         Place::Folder(data, _lock) => {
             let (log, others, to) = (data.log(), others(data), folder.clone());
-            let report = watch("backing up", move |progress| back_up_folder(&log, &to, others, &progress))?;
-            println!(
-                "backed up to position {}: {} files, {} of them new, {} bytes copied",
-                report.end.position, report.files, report.copied_files, report.copied_bytes
-            );
-            damaged(&report.problems)?;
+            let made = watch("backing up", move |progress| back_up_folder(&log, &to, others, &progress))?;
+            told(made.end.position.get(), made.files, made.copied_files, made.copied_bytes);
+            made.problems
         }
-    }
+    };
     let left_out = others(&data).left_out;
     let names = left_out.iter().map(|one| one.what.as_str()).collect::<Vec<_>>().join(", ");
     println!("not in it: {names}; `tidewire log verify {}` says why", folder.display());
-    match &args.keys {
-        Some(file) => keys::back_up(&data, file, args.days.days),
-        None => Ok(()),
+    if let Some(file) = &args.keys {
+        keys::back_up(&data, file, args.days.days)?;
     }
+    damaged(&problems)
+}
+
+fn told(position: u64, files: u64, new: u64, bytes: u64) {
+    println!("backed up to position {position}: {files} files, {new} of them new, {bytes} bytes copied");
 }
 
 fn through_server(server: &Client, folder: &Path) -> Result<Backup, Failure> {
@@ -88,17 +94,7 @@ fn through_server(server: &Client, folder: &Path) -> Result<Backup, Failure> {
     }
 }
 
-fn report(backup: &Backup) {
-    println!(
-        "backed up to position {}: {} files, {} of them new, {} bytes copied",
-        backup.position.unwrap_or_default(),
-        backup.files.unwrap_or_default(),
-        backup.copied_files.unwrap_or_default(),
-        backup.done_bytes
-    );
-    backup.problems.iter().for_each(|problem| println!("{problem}"));
-}
-
+/// Prints what is damaged; the command has failed then.
 fn damaged(problems: &[String]) -> Outcome {
     problems.iter().for_each(|problem| println!("{problem}"));
     if problems.is_empty() { Ok(()) } else { Err(Failure { status: 1, text: String::new() }) }
