@@ -12,7 +12,7 @@ use tidewire_engine::bench::{self, neighbour};
 use tidewire_engine::schemas::Schemas;
 use tidewire_node_api::Services;
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, local};
 use crate::app::{Core, CoreError, CoreParts};
 use crate::files::DataDir;
 use crate::secrets::Secrets;
@@ -115,7 +115,7 @@ fn measure(folder: &Path, asked: &Asked) -> Result<Vec<Value>, Failure> {
 /// Those of the program, over a log in memory. To be called on a runtime.
 async fn services(folder: &Path) -> Result<Services, Failure> {
     let data = DataDir::new(folder.join("engine"));
-    let log = Core::open_log(&data, LogKind::Memory, &[], None)?;
+    let log = local::open_log(&data, LogKind::Memory)?;
     let parts = CoreParts {
         secrets: Arc::new(Secrets::open(data.path())?),
         broker: None,

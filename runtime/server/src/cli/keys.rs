@@ -9,11 +9,11 @@ use tidewire_model::event::time::format_rfc3339;
 
 use super::local::{self, Place};
 use super::{Failure, Outcome};
-use crate::app::{Core, CoreError};
+use crate::app::CoreError;
 use crate::backups::write_keys;
 use crate::files::DataDir;
 use crate::secrets;
-use crate::settings::{LogKind, Settings};
+use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
@@ -108,13 +108,9 @@ pub(super) fn put_back(data: &DataDir, backup: &KeyBackup) -> Outcome {
         return Ok(());
     }
     // Only the log knows which of them were erased after the backup was made.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let erased = runtime.block_on(async {
-        let log = Core::open_log(data, LogKind::Sled, &[], None)?;
+    let erased = local::with_log(data, async |log| {
         log.ready().await.map_err(CoreError::Log)?;
-        let erased = erased_keys(&*log).await.map_err(CoreError::Log)?;
-        log.close().await;
-        Ok::<_, Failure>(erased)
+        Ok(erased_keys(log).await.map_err(CoreError::Log)?)
     })?;
     let restored = restore_keys(backup, &data.keys(), &erased, SystemClock.now_ms()).map_err(failed)?;
     println!(

@@ -18,6 +18,7 @@ use crate::secrets::Secrets;
 use crate::settings::{LogKind, Settings};
 use tidewire_engine::schemas::Schemas;
 use tidewire_engine::{Clock as _, SystemClock};
+use tidewire_log::EventLog;
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +58,25 @@ pub(super) fn auth(data: &DataDir) -> Result<Auth, Failure> {
     Ok(Auth::open(data.path(), true, SystemClock.now_ms())?)
 }
 
+/// Opens the log of a folder without server. To be called on a runtime.
+pub(super) fn open_log(data: &DataDir, kind: LogKind) -> Result<Arc<dyn EventLog>, Failure> {
+    Ok(Core::open_log(data, kind, &[], None)?)
+}
+
+/// Runs work with the log alone of a folder without server.
+pub(super) fn with_log<T>(
+    data: &DataDir,
+    work: impl AsyncFnOnce(&dyn EventLog) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let log = open_log(data, LogKind::Sled)?;
+        let result = work(&*log).await;
+        log.close().await;
+        result
+    })
+}
+
 /// Runs work with log and engine of a folder without server; no flow runs meanwhile.
 pub(super) fn with_core<T>(
     data: &DataDir,
@@ -64,7 +84,7 @@ pub(super) fn with_core<T>(
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let log = Core::open_log(data, LogKind::Sled, &[], None)?;
+        let log = open_log(data, LogKind::Sled)?;
         let secrets = Arc::new(Secrets::open(data.path())?);
         let graph = tokio::runtime::Handle::current();
         let schemas = Schemas::open(Arc::clone(&log)).await.map_err(CoreError::Log)?;

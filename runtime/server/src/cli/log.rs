@@ -17,8 +17,8 @@ use export::Export;
 use super::local::{self, Place, encode};
 use super::progress::Line;
 use super::{Failure, Outcome, backup, keys};
-use crate::app::{Core, CoreError};
-use crate::settings::{LogKind, Settings};
+use crate::app::CoreError;
+use crate::settings::Settings;
 
 /// Events that `tail` shows unless something else is said.
 const LAST: usize = 20;
@@ -320,13 +320,9 @@ fn rebuild(settings: &Settings) -> Outcome {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let events = runtime.block_on(async {
-        let log = Core::open_log(&data, LogKind::Sled, &[], None)?;
-        let rebuilt = ready(&*log).await;
-        let head = log.head();
-        log.close().await;
-        rebuilt.map(|()| head)
+    let events = local::with_log(&data, async |log| {
+        ready(log).await?;
+        Ok(log.head())
     })?;
     println!("index rebuilt: {events} events");
     Ok(())
