@@ -7,6 +7,7 @@ mod broker;
 mod deploy;
 mod erasing;
 mod mosquitto;
+mod retention;
 mod session;
 
 use std::collections::BTreeMap;

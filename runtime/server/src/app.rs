@@ -2,6 +2,7 @@
 
 mod core;
 mod environment;
+mod log_clock;
 mod personal;
 
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,7 @@ use crate::web::guard::Caller;
 use crate::web::route::Route;
 
 pub use environment::Environment;
+pub use log_clock::LogClock;
 
 pub use core::{Author, Core, CoreError, CoreParts, DemoFlows, Deployment};
 
@@ -34,6 +36,7 @@ pub struct AppState {
     pub secrets: Arc<Secrets>,
     pub http: HttpMetrics,
     pub ingest: Ingest,
+    pub log_clock: LogClock,
     /// Ends sockets and streams when the server stops.
     pub shutdown: CancellationToken,
     pub started: Instant,
@@ -44,7 +47,7 @@ pub struct AppState {
 }
 
 impl AppState {
-    pub fn new(settings: Settings, auth: Auth, secrets: Arc<Secrets>) -> App {
+    pub fn new(settings: Settings, auth: Auth, secrets: Arc<Secrets>, log_clock: LogClock) -> App {
         let ingest = Ingest::new(settings.append_rate);
         Arc::new(AppState {
             ingest,
@@ -52,6 +55,7 @@ impl AppState {
             auth,
             secrets,
             http: HttpMetrics::default(),
+            log_clock,
             shutdown: CancellationToken::new(),
             started: Instant::now(),
             core: watch::channel(None).0,

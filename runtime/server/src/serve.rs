@@ -16,7 +16,7 @@ use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, AppState, Core, CoreError, CoreParts, DemoFlows};
+use crate::app::{App, AppState, Core, CoreError, CoreParts, DemoFlows, LogClock};
 use crate::assets;
 use crate::auth::Auth;
 use crate::compaction;
@@ -91,12 +91,13 @@ pub fn run(settings: Settings) -> Result<(), ServeError> {
     let secrets = Arc::new(Secrets::open(data.path())?);
     keep_settings(&data, &settings);
     let listener = listen(&settings)?;
-    let log = Core::open_log(&data, settings.log, &settings.personal, settings.log_max_bytes)?;
+    let log_clock = LogClock::default();
+    let log = Core::open_log(&data, settings.log, &settings.personal, settings.log_max_bytes, log_clock.clone())?;
     let broker = settings.mqtt.map(|address| start_broker(address, &log)).transpose()?;
     let web = runtime("web", settings.web_workers)?;
     let graph = runtime("graph", settings.graph_workers)?;
     let ephemeral = settings.ephemeral;
-    let app = AppState::new(settings, auth, secrets);
+    let app = AppState::new(settings, auth, secrets, log_clock);
     let parts = CoreParts {
         secrets: app.secrets.clone(),
         broker,

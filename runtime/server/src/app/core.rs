@@ -18,7 +18,7 @@ use tidewire_model::NodeId;
 use tidewire_model::flow::{DocumentError, FlowDocument};
 use tidewire_node_api::{Registry, Services};
 
-use super::Environment;
+use super::{Environment, LogClock};
 use crate::backups::Backups;
 use crate::files::DataDir;
 use crate::followers::Followers;
@@ -130,11 +130,14 @@ impl Core {
         kind: LogKind,
         personal: &[String],
         max_bytes: Option<u64>,
+        clock: LogClock,
     ) -> Result<Arc<dyn EventLog>, CoreError> {
         let personal = personal.iter().map(Into::into).collect();
-        let options = JournalOptions { keys: Some(data.keys()), personal, max_bytes, ..JournalOptions::default() };
+        let clock = Arc::new(move || clock.now_ms());
+        let options =
+            JournalOptions { keys: Some(data.keys()), personal, max_bytes, clock: clock.clone(), ..Default::default() };
         Ok(match kind {
-            LogKind::Memory => Arc::new(MemoryLog::new()),
+            LogKind::Memory => Arc::new(MemoryLog::with_clock(move || clock())),
             LogKind::Sled => Arc::new(JournalLog::open_with(data.log(), options).map_err(CoreError::Log)?),
         })
     }

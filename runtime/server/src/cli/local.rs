@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Failure, Outcome};
-use crate::app::{Core, CoreError, CoreParts};
+use crate::app::{Core, CoreError, CoreParts, LogClock};
 use crate::auth::Auth;
 use crate::files::{DataDir, DataDirLock};
 use crate::secrets::Secrets;
@@ -60,7 +60,7 @@ pub(super) fn auth(data: &DataDir) -> Result<Auth, Failure> {
 
 /// Opens the log of a folder without server. To be called on a runtime.
 pub(super) fn open_log(data: &DataDir, kind: LogKind) -> Result<Arc<dyn EventLog>, Failure> {
-    Ok(Core::open_log(data, kind, &[], None)?)
+    Ok(Core::open_log(data, kind, &[], None, LogClock::default())?)
 }
 
 /// Runs work with the log alone of a folder without server.

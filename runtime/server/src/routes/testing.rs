@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use schemars::JsonSchema;
@@ -49,6 +49,8 @@ struct TestConfig {
     context_storage: Option<Option<serde_json::Map<String, Json>>>,
     /// Forget all context.
     reset_context: bool,
+    /// Put the clock of the event log ahead of the machine's by so many milliseconds.
+    log_ahead_ms: Option<i64>,
 }
 
 /// Tells null from absent.
@@ -56,7 +58,12 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: 
     T::deserialize(deserializer).map(Some)
 }
 
-async fn configure(_: Testing, core: Running, Body(body): Body<TestConfig>) -> ApiResult<StatusCode> {
+async fn configure(
+    _: Testing,
+    State(app): State<App>,
+    core: Running,
+    Body(body): Body<TestConfig>,
+) -> ApiResult<StatusCode> {
     let stores = body.context_storage.map(|stores| stores.as_ref().map(stores_of).transpose()).transpose();
     let stores = stores.map_err(|text| ApiError::bad_request("invalid_context_storage", text))?;
     for (name, value) in body.env {
@@ -71,6 +78,9 @@ async fn configure(_: Testing, core: Running, Body(body): Body<TestConfig>) -> A
     }
     if body.reset_context {
         core.engine.contexts().reopen(None);
+    }
+    if let Some(ms) = body.log_ahead_ms {
+        app.log_clock.put_ahead(ms);
     }
     Ok(StatusCode::NO_CONTENT)
 }
