@@ -90,13 +90,12 @@ impl Task {
                 snapshots::erase(&*self.log, &self.spec.name).await?;
                 build.from = Position::ZERO;
                 build.gap = retained.lack("its snapshot was removed with what an erased stream had left in it");
-                self.tell_gap(&build).await;
             }
         }
         let mut builds = self.shelf.builds(&self.spec.name)?;
         builds.next = Some(build.clone());
         self.shelf.save_builds(&self.spec.name, &builds)?;
-        self.build_beside(runs, &retained, build)
+        self.build_beside(runs, &retained, build).await
     }
 
     /// Begins a build with what its snapshot holds of other streams, and makes a snapshot of that in place of all there are.
@@ -126,7 +125,7 @@ impl Task {
         let quiet = self.give_up(runs).await?;
         let retained = self.retained().await?;
         let build = self.begin(&retained, quiet, false).await?;
-        self.build_beside(runs, &retained, build)
+        self.build_beside(runs, &retained, build).await
     }
 
     /// Gives up a build that is under way; answers up to where another one in its place is history.
@@ -142,7 +141,8 @@ impl Task {
         Ok(quiet)
     }
 
-    fn build_beside(&self, runs: &mut Runs, retained: &Retained, build: Build) -> Result<(), LogError> {
+    async fn build_beside(&self, runs: &mut Runs, retained: &Retained, build: Build) -> Result<(), LogError> {
+        self.tell_gap(&build).await;
         runs.next = Some(self.open_run(retained, build, true)?);
         self.pair(runs);
         Ok(())
@@ -157,7 +157,7 @@ impl Task {
         }
         let retained = self.retained().await?;
         let build = self.begin(&retained, Position::ZERO, hold).await?;
-        self.build_beside(runs, &retained, build)?;
+        self.build_beside(runs, &retained, build).await?;
         Ok(Ok(()))
     }
 

@@ -92,11 +92,13 @@ impl Task {
             return Ok((live, None));
         }
         let quiet = self.began.unwrap_or(head).min(head);
-        Ok((None, Some(self.begin(retained, quiet, false).await?)))
+        let next = self.begin(retained, quiet, false).await?;
+        self.tell_gap(&next).await;
+        Ok((None, Some(next)))
     }
 
-    /// The live build, which can be gone on with, with what it lacks; `None` when a snapshot has got further than it did before
-    /// events went.
+    /// The live build, which can be gone on with, with what it lacks; `None` when a snapshot has got further than it did
+    /// before events went.
     async fn with_gap(&self, retained: &Retained, builds: &mut Builds) -> Result<Option<Build>, LogError> {
         let Some(build) = builds.live.clone() else { return Ok(None) };
         let checkpoint = self.shelf.checkpoint(&Shelf::place(&self.spec.name, build.number))?;
@@ -115,7 +117,8 @@ impl Task {
         Ok(Some(build))
     }
 
-    /// Begins a build: from the first event, or from the snapshot that stands for events that are gone.
+    /// Begins a build: from the first event, or from the snapshot that stands for events that are gone. What it lacks is
+    /// still to be told.
     pub(super) async fn begin(&self, retained: &Retained, quiet: Position, hold: bool) -> Result<Build, LogError> {
         let (name, definition) = (&self.spec.name, self.definition());
         let (files, known, of) = (self.log.snapshots(), retained.clone(), definition.clone());
@@ -132,11 +135,10 @@ impl Task {
             from = from.get(),
             "building a projection from history"
         );
-        self.tell_gap(&build).await;
         Ok(build)
     }
 
-    /// Says what a build lacks, once.
+    /// Says what a build lacks: once, when it is begun or gone on with.
     pub(super) async fn tell_gap(&self, build: &Build) {
         let Some(gap) = &build.gap else { return };
         let name = &self.spec.name;

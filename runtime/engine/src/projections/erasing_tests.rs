@@ -10,7 +10,7 @@ use tidewire_node_api::handles::At;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::retained_tests::{Clock, drop_old, history};
+use super::retained_tests::{Clock, drop_old, history, incomplete};
 use super::tests::{Log, PATIENCE, append, caught_up, event, listed, listener, memory, spec};
 use super::*;
 
@@ -136,6 +136,37 @@ async fn an_erasure_takes_its_own_part_of_a_snapshot_and_no_other() {
         caught_up(&service, &log).await;
         assert_eq!(listed(&service).await, now);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_build_after_an_erasure_lacks_is_told_once() {
+    let clock = Clock::default();
+    let log: Log = Arc::new(MemoryLog::with_clock(clock.function()));
+    set_personal(&*log, vec!["thing-*".into()], "user:test").await.unwrap();
+    let start = || {
+        let service = ProjectionService::new(Arc::clone(&log), Handle::current());
+        let guard = service.keep(of_things("1", 2), Box::new(|_| ())).unwrap();
+        (service, guard)
+    };
+    let (service, guard) = start();
+    clock.set(90);
+    append(&log, vec![event("thing-1", 5)]).await;
+    caught_up(&service, &log).await;
+    drop(guard);
+    service.close().await;
+    history(&log, &clock, 100).await;
+    assert_eq!(drop_old(&log, &service).await, 301);
+    let (service, _guard) = start();
+    caught_up(&service, &log).await;
+    assert_eq!(incomplete(&log).await, 1, "what was dropped while nobody kept it");
+    let erased = thing("thing-3");
+    erase(&*log, &erased, "user:test").await.unwrap();
+    service.forget(&erased).await.unwrap();
+    caught_up(&service, &log).await;
+    // Its snapshot did not reach that far, and has to go as well: of that only the whole counts.
+    let gap = service.details("sums").await.unwrap().gap.unwrap();
+    assert!(gap.after == Position::ZERO && gap.reason.contains("erased stream"), "{gap:?}");
+    assert_eq!(incomplete(&log).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,6 +11,7 @@ use tidewire_model::retention::RetentionPolicy;
 use tidewire_node_api::handles::At;
 use tokio::runtime::Handle;
 
+use super::shelf::Build;
 use super::tests::{Log, append, caught_up, event, listed, nobody, recount, spec};
 use super::*;
 
@@ -91,7 +92,7 @@ fn lose_store(folder: &Path) {
     }
 }
 
-async fn incomplete(log: &Log) -> usize {
+pub(super) async fn incomplete(log: &Log) -> usize {
     let filter = Filter::types([INCOMPLETE]);
     log.read(Query::forwards(filter, Position::FIRST, 100)).await.unwrap().events.len()
 }
@@ -224,4 +225,35 @@ async fn one_that_was_not_kept_meanwhile_says_what_it_missed() {
     assert_eq!((gap.after, gap.through), (seen, Position::new(301)));
     let expected = recount(&log, log.head()).await;
     assert_ne!(listed(&service).await["thing-1"], expected["thing-1"], "what it had counted is still there");
+}
+
+/// As it is when a server was killed while another definition was being tried, which was then taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_it_missed_is_still_known_when_a_build_of_no_use_lay_beside() {
+    let clock = Clock::default();
+    let log: Log = Arc::new(MemoryLog::with_clock(clock.function()));
+    let (service, guard) = start(&log, "1");
+    clock.set(90);
+    let seen = append(&log, vec![event("thing-1", 5)]).await;
+    caught_up(&service, &log).await;
+    drop(guard);
+    service.close().await;
+    let shelf = Shelf::new(log.projections());
+    let mut builds = shelf.builds("sums").unwrap();
+    builds.made += 1;
+    let live = builds.live.clone().unwrap();
+    builds.next = Some(Build { number: builds.made, definition: "2".into(), ..live });
+    shelf.save_builds("sums", &builds).unwrap();
+    history(&log, &clock, 100).await;
+    assert_eq!(drop_old(&log, &service).await, 301);
+    for _start in 0..2 {
+        let (service, guard) = start(&log, "1");
+        caught_up(&service, &log).await;
+        let gap = service.details("sums").await.unwrap().gap.unwrap();
+        assert_eq!((gap.after, gap.through), (seen, Position::new(301)));
+        assert_eq!((guard.progress().unwrap().lacks, incomplete(&log).await), (gap.through, 1));
+        assert_eq!(shelf.builds("sums").unwrap().next, None, "it is given up");
+        drop(guard);
+        service.close().await;
+    }
 }
