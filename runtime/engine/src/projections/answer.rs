@@ -122,9 +122,14 @@ impl Task {
         if newest.is_some_and(|run| run.build.definition == definition) {
             return Ok(());
         }
+        self.build_anew(runs, false).await
+    }
+
+    /// Begins a build in place of one that is under way.
+    async fn build_anew(&self, runs: &mut Runs, hold: bool) -> Result<(), LogError> {
         let quiet = self.give_up(runs).await?;
         let retained = self.retained().await?;
-        let build = self.begin(&retained, quiet, false).await?;
+        let build = self.begin(&retained, quiet, hold).await?;
         self.build_beside(runs, &retained, build).await
     }
 
@@ -152,13 +157,7 @@ impl Task {
         if runs.live.is_none() {
             return Ok(Err("the projection is being built already".to_owned()));
         }
-        if runs.next.is_some() {
-            let _ = self.cancel_build(runs).await?;
-        }
-        let retained = self.retained().await?;
-        let build = self.begin(&retained, Position::ZERO, hold).await?;
-        self.build_beside(runs, &retained, build).await?;
-        Ok(Ok(()))
+        self.build_anew(runs, hold).await.map(Ok)
     }
 
     async fn cancel_build(&self, runs: &mut Runs) -> Result<Result<(), String>, LogError> {
