@@ -105,10 +105,8 @@ impl Task {
         let (Some(keys), Some(file)) = (keys, retained.at(&build.definition, build.from).cloned()) else {
             return Ok(false);
         };
-        let (files, shelf, place) =
-            (self.log.snapshots(), self.shelf.clone(), Shelf::place(&self.spec.name, build.number));
-        let to = place.clone();
-        self.blocking(move || retained::copy(&files, &file, &shelf, &to, Some(&keys))).await?;
+        let place = Shelf::place(&self.spec.name, build.number);
+        self.fill(file, place.clone(), Some(keys)).await?;
         let of = (self.spec.name.as_str(), build.definition.as_str(), place.as_str());
         let writer = retained::write(&self.runtime, &*self.log, &self.shelf, of).await?;
         snapshots::keep_alone(&*self.log, writer).await?;
@@ -148,7 +146,7 @@ impl Task {
 
     async fn build_beside(&self, runs: &mut Runs, retained: &Retained, build: Build) -> Result<(), LogError> {
         self.tell_gap(&build).await;
-        runs.next = Some(self.open_run(retained, build, true)?);
+        runs.next = Some(self.open_run(retained, build, true).await?);
         self.pair(runs);
         Ok(())
     }

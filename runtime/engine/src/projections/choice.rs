@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use tidewire_log::LogError;
-use tidewire_model::position::Position;
-
 use serde_json::json;
-use tokio::runtime::RuntimeFlavor;
+use tidewire_log::LogError;
+use tidewire_log::snapshots::SnapshotInfo;
+use tidewire_model::position::Position;
+use tidewire_node_api::handles::Keys;
 
-use super::retained::{Gap, Retained};
+use super::retained::{self, Gap, Retained};
 use super::run::Run;
 use super::shelf::{Build, Builds, Shelf};
 use super::task::{Runs, Task};
@@ -20,10 +20,10 @@ impl Task {
         let (live, next) = self.choose(retained).await?;
         let mut runs = Runs { live: None, next: None, turn: false, later: VecDeque::new() };
         if let Some(build) = live {
-            runs.live = Some(self.open_run(retained, build, false)?);
+            runs.live = Some(self.open_run(retained, build, false).await?);
         }
         if let Some(build) = next {
-            runs.next = Some(self.open_run(retained, build, true)?);
+            runs.next = Some(self.open_run(retained, build, true).await?);
         }
         self.pair(&mut runs);
         if let Some(served) = self.shelf.builds(&self.spec.name)?.served() {
@@ -45,13 +45,22 @@ impl Task {
         self.shared.definition.read().clone()
     }
 
-    pub(super) fn open_run(&self, retained: &Retained, build: Build, building: bool) -> Result<Run, LogError> {
-        let open = || Run::open(&self.shelf, &self.spec, build, building, (retained, &self.log.snapshots()));
-        // It may read a large file.
-        match self.runtime.runtime_flavor() {
-            RuntimeFlavor::CurrentThread => open(),
-            _ => tokio::task::block_in_place(open),
+    /// Goes on with a build, or begins it with what its snapshot in a file holds.
+    pub(super) async fn open_run(&self, retained: &Retained, build: Build, building: bool) -> Result<Run, LogError> {
+        let place = Shelf::place(&self.spec.name, build.number);
+        if self.shelf.checkpoint(&place)? == Position::ZERO
+            && build.from > Position::ZERO
+            && let Some(file) = retained.at(&build.definition, build.from)
+        {
+            self.fill(file.clone(), place, None).await?;
         }
+        Run::open(&self.shelf, &self.spec, build, building)
+    }
+
+    /// Fills a new build with what a file holds, but for some keys.
+    pub(super) async fn fill(&self, file: SnapshotInfo, to: String, without: Option<Keys>) -> Result<(), LogError> {
+        let (files, shelf) = (self.log.snapshots(), self.shelf.clone());
+        self.blocking(move || retained::copy(&files, &file, &shelf, &to, without.as_ref())).await
     }
 
     /// A build beside one that is kept up to date.

@@ -236,12 +236,6 @@ impl Fold {
         self.parked.push((parked.position, Some(parked)));
     }
 
-    /// Begins with what a snapshot holds.
-    pub(super) fn begin_with(&mut self, totals: Totals) {
-        self.totals = totals;
-        self.fresh = false;
-    }
-
     /// What is to be committed now. Everything counts as committed from here on: if the commit fails, this fold is
     /// given up and a new one starts from what is stored.
     pub(super) fn step(&mut self) -> Step {

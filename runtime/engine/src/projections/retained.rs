@@ -141,14 +141,14 @@ pub(super) async fn write(
     beside(runtime, write).await.unwrap_or_else(|error| Err(LogError::Store(error.to_string())))
 }
 
-/// Fills a new build with what a file holds, but for some keys and what was said of parked events; answers its counts.
+/// Fills a new build with what a file holds, but for some keys and what was said of parked events.
 pub(super) fn copy(
     files: &Snapshots,
     info: &SnapshotInfo,
     shelf: &Shelf,
     to: &str,
     without: Option<&Keys>,
-) -> Result<Totals, LogError> {
+) -> Result<(), LogError> {
     let failed = |error: serde_json::Error| LogError::Store(error.to_string());
     let mut step = Vec::new();
     let (mut totals, mut left_out) = (Totals::default(), 0);
@@ -177,8 +177,7 @@ pub(super) fn copy(
     })?;
     totals.keys = totals.keys.saturating_sub(left_out);
     step.push((TOTALS.to_owned(), Some(serde_json::to_vec(&totals).map_err(failed)?.into())));
-    shelf.raw_commit(to, step, info.position)?;
-    Ok(totals)
+    shelf.raw_commit(to, step, info.position)
 }
 
 /// Hands every entry of a file to `each`, in order of key.

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidewire_log::LogError;
-use tidewire_log::snapshots::Snapshots;
 use tidewire_model::position::Position;
 use tidewire_node_api::handles::ProjectionSpec;
 
 use super::fold::Fold;
 use super::pages::Ahead;
-use super::retained::{self, Retained};
 use super::shelf::{Build, Shelf};
 use super::snapshot;
 use super::status::Building;
@@ -45,25 +43,11 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Goes on with a build, or begins it with what its snapshot in a file holds.
-    pub(super) fn open(
-        shelf: &Shelf,
-        spec: &ProjectionSpec,
-        build: Build,
-        building: bool,
-        (retained, files): (&Retained, &Arc<Snapshots>),
-    ) -> Result<Run, LogError> {
+    /// Goes on with a build where the store has it.
+    pub(super) fn open(shelf: &Shelf, spec: &ProjectionSpec, build: Build, building: bool) -> Result<Run, LogError> {
         let place = Shelf::place(&spec.name, build.number);
-        let mut fold = Fold::open(shelf.clone(), place, Arc::clone(&spec.reducer))?;
-        let stored = shelf.checkpoint(fold.place())?;
-        let mut through = stored;
-        if stored == Position::ZERO
-            && build.from > Position::ZERO
-            && let Some(snapshot) = retained.at(&build.definition, build.from)
-        {
-            fold.begin_with(retained::copy(files, snapshot, shelf, fold.place(), None)?);
-            through = snapshot.position;
-        }
+        let fold = Fold::open(shelf.clone(), place, Arc::clone(&spec.reducer))?;
+        let through = shelf.checkpoint(fold.place())?;
         let now = Instant::now();
         Ok(Run {
             build,
