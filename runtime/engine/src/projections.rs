@@ -74,8 +74,6 @@ struct Inner {
 #[derive(Clone)]
 struct Kept {
     spec: Arc<ProjectionSpec>,
-    /// Its definition, without the form in which events are read.
-    written: String,
     shared: Arc<Shared>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -183,6 +181,17 @@ fn not_kept(name: &str) -> HandleError {
 }
 
 impl Inner {
+    /// Works on the store, on a thread that may wait for it.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, HandleError> {
+        match beside(&self.runtime, work).await {
+            Ok(done) => done.map_err(|error| handle_error(&error)),
+            Err(error) => Err(HandleError::retryable(format!("the store of read models does not answer: {error}"))),
+        }
+    }
+
     fn kept(&self, name: &str) -> Option<Kept> {
         self.kept.lock().get(name).cloned()
     }
@@ -295,9 +304,9 @@ impl Inner {
             }
         }
         let start = self.start_at(name, &kept, until).await?;
-        past::entry_at(&self.log, &kept.spec, key, until, start.entry(&self.shelf, name, key).map_err(failed)?)
-            .await
-            .map_err(failed)
+        let (shelf, of, wanted) = (self.shelf.clone(), name.to_owned(), key.to_owned());
+        let begun = self.blocking(move || start.entry(&shelf, &of, &wanted)).await?;
+        past::entry_at(&self.log, &kept.spec, key, until, begun).await.map_err(failed)
     }
 }
 
@@ -325,15 +334,14 @@ impl Projections for ProjectionService {
             let text = format!("\"{name}\" cannot name a projection: use 1 to {NAME_MAX} printable bytes");
             return Err(HandleError::new(text));
         }
-        let written = spec.definition.clone();
-        let spec = ProjectionSpec { definition: self.inner.definition(&spec.filter, &written), ..spec };
+        let definition = self.inner.definition(&spec);
         let mut all = self.inner.kept.lock();
         let before = all.get(&name).cloned();
         if before.as_ref().is_some_and(Kept::is_running) {
             let text = format!("another node keeps the projection \"{name}\" already; give one of them another name");
             return Err(HandleError::new(text));
         }
-        let shared = Arc::new(Shared::new(spec.definition.clone()));
+        let shared = Arc::new(Shared::new(definition));
         if let Some(before) = &before {
             shared.place.write().clone_from(&before.shared.place.read());
         }
@@ -357,7 +365,7 @@ impl Projections for ProjectionService {
             }
             task.run().await;
         });
-        let kept = Kept { spec, written, shared: Arc::clone(&shared), task: Arc::new(Mutex::new(Some(running))) };
+        let kept = Kept { spec, shared: Arc::clone(&shared), task: Arc::new(Mutex::new(Some(running))) };
         all.insert(name, kept);
         Ok(Box::new(Guard { inner: Arc::clone(&self.inner), shared }))
     }

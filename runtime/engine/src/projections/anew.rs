@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tidewire_log::{LogError, snapshots};
+use tidewire_log::snapshots;
 use tidewire_model::event::StreamName;
 use tidewire_model::query::{Filter, wildcard_matches};
-use tidewire_node_api::handles::HandleError;
+use tidewire_node_api::handles::{HandleError, ProjectionSpec};
 
 use super::asks::Ask;
-use super::{Inner, Kept, ProjectionService, Shelf, beside};
+use super::{Inner, Kept, ProjectionService, Shelf};
 use crate::log_handle::handle_error;
 
 /// How often a build that makes no step is looked at.
@@ -19,9 +19,9 @@ pub(super) type Form = Box<dyn Fn(&Filter) -> String + Send + Sync>;
 
 impl Inner {
     /// What a read model is made from: once its events are read in another form, it is made anew.
-    pub(super) fn definition(&self, filter: &Filter, written: &str) -> String {
-        let form = self.form.get().map(|form| form(filter)).unwrap_or_default();
-        if form.is_empty() { written.to_owned() } else { format!("{written} {form}") }
+    pub(super) fn definition(&self, spec: &ProjectionSpec) -> String {
+        let form = self.form.get().map(|form| form(&spec.filter)).unwrap_or_default();
+        if form.is_empty() { spec.definition.clone() } else { format!("{} {form}", spec.definition) }
     }
 }
 
@@ -53,7 +53,7 @@ impl ProjectionService {
             count += usize::from(again);
         }
         let (shelf, store) = (self.inner.shelf.clone(), self.inner.log.projections());
-        self.blocking(move || shelf.remove_forgotten().and_then(|()| store.renew())).await?;
+        self.inner.blocking(move || shelf.remove_forgotten().and_then(|()| store.renew())).await?;
         self.inner.erasing.end(stream);
         Ok(count)
     }
@@ -82,7 +82,7 @@ impl ProjectionService {
         for kept in self.inner.kept.lock().values().filter(|kept| kept.is_running()) {
             let types = &kept.spec.filter.event_types;
             if types.is_empty() || types.iter().any(|pattern| wildcard_matches(pattern, event_type)) {
-                *kept.shared.definition.write() = self.inner.definition(&kept.spec.filter, &kept.written);
+                *kept.shared.definition.write() = self.inner.definition(&kept.spec);
                 kept.shared.ask(Ask::Redefine);
             }
         }
@@ -109,31 +109,22 @@ impl ProjectionService {
     /// How many builds there ever were, and whether the last one is the only one.
     async fn builds_made(&self, name: &str) -> Result<(u64, bool), HandleError> {
         let (shelf, name) = (self.inner.shelf.clone(), name.to_owned());
-        self.blocking(move || shelf.builds(&name).map(|builds| (builds.made, builds.next.is_none()))).await
+        self.inner.blocking(move || shelf.builds(&name).map(|builds| (builds.made, builds.next.is_none()))).await
     }
 
     async fn drop_all(&self, name: &str) -> Result<bool, HandleError> {
         let (shelf, name) = (self.inner.shelf.clone(), name.to_owned());
-        self.blocking(move || {
-            let builds = shelf.builds(&name)?;
-            shelf.drop_snapshots(&name)?;
-            let all: Vec<_> = builds.live.iter().chain(&builds.next).map(|build| build.number).collect();
-            for number in &all {
-                shelf.remove(&Shelf::place(&name, *number))?;
-            }
-            shelf.save_builds(&name, &super::shelf::Builds { made: builds.made, ..Default::default() })?;
-            Ok(!all.is_empty())
-        })
-        .await
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
-    ) -> Result<T, HandleError> {
-        match beside(&self.inner.runtime, work).await {
-            Ok(done) => done.map_err(|error| handle_error(&error)),
-            Err(error) => Err(HandleError::retryable(format!("read models were not changed: {error}"))),
-        }
+        self.inner
+            .blocking(move || {
+                let builds = shelf.builds(&name)?;
+                shelf.drop_snapshots(&name)?;
+                let all: Vec<_> = builds.live.iter().chain(&builds.next).map(|build| build.number).collect();
+                for number in &all {
+                    shelf.remove(&Shelf::place(&name, *number))?;
+                }
+                shelf.save_builds(&name, &super::shelf::Builds { made: builds.made, ..Default::default() })?;
+                Ok(!all.is_empty())
+            })
+            .await
     }
 }

@@ -33,8 +33,11 @@ pub(super) async fn position_at(log: &dyn EventLog, at: At) -> Result<Position, 
     }
 }
 
+/// Keys while they are folded again.
+pub(super) type Entries = BTreeMap<String, Again>;
+
 /// A key while it is folded again.
-struct Again {
+pub(super) struct Again {
     cell: Box<dyn Cell>,
     position: Position,
     time: i64,
@@ -91,7 +94,7 @@ impl StartAt {
     }
 
     /// What the snapshot holds of one key, and where it stands.
-    pub(super) fn entry(&self, shelf: &Shelf, name: &str, key: &str) -> Result<(Position, Option<Stored>), LogError> {
+    pub(super) fn entry(self, shelf: &Shelf, name: &str, key: &str) -> Result<(Position, Option<Stored>), LogError> {
         let mut found = None;
         self.read(shelf, name, |known, stored| {
             if known == key {
@@ -100,6 +103,16 @@ impl StartAt {
             Ok(())
         })?;
         Ok((self.position(), found))
+    }
+
+    /// What the snapshot holds of all keys, and where it stands.
+    pub(super) fn entries(self, shelf: &Shelf, spec: &ProjectionSpec) -> Result<(Position, Entries), LogError> {
+        let mut keys = Entries::new();
+        self.read(shelf, &spec.name, |key, stored| {
+            keys.insert(key.to_owned(), Again::open(&spec.reducer, key, Some(stored)));
+            Ok(())
+        })?;
+        Ok((self.position(), keys))
     }
 }
 
@@ -152,19 +165,12 @@ impl Past {
 /// The whole read model after the event at `until` had taken effect.
 pub(super) async fn list_at(
     log: &Arc<dyn EventLog>,
-    shelf: &Shelf,
     spec: &ProjectionSpec,
+    definition: String,
     until: Position,
-    start: StartAt,
+    (begun_from, mut keys): (Position, Entries),
 ) -> Result<Past, HandleError> {
     let failed = |error: LogError| handle_error(&error);
-    let mut keys: BTreeMap<String, Again> = BTreeMap::new();
-    let put = |key: &str, stored| {
-        keys.insert(key.to_owned(), Again::open(&spec.reducer, key, Some(stored)));
-        Ok(())
-    };
-    start.read(shelf, &spec.name, put).map_err(failed)?;
-    let begun_from = start.position();
     let (mut from, mut events) = (begun_from.next(), 0);
     while from <= until {
         let page = log.read(Query::forwards(spec.filter.clone(), from, PAGE)).await.map_err(failed)?;
@@ -192,6 +198,5 @@ pub(super) async fn list_at(
         tokio::task::yield_now().await;
     }
     let entries = keys.iter().filter_map(|(key, again)| again.entry(key)).collect();
-    let (name, definition) = (spec.name.clone(), spec.definition.clone());
-    Ok(Past { name, definition, position: until, begun_from, entries })
+    Ok(Past { name: spec.name.clone(), definition, position: until, begun_from, entries })
 }

@@ -155,10 +155,7 @@ impl ProjectionService {
                 Ok(found)
             })
         };
-        match super::beside(&self.inner.runtime, read).await {
-            Ok(found) => found.map(Option::unwrap_or_default).map_err(|error| handle_error(&error)),
-            Err(error) => Err(HandleError::retryable(format!("the entries were not read: {error}"))),
-        }
+        self.inner.blocking(read).await.map(Option::unwrap_or_default)
     }
 
     /// Snapshots, and what the last exchange of builds changed.
@@ -243,8 +240,9 @@ impl ProjectionService {
             return Ok(known);
         }
         let start = inner.start_at(name, &kept, until).await?;
-        let past = past::list_at(&inner.log, &inner.shelf, &kept.spec, until, start).await?;
-        let past = Arc::new(Past { definition, ..past });
+        let (shelf, spec) = (inner.shelf.clone(), Arc::clone(&kept.spec));
+        let begun = inner.blocking(move || start.entries(&shelf, &spec)).await?;
+        let past = Arc::new(past::list_at(&inner.log, &kept.spec, definition, until, begun).await?);
         let mut all = inner.past.lock();
         all.insert(0, Arc::clone(&past));
         all.truncate(PAST_KEPT);

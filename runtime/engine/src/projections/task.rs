@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) cancel: CancellationToken,
     pub(super) asks: Asks,
-    /// What it is made from, as of now.
+    /// What it is made from, as of now: its own definition, and the form in which its events are read.
     pub(super) definition: RwLock<String>,
     wake: Notify,
 }
