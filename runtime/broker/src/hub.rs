@@ -133,6 +133,7 @@ impl Hub {
             return;
         }
         match &slot.link {
+            None if self.note(slot) => {}
             None => self.touched.push(slot.session),
             Some((link, id)) => {
                 let reason = if slot.is_lost() { reason::UNSPECIFIED } else { slot.reason.get() };
@@ -172,6 +173,9 @@ impl Hub {
     /// What the store was asked to keep is on disk, or will never be.
     pub(crate) fn stored(&mut self, slots: &[Rc<Slot>], lost: bool) {
         for slot in slots {
+            if lost && let Some(session) = self.sessions.get_mut(&slot.session) {
+                session.noted.remove(&slot.packet_id);
+            }
             self.end_slot(slot, lost);
         }
         self.settle();

@@ -47,6 +47,8 @@ impl Session {
     pub(crate) fn new(key: SessionKey, client_id: Arc<str>) -> Self {
         Session {
             key,
+    /// Those of them that are in its record.
+    pub(crate) noted: HashSet<u16>,
             client_id,
             user: None,
             expiry: 0,
@@ -67,6 +69,7 @@ impl Session {
         self.expiry > 0
     }
 
+            noted: HashSet::new(),
     /// Messages are kept in memory, and whoever sent them waits until they have been dealt with.
     pub(crate) fn is_awaited(&self) -> bool {
         match &self.seat {

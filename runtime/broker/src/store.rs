@@ -1,7 +1,7 @@
 //! What survives the process: sessions, messages that they have still to get, retained messages. Kept as records of the
 //! event log, so that they share its way to the disk; without a log nothing is kept.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -143,8 +143,8 @@ impl Store {
         self.change(delivery_key(key, seq), None, None);
     }
 
-    pub(crate) fn put_received(&mut self, key: SessionKey, ids: &[u16], waiting: Option<Rc<Slot>>) {
-        self.put(received_key(key), &ids, waiting);
+    pub(crate) fn put_received(&mut self, key: SessionKey, ids: &HashSet<u16>, waiting: Option<Rc<Slot>>) {
+        self.put(received_key(key), ids, waiting);
     }
 
     pub(crate) fn put_retained(&mut self, number: u64, message: &Message, waiting: Option<Rc<Slot>>) {

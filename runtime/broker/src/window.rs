@@ -25,6 +25,7 @@ pub(crate) struct Slot {
     pub(crate) reason: Cell<u8>,
     message: Arc<Message>,
     waiting: Cell<u32>,
+    followed: Cell<bool>,
     lost: Cell<bool>,
 }
 
@@ -48,6 +49,7 @@ impl Slot {
             reason: Cell::new(reason::SUCCESS),
             message,
             waiting: Cell::new(0),
+            followed: Cell::new(false),
             lost: Cell::new(false),
         }
     }
@@ -59,6 +61,17 @@ impl Slot {
     /// One thing more to wait for.
     pub(crate) fn expect(&self) {
         self.waiting.set(self.waiting.get() + 1);
+    }
+
+    /// As [`Slot::expect`], for a link.
+    pub(crate) fn follow(&self) {
+        self.followed.set(true);
+        self.expect();
+    }
+
+    /// Whether links have, or had, to deal with the message.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followed.get()
     }
 
     /// One of them has ended; says whether it was the last one.

@@ -228,6 +228,38 @@ fn an_exactly_once_message_is_known_again_after_a_kill() {
 }
 
 #[test]
+fn an_exactly_once_message_that_no_flow_was_done_with_comes_again_after_a_kill() {
+    let log = TestLog::new();
+    let broker = Broker::start(BrokerSettings { log: Some(log.clone()), ..settings() }).unwrap();
+    let flow = Flow::open(&broker, "flow", true);
+    flow.subscribe("in", 2);
+    let (mut device_, _) = device(broker.local_addr(), "device", false);
+    device_.send(&publish(2, 8, false, "in", "0"));
+    flow.done(flow.message().0);
+    assert_eq!(device_.read(4), [0x50, 2, 0, 8]);
+    device_.send(&publish(2, 9, false, "in", "1"));
+    flow.message();
+    // The next one reaches the disk, with everything that was written before.
+    device_.send(&publish(2, 10, false, "other", "2")).nothing();
+    let after = log.after_a_kill();
+    let broker = Broker::start(BrokerSettings { log: Some(after.clone()), ..settings() }).unwrap();
+    let flow = Flow::open(&broker, "flow", true);
+    flow.subscribe("in", 2);
+    let (mut device_, _) = device(broker.local_addr(), "device", false);
+    device_.send(&[0x62, 2, 0, 8]).read(4);
+    device_.send(&publish(2, 9, true, "in", "1")).nothing();
+    flow.done(flow.message().0);
+    assert_eq!(device_.read(4), [0x50, 2, 0, 9]);
+    // From now on it is known.
+    let broker = Broker::start(BrokerSettings { log: Some(after.after_a_kill()), ..settings() }).unwrap();
+    let flow = Flow::open(&broker, "flow", true);
+    flow.subscribe("in", 2);
+    let (mut device_, _) = device(broker.local_addr(), "device", false);
+    assert_eq!(device_.send(&publish(2, 9, true, "in", "1")).read(4), [0x50, 2, 0, 9]);
+    flow.nothing();
+}
+
+#[test]
 fn devices_wait_until_the_flows_are_there() {
     let broker = Broker::start(BrokerSettings { waits: true, ..settings() }).unwrap();
     let (mut device, _) = device(broker.local_addr(), "device", true);

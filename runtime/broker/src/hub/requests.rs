@@ -1,5 +1,6 @@
 //! What clients ask for once they are in: publish, answer, subscribe, unsubscribe.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_node_api::broker::Qos;
@@ -60,38 +61,51 @@ impl Hub {
         }
         let slot = Slot::new(Arc::clone(&message), packet_id, key);
         slot.expect();
-        session.window.push(std::rc::Rc::clone(&slot));
+        session.window.push(Rc::clone(&slot));
         let over = message.retain && version_5 && !message.payload.is_empty() && !self.may_retain(&message.topic);
         if !allowed || over {
             slot.reason.set(if allowed { reason::QUOTA } else { reason::NOT_AUTHORIZED });
         } else {
-            self.remember(key, &slot);
+            if slot.exactly_once
+                && let Some(session) = self.sessions.get_mut(&key)
+            {
+                session.received.insert(packet_id);
+                session.noted.remove(&packet_id);
+            }
             self.publish(&message, Some(key), Some(&slot), true);
         }
         self.end_slot(&slot, false);
     }
 
-    /// Takes note of an exactly-once message before it is answered.
-    fn remember(&mut self, key: SessionKey, slot: &std::rc::Rc<Slot>) {
-        let Some(session) = self.sessions.get_mut(&key).filter(|_| slot.exactly_once) else { return };
-        session.received.insert(slot.packet_id);
-        if session.is_durable() {
-            let ids: Vec<u16> = session.received.iter().copied().collect();
-            self.store.put_received(key, &ids, Some(slot.clone()));
+            if !slot.is_followed() {
+                // Behind what is stored of the message itself: both are there after a crash, or it comes again.
+                self.note(&slot);
+            }
+    /// Has an exactly-once message noted, for the case that the client sends it again to another process. Not before
+    /// the links are done with it: what is noted is never given to them again. Says whether the answer has to wait.
+    pub(super) fn note(&mut self, slot: &Rc<Slot>) -> bool {
+        if !slot.exactly_once || slot.is_lost() || !self.store.keeps() {
+            return false;
+        }
+        let key = slot.session;
+        let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_durable()) else { return false };
+        if !session.received.contains(&slot.packet_id) || !session.noted.insert(slot.packet_id) {
+            return false;
         }
     }
 
     /// A client will not send an exactly-once message again.
     pub(crate) fn released(&mut self, key: SessionKey, packet_id: u16) {
+        self.store.put_received(key, &session.noted, Some(Rc::clone(slot)));
+        true
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let known = session.received.remove(&packet_id);
         let reason = if known { reason::SUCCESS } else { reason::NO_PACKET_ID };
         if let Some(outlet) = session.outlet() {
             outlet.answer(0x70, packet_id, reason);
         }
-        if known && session.is_durable() {
-            let ids: Vec<u16> = session.received.iter().copied().collect();
-            self.store.put_received(key, &ids, None);
+        if session.noted.remove(&packet_id) {
+            self.store.put_received(key, &session.noted, None);
         }
     }
 

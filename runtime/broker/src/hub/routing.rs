@@ -161,7 +161,7 @@ impl Hub {
         }
         if awaited {
             if let Some(slot) = slot.filter(|_| follow) {
-                slot.expect();
+                slot.follow();
                 delivery.waiting = Some(Rc::clone(slot));
             }
             self.count(&mut delivery, if follow { Counted::OfDevice } else { Counted::OfLink });
@@ -221,7 +221,7 @@ impl Hub {
         }
     }
 
-    /// A connection has written what it had: what waits for room may follow.
+    /// A connection has written what it had, if its outlet is empty: what waits for room may follow.
     pub(crate) fn has_room(&mut self, key: SessionKey) {
         let Some(outlet) = self.sessions.get(&key).and_then(|session| session.outlet().cloned()) else { return };
         for bytes in outlet.refill() {

@@ -78,6 +78,7 @@ impl Hub {
         if session.is_durable() {
             self.store.put_session(key, &session.record());
         } else if was_durable {
+            session.noted.clear();
             self.store.remove_session(key);
         }
         self.pump(key);
@@ -174,6 +175,7 @@ impl Hub {
         }
         session.expiry = expiry.min(EXPIRY_MAX);
         if expiry == 0 {
+            session.noted.clear();
             self.store.remove_session(key);
         }
         true
@@ -262,7 +264,10 @@ impl Hub {
             }
         }
         for (key, ids) in kept.received {
-            self.sessions.entry(key).and_modify(|session| session.received.extend(ids));
+            self.sessions.entry(key).and_modify(|session| {
+                session.received.extend(&ids);
+                session.noted.extend(ids);
+            });
         }
         for (number, message) in kept.retained {
             self.retained.restore(number, message);
