@@ -19,7 +19,7 @@ use crate::link::LinkState;
 use crate::message::Message;
 use crate::outbox::{Counted, Delivery};
 use crate::outlet::Outlet;
-use crate::session::{Seat, Session};
+use crate::session::Session;
 use crate::store::Store;
 use crate::tree::{SessionKey, Tree};
 use crate::window::{Front, Slot};
@@ -202,7 +202,8 @@ impl Hub {
 
     fn advance(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let Some(Seat::Socket(outlet)) = session.seat.clone() else { return };
+        // A connection that is about to end writes no answers: the next one does.
+        let Some(outlet) = session.outlet().filter(|outlet| !outlet.is_ended()).cloned() else { return };
         loop {
             match session.window.advance() {
                 Front::Answer(slot) => {
@@ -212,6 +213,7 @@ impl Hub {
                         session.received.remove(&slot.packet_id);
                     }
                     outlet.answer(first, slot.packet_id, reason);
+                    outlet.answered.set(slot.number());
                 }
                 // Without an answer, and on a new connection, the client sends it again.
                 Front::Lost => return outlet.end(reason::UNSPECIFIED),

@@ -1,6 +1,5 @@
 //! A message on its way through the broker, and how it is written for a client.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -28,17 +27,16 @@ pub(crate) struct Message {
     /// MQTT 5 properties as they came, without those of one hop.
     properties: Bytes,
     expires_at: Option<i64>,
-    /// Who sent it.
+    /// Who sent it, and waits for an answer.
     #[serde(skip)]
     pub(crate) sender: Option<Sender>,
 }
 
 impl Message {
-    pub(crate) fn from_publish(publish: Publish, client_id: &Arc<str>) -> Self {
-        let (packet_id, duplicate) = (publish.packet_id, publish.duplicate);
-        let mut message = Self::new(publish.topic, publish.payload, publish.qos, publish.retain, publish.of);
-        message.sender = Some(Sender { client_id: Arc::clone(client_id), packet_id, duplicate });
-        message
+    /// `sender` is of use at QoS 1 and 2.
+    pub(crate) fn from_publish(publish: Publish, sender: Option<Sender>) -> Self {
+        let message = Self::new(publish.topic, publish.payload, publish.qos, publish.retain, publish.of);
+        Message { sender, ..message }
     }
 
     pub(crate) fn from_will(will: Will) -> Self {

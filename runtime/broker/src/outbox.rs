@@ -40,6 +40,8 @@ pub(crate) struct Delivery {
     pub(crate) released: bool,
     /// There is a record of it.
     pub(crate) stored: bool,
+    /// There was before anybody got it: it has its number in every life of the broker, and its sender has gone on.
+    pub(crate) kept: bool,
     /// How it counts among what links have not dealt with.
     pub(crate) counted: Counted,
     /// Who waits for its end.
@@ -141,7 +143,7 @@ impl Outbox {
             link.push(LinkNotice::Message {
                 id: Some(delivery.seq),
                 publication: delivery.message.to_publication(delivery.qos, delivery.retain, &delivery.tags),
-                sender: delivery.message.sender.clone().filter(|sender| sender.packet_id != 0),
+                sender: delivery.message.sender.clone().filter(|_| !delivery.kept),
                 duplicate: delivery.duplicate,
             });
             sent(&delivery);

@@ -28,6 +28,8 @@ pub(crate) struct Outlet {
     pub(crate) bytes: RefCell<BytesMut>,
     lane: RefCell<VecDeque<Waiting>>,
     lane_max: usize,
+    /// The last of the client's messages whose answer has been put here.
+    pub(crate) answered: Cell<u64>,
     ended: Cell<bool>,
     /// Tells the connection that there is something to write, or to read on.
     pub(crate) wake: Notify,
@@ -53,6 +55,7 @@ impl Outlet {
             bytes: RefCell::default(),
             lane: RefCell::default(),
             lane_max,
+            answered: Cell::new(0),
             ended: Cell::new(false),
             wake: Notify::new(),
         }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tidewire_node_api::broker::Device;
+
 use crate::link::LinkState;
 use crate::message::Message;
 use crate::outbox::Outbox;
@@ -26,6 +28,10 @@ pub(crate) type ArmedWill = (Arc<Message>, u32);
 pub(crate) struct Session {
     pub(crate) key: SessionKey,
     pub(crate) client_id: Arc<str>,
+    /// What links know of it.
+    pub(crate) device: Arc<Device>,
+    /// Messages of QoS 1 and 2 that it has published.
+    pub(crate) published: u64,
     pub(crate) user: Option<String>,
     /// Seconds for which it outlives a connection; `u32::MAX` is for ever.
     pub(crate) expiry: u32,
@@ -41,14 +47,16 @@ pub(crate) struct Session {
     pub(crate) window: Window,
     /// Exactly-once messages that the client may send again.
     pub(crate) received: HashSet<u16>,
+    /// Those of them that are in its record.
+    pub(crate) noted: HashSet<u16>,
 }
 
 impl Session {
     pub(crate) fn new(key: SessionKey, client_id: Arc<str>) -> Self {
         Session {
             key,
-    /// Those of them that are in its record.
-    pub(crate) noted: HashSet<u16>,
+            device: Arc::new(Device::new(Arc::clone(&client_id))),
+            published: 0,
             client_id,
             user: None,
             expiry: 0,
@@ -61,6 +69,7 @@ impl Session {
             outbox: Outbox::default(),
             window: Window::default(),
             received: HashSet::new(),
+            noted: HashSet::new(),
         }
     }
 
@@ -69,7 +78,6 @@ impl Session {
         self.expiry > 0
     }
 
-            noted: HashSet::new(),
     /// Messages are kept in memory, and whoever sent them waits until they have been dealt with.
     pub(crate) fn is_awaited(&self) -> bool {
         match &self.seat {

@@ -206,6 +206,7 @@ impl Kept {
                     duplicate: false,
                     released: record.released,
                     stored: true,
+                    kept: true,
                     counted: Counted::Not,
                     waiting: None,
                 };

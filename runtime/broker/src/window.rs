@@ -81,6 +81,11 @@ impl Slot {
         self.waiting.get() == 0
     }
 
+    /// Which of the client's messages it is.
+    pub(crate) fn number(&self) -> u64 {
+        self.message.sender.as_ref().map_or(0, |sender| sender.number)
+    }
+
     fn is_same(&self, message: &Message) -> bool {
         self.message.topic == message.topic && self.message.payload == message.payload
     }
@@ -125,10 +130,15 @@ impl Window {
         self.slots.push_back(slot);
     }
 
-    /// The slot of an earlier connection whose message a client sends again. Anything else under its packet id is news.
+    /// The slot of an earlier connection whose message a client sends again. Anything else under its packet id is news,
+    /// and with the first of them it has sent again all that it will.
     pub(crate) fn again(&mut self, packet_id: u16, duplicate: bool, message: &Message) -> Option<Rc<Slot>> {
+        if !duplicate && !self.earlier.is_empty() {
+            self.earlier.retain(|id, slot| slot.exactly_once && *id != packet_id);
+            return None;
+        }
         let slot = self.earlier.remove(&packet_id)?;
-        (duplicate && !slot.lost.get() && slot.is_same(message)).then_some(slot)
+        (!slot.lost.get() && slot.is_same(message)).then_some(slot)
     }
 
     /// The slot of an earlier connection under a packet id that only one message can have.
@@ -221,7 +231,8 @@ mod tests {
         window.disconnect();
         assert!(window.again(1, true, &message("1")).is_some());
         assert!(window.again(1, true, &message("1")).is_none(), "only once");
-        assert!(window.again(2, false, &message("1")).is_none(), "not marked as sent again");
         assert!(window.again(3, true, &message("2")).is_none(), "another message");
+        assert!(window.again(4, false, &message("1")).is_none(), "not marked as sent again");
+        assert!(window.again(2, true, &message("1")).is_none(), "the client had gone on");
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -79,11 +80,53 @@ pub struct Publication {
 /// The device's own words about a message of QoS 1 or 2: with them a message that it sends again can be recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
-    pub client_id: Arc<str>,
+    pub device: Arc<Device>,
     pub packet_id: u16,
     /// It may have sent the message before.
     pub duplicate: bool,
+    /// Which of its messages of QoS 1 and 2 it is, counted from 1 in the life of the broker.
+    pub number: u64,
 }
+
+/// A client that publishes, and how far it has been answered. The answers go out in the order of the messages.
+#[derive(Debug)]
+pub struct Device {
+    client_id: Arc<str>,
+    answered: AtomicU64,
+}
+
+impl Device {
+    /// One that has been answered nothing.
+    #[must_use]
+    pub fn new(client_id: Arc<str>) -> Self {
+        Self { client_id, answered: AtomicU64::new(0) }
+    }
+
+    #[must_use]
+    pub fn client_id(&self) -> &Arc<str> {
+        &self.client_id
+    }
+
+    /// The operating system has taken the answers up to this message for the device's socket.
+    pub fn set_answered(&self, number: u64) {
+        self.answered.fetch_max(number, Ordering::Release);
+    }
+
+    /// Whether the answer to this message is on its way to the device. Until then a crash takes it away, and the device
+    /// sends the message again.
+    #[must_use]
+    pub fn is_answered(&self, number: u64) -> bool {
+        number <= self.answered.load(Ordering::Acquire)
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Self) -> bool {
+        self.client_id == other.client_id
+    }
+}
+
+impl Eq for Device {}
 
 /// Who opens a link.
 #[derive(Debug, Clone, Default)]

@@ -1,74 +1,29 @@
-//! Messages of QoS 1 and 2 that have come and are not acknowledged, kept so that another process recognises them.
+//! Messages of QoS 1 and 2 that may come again, kept so that another process recognises them.
 //!
 //! Each message gets an identity. Before it goes on its way, a record of its packet id, the hash of its content and its
 //! identity is in the log's queue, before everything that the message will cause. When a sender repeats a message after
-//! a crash, it is found there and gets the same identity, so that what it caused already is not caused again. A sender
-//! repeats in the order in which it sent: an entry that was passed over is not needed any more.
+//! a crash, it is found there and gets the same identity, so that what it caused already is not caused again. Which
+//! messages a sender may repeat, and which of them can be told from new ones, says [`account`].
 //!
-//! There is one record per sender. It is written when messages come, not when they are acknowledged: what a device was
-//! answered meanwhile is left out the next time. Until then a message that is repeated *and* has the packet id and content
-//! of one that was acknowledged just before a crash is taken for that one. Acknowledgements to a broker elsewhere may be
-//! lost on their way, and brokers count packet ids up: of theirs the last ones are remembered a while longer.
+//! There is one record per sender, written when messages come and not when they are acknowledged.
+
+mod account;
 
 use super::link::Received;
 use crate::shared::fnv::fnv64;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use account::{Account, Coming, Identity};
+use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
     sync::Arc,
 };
 use tidewire_model::append::StateChange;
 use tidewire_node_api::handles::{BoxFuture, Durable, HandleError, Log, Records};
 
-/// Entries that are remembered of one sender: more than any broker lets be under way.
-const ENTRIES_MAX: usize = 4_096;
-
-/// Messages of a broker elsewhere that are remembered although they are acknowledged.
-const ANSWERED_MAX: usize = 128;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    packet_id: u16,
-    content: u64,
-    identity: CompactString,
-    /// It has come on this connection and is not acknowledged. The others may be repeated.
-    open: bool,
-}
-
-/// What is remembered of one sender, in the order in which it sent.
-#[derive(Debug, Default)]
-struct Account {
-    entries: VecDeque<Entry>,
-    /// How many of them are not open.
-    earlier: usize,
-}
-
-impl Account {
-    /// The identity of a message that is repeated. An entry whose packet id another message has now is forgotten.
-    fn find(&mut self, packet_id: u16, content: u64, repeated: bool) -> Option<CompactString> {
-        if self.earlier == 0 {
-            return None;
-        }
-        let at = self.entries.iter().position(|entry| !entry.open && entry.packet_id == packet_id)?;
-        let entry = self.entries.get_mut(at)?;
-        if !repeated || entry.content != content {
-            self.entries.remove(at);
-            self.earlier -= 1;
-            return None;
-        }
-        entry.open = true;
-        let identity = entry.identity.clone();
-        let mut index = 0;
-        self.entries.retain(|entry| {
-            index += 1;
-            entry.open || index > at
-        });
-        self.earlier = self.entries.iter().filter(|entry| !entry.open).count();
-        Some(identity)
-    }
-}
+/// Senders that are remembered: as many as the broker of this process lets in at once.
+const ACCOUNTS_MAX: usize = 10_000;
 
 /// See the module.
 pub(super) struct Ledger {
@@ -76,8 +31,9 @@ pub(super) struct Ledger {
     /// Begin of the keys of all its records.
     prefix: String,
     accounts: HashMap<CompactString, Account>,
-    /// Sender and identity of what is open, by the number under which it is acknowledged.
-    open: HashMap<u64, (CompactString, CompactString)>,
+    /// Sender and place of what is open, by the number under which it is acknowledged.
+    open: HashMap<u64, (CompactString, u64)>,
+    /// Senders whose records are to be written, or removed.
     changed: BTreeSet<CompactString>,
     /// Tells apart the lives of the process.
     life: u64,
@@ -106,78 +62,72 @@ impl Ledger {
                 // A longer name that begins the same.
                 None => continue,
             };
-            let entries = read(value);
-            self.accounts.insert(sender.into(), Account { earlier: entries.len(), entries });
+            self.accounts.insert(sender.into(), Account::read(value));
         }
     }
 
     /// The identity of a message that has come.
     pub(super) fn identify(&mut self, received: &Received) -> CompactString {
         let author = received.local.as_ref().and_then(|local| local.author.as_ref());
-        let sender = author.map_or(CompactString::default(), |author| short(&author.client_id, 80));
-        let packet_id = author.map_or(received.packet_id, |author| author.packet_id);
-        let repeated = author.map_or(received.duplicate, |author| author.duplicate || received.duplicate);
-        let content = content(&received.topic, &received.payload);
+        let sender = author.map_or(CompactString::default(), |author| short(author.device.client_id(), 80));
+        let delivery = received.local.as_ref().map(|local| local.delivery);
+        // What the broker of this process keeps for its receiver has no other number than that of its delivery.
+        let packet_id = match (author, delivery) {
+            (Some(author), _) => author.packet_id,
+            (None, Some(delivery)) => u16::try_from(delivery & 0xffff).unwrap_or_default(),
+            (None, None) => received.packet_id,
+        };
+        let coming = Coming {
+            packet_id,
+            content: content(&received.topic, &received.payload),
+            repeated: received.duplicate || author.is_some_and(|author| author.duplicate),
+            author: author.map(|author| (&author.device, author.number)),
+        };
+        self.next += 1;
+        let news = Identity { life: self.life, number: self.next };
         let account = self.accounts.entry(sender.clone()).or_default();
-        let identity = account.find(packet_id, content, repeated).unwrap_or_else(|| {
-            self.next += 1;
-            let identity = format_compact!("{:x}-{:x}", self.life, self.next);
-            account.entries.push_back(Entry { packet_id, content, identity: identity.clone(), open: true });
-            identity
-        });
-        if account.entries.len() > ENTRIES_MAX
-            && let Some(oldest) = account.entries.pop_front()
-        {
-            account.earlier -= usize::from(!oldest.open);
-        }
-        let number = received.local.as_ref().map_or(u64::from(received.packet_id), |local| local.delivery);
-        self.open.insert(number, (sender.clone(), identity.clone()));
+        let (place, identity) = account.enter(&coming, news);
+        self.open.insert(delivery.unwrap_or(u64::from(packet_id)), (sender.clone(), place));
         self.changed.insert(sender);
-        identity
+        self.forget_senders();
+        identity.text()
     }
 
     /// A message has been acknowledged: by its packet id, or the number that the broker of this process gave it.
     pub(super) fn acknowledged(&mut self, number: u64) {
-        let Some((sender, identity)) = self.open.remove(&number) else { return };
-        let Some(account) = self.accounts.get_mut(&sender) else { return };
-        let Some(at) = account.entries.iter().position(|entry| entry.identity == identity) else { return };
-        if !sender.is_empty() {
-            account.entries.remove(at);
-            return;
-        }
-        if let Some(entry) = account.entries.get_mut(at) {
-            entry.open = false;
-            account.earlier += 1;
-        }
-        if account.earlier > ANSWERED_MAX
-            && let Some(oldest) = account.entries.iter().position(|entry| !entry.open)
-        {
-            account.entries.remove(oldest);
-            account.earlier -= 1;
+        let Some((sender, place)) = self.open.remove(&number) else { return };
+        if let Some(account) = self.accounts.get_mut(&sender) {
+            account.acknowledged(place);
         }
     }
 
     /// The connection is over: what is open may be repeated.
     pub(super) fn on_lost(&mut self) {
         self.open.clear();
-        for account in self.accounts.values_mut() {
-            account.entries.iter_mut().for_each(|entry| entry.open = false);
-            account.earlier = account.entries.len();
+        self.accounts.values_mut().for_each(Account::on_lost);
+    }
+
+    /// When there are too many, a tenth of the senders are forgotten: those that have been silent for longest.
+    fn forget_senders(&mut self) {
+        if self.accounts.len() <= ACCOUNTS_MAX {
+            return;
+        }
+        let silent = self.accounts.iter().filter(|(_, account)| !account.is_open());
+        let mut silent: Vec<_> = silent.map(|(sender, account)| (account.last(), sender.clone())).collect();
+        silent.sort_unstable();
+        for (_, sender) in silent.into_iter().take(ACCOUNTS_MAX / 10) {
+            self.accounts.remove(&sender);
+            self.changed.insert(sender);
         }
     }
 
     /// Hands the records of the senders that have changed to the log: the future resolves when they are in its queue.
     pub(super) fn write(&mut self) -> BoxFuture<Result<Durable, HandleError>> {
         let changed = std::mem::take(&mut self.changed);
-        let changes = changed.into_iter().filter_map(|sender| {
-            let account = self.accounts.get(&sender)?;
-            let value = written(account);
+        let changes = changed.into_iter().map(|sender| {
+            let value: Option<Bytes> = self.accounts.get_mut(&sender).and_then(Account::written);
             let slash = if sender.is_empty() { "" } else { "/" };
-            let key = format_compact!("{}{slash}{sender}", self.prefix);
-            if account.entries.is_empty() {
-                self.accounts.remove(&sender);
-            }
-            Some(StateChange { key, value })
+            StateChange { key: format_compact!("{}{slash}{sender}", self.prefix), value }
         });
         let changes = changes.collect();
         self.log.put(changes)
@@ -185,8 +135,9 @@ impl Ledger {
 }
 
 /// A hash of a message that is the same in every process.
-fn content(topic: &[u8], payload: &[u8]) -> u64 {
-    fnv64(topic.iter().chain(&[0]).chain(payload))
+fn content(topic: &[u8], payload: &[u8]) -> u32 {
+    let hash = fnv64(topic.iter().chain(&[0]).chain(payload));
+    u32::try_from((hash ^ hash >> 32) & 0xffff_ffff).unwrap_or_default()
 }
 
 /// A name that fits into a key; a long one is cut and told apart by its hash.
@@ -195,36 +146,7 @@ fn short(name: &str, max: usize) -> CompactString {
         return name.into();
     }
     let end = (0..=max - 17).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-    format_compact!("{}~{:016x}", name.get(..end).unwrap_or_default(), content(name.as_bytes(), &[]))
-}
-
-fn written(account: &Account) -> Option<Bytes> {
-    if account.entries.is_empty() {
-        return None;
-    }
-    let mut out = BytesMut::with_capacity(account.entries.len() * 36);
-    for entry in &account.entries {
-        let identity = entry.identity.as_bytes();
-        out.put_u16(entry.packet_id);
-        out.put_u64(entry.content);
-        out.put_u8(u8::try_from(identity.len()).unwrap_or(0));
-        out.put_slice(identity);
-    }
-    Some(out.freeze())
-}
-
-/// The entries of a record, as far as they can be read.
-fn read(mut record: Bytes) -> VecDeque<Entry> {
-    let mut entries = VecDeque::new();
-    while record.len() >= 11 {
-        let (packet_id, content, length) = (record.get_u16(), record.get_u64(), usize::from(record.get_u8()));
-        if record.len() < length {
-            break;
-        }
-        let Ok(identity) = CompactString::from_utf8(record.split_to(length)) else { break };
-        entries.push_back(Entry { packet_id, content, identity, open: false });
-    }
-    entries
+    format_compact!("{}~{:016x}", name.get(..end).unwrap_or_default(), fnv64(name.as_bytes()))
 }
 
 #[cfg(test)]

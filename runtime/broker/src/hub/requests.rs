@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tidewire_node_api::broker::Qos;
+use tidewire_node_api::broker::{Qos, Sender};
 
 use super::Hub;
 use crate::message::Message;
@@ -47,7 +47,11 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         self.counters.count_received(publish.payload.len());
         let (qos, packet_id, duplicate) = (publish.qos, publish.packet_id, publish.duplicate);
-        let message = Arc::new(Message::from_publish(publish, &session.client_id));
+        let sender = (qos != Qos::AtMostOnce).then(|| {
+            session.published += 1;
+            Sender { device: Arc::clone(&session.device), packet_id, duplicate, number: session.published }
+        });
+        let message = Arc::new(Message::from_publish(publish, sender));
         let allowed = self.authenticator.may_publish(&session.client_id, session.user.as_deref(), &message.topic);
         if qos == Qos::AtMostOnce {
             if allowed {
@@ -73,14 +77,14 @@ impl Hub {
                 session.noted.remove(&packet_id);
             }
             self.publish(&message, Some(key), Some(&slot), true);
-        }
-        self.end_slot(&slot, false);
-    }
-
             if !slot.is_followed() {
                 // Behind what is stored of the message itself: both are there after a crash, or it comes again.
                 self.note(&slot);
             }
+        }
+        self.end_slot(&slot, false);
+    }
+
     /// Has an exactly-once message noted, for the case that the client sends it again to another process. Not before
     /// the links are done with it: what is noted is never given to them again. Says whether the answer has to wait.
     pub(super) fn note(&mut self, slot: &Rc<Slot>) -> bool {
@@ -92,12 +96,12 @@ impl Hub {
         if !session.received.contains(&slot.packet_id) || !session.noted.insert(slot.packet_id) {
             return false;
         }
+        self.store.put_received(key, &session.noted, Some(Rc::clone(slot)));
+        true
     }
 
     /// A client will not send an exactly-once message again.
     pub(crate) fn released(&mut self, key: SessionKey, packet_id: u16) {
-        self.store.put_received(key, &session.noted, Some(Rc::clone(slot)));
-        true
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let known = session.received.remove(&packet_id);
         let reason = if known { reason::SUCCESS } else { reason::NO_PACKET_ID };

@@ -150,6 +150,7 @@ impl Hub {
             duplicate: false,
             released: false,
             stored: false,
+            kept: false,
             counted: Counted::Not,
             waiting: None,
         };
@@ -157,7 +158,7 @@ impl Hub {
         let awaited = session.is_awaited();
         if !awaited && session.is_durable() && target.store && self.store.keeps() {
             self.store.put_delivery(target.key, &delivery, slot.cloned());
-            delivery.stored = true;
+            (delivery.stored, delivery.kept) = (true, true);
         }
         if awaited {
             if let Some(slot) = slot.filter(|_| follow) {
@@ -223,7 +224,11 @@ impl Hub {
 
     /// A connection has written what it had, if its outlet is empty: what waits for room may follow.
     pub(crate) fn has_room(&mut self, key: SessionKey) {
-        let Some(outlet) = self.sessions.get(&key).and_then(|session| session.outlet().cloned()) else { return };
+        let Some(session) = self.sessions.get(&key) else { return };
+        let Some(outlet) = session.outlet().cloned() else { return };
+        if outlet.bytes.borrow().is_empty() {
+            session.device.set_answered(outlet.answered.get());
+        }
         for bytes in outlet.refill() {
             self.counters.count_sent(bytes);
         }

@@ -155,6 +155,78 @@ fn a_device_that_repeats_after_a_crash_is_recognised() {
 }
 
 #[test]
+fn a_device_that_did_not_get_its_answers_is_recognised() {
+    let log = log();
+    let first = broker();
+    let flow = near(&first, "", true, &log);
+    let sub = Sub::to(&flow.connection, "in", Qos::AtLeastOnce).granted();
+    let mut device = Device::connect(&first);
+    let take = |sub: &Sub| {
+        let message = sub.messages.recv_timeout(SOON).unwrap();
+        message.ack.unwrap().complete(AckOutcome::Done);
+        message.identity.unwrap()
+    };
+    let mut identities = Vec::new();
+    for id in 1..=9 {
+        device.publish(id, false, 1);
+        identities.push(take(&sub));
+        // It is on its way, and lost with the connection.
+        assert_eq!(device.read(), [0x40, 2, 0, id]);
+    }
+    drop(device);
+    let mut device = Device::connect(&first);
+    (6..=9).for_each(|id| device.publish(id, true, 1));
+    assert_eq!((6..=9).map(|_| take(&sub)).collect::<Vec<_>>(), identities[5..], "after a cut");
+    device.publish(10, false, 1);
+    take(&sub);
+    drop((first, device));
+    let second = broker();
+    let flow = near(&second, "", true, &log);
+    let sub = Sub::to(&flow.connection, "in", Qos::AtLeastOnce).granted();
+    let mut device = Device::connect(&second);
+    (6..=9).for_each(|id| device.publish(id, true, 1));
+    assert_eq!((6..=9).map(|_| take(&sub)).collect::<Vec<_>>(), identities[5..], "after a crash");
+}
+
+#[test]
+fn what_the_broker_kept_for_its_receiver_is_recognised_after_a_crash() {
+    let log = log();
+    let broker = |port: u16| {
+        let settings = BrokerSettings::new(([127, 0, 0, 1], port).into());
+        Broker::start(BrokerSettings { log: Some(Arc::clone(&log)), ..settings }).unwrap()
+    };
+    let first = broker(0);
+    let flow = near(&first, "flow", false, &log);
+    std::mem::forget(Sub::to(&flow.connection, "in", Qos::AtLeastOnce).granted());
+    flow.connection.close();
+    let mut device = Device::connect(&first);
+    for id in 1..=50 {
+        device.publish(id, false, 1);
+        assert_eq!(device.read(), [0x40, 2, 0, id]);
+    }
+    let come = |flow: &Client| {
+        let sub = Sub::to(&flow.connection, "in", Qos::AtLeastOnce);
+        flow.connection.connect();
+        let messages: Vec<_> = (0..50).map(|_| sub.messages.recv_timeout(SOON).unwrap()).collect();
+        // The process is killed before anything is acknowledged.
+        let identity = |message: Incoming| {
+            std::mem::forget(message.ack);
+            message.identity.unwrap()
+        };
+        let identities: Vec<_> = messages.into_iter().map(identity).collect();
+        std::mem::forget(sub);
+        identities
+    };
+    let mut settings = settings(first.local_addr().port());
+    (settings.client_id, settings.clean_session) = ("flow".into(), false);
+    let flow = Client::prepare_in(settings.clone(), around(Some(&first), &log));
+    let identities = come(&flow);
+    drop(first);
+    let second = broker(settings.port);
+    assert_eq!(come(&Client::prepare_in(settings, around(Some(&second), &log))), identities);
+}
+
+#[test]
 fn a_session_without_its_client_keeps_messages() {
     let (broker, log) = (broker(), log());
     let flow = near(&broker, "flow", false, &log);
