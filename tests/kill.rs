@@ -70,12 +70,12 @@ impl Fate {
     }
 }
 
-/// `load/#` into the stream `thing-load`, counted, summed up, and its largest number kept.
-fn ingest(flow: Flow) -> Json {
+/// `load/#` into a stream, or several if its name is a template; each is counted, summed up, and its largest number kept.
+fn ingest(flow: Flow, stream: &str) -> Json {
     let model =
-        |reducer: &str| json!({"projection": reducer, "reducer": reducer, "property": "n", "stream": "thing-load"});
+        |reducer: &str| json!({"projection": reducer, "reducer": reducer, "property": "n", "stream": "thing-*"});
     flow.mqtt_in("in", "load/#", json!(["store"]))
-        .append("store", "thing-load")
+        .append("store", stream)
         .node("count", "projector", model("count"), json!([]))
         .node("sum", "projector", model("sum"), json!([]))
         .node("max", "projector", model("max"), json!([]))
@@ -89,32 +89,34 @@ async fn subscribed(http: &Http) {
     .await;
 }
 
-/// How often each number is in the log.
+/// How often each number is in a stream.
 struct Tally {
+    stream: String,
     copies: BTreeMap<u64, u64>,
     /// The numbers in the order of the log.
     numbers: Vec<u64>,
 }
 
 impl Tally {
-    async fn of(http: &Http) -> Tally {
-        let events = http.items("/api/events?stream=thing-load&limit=1000").await;
+    async fn of(http: &Http, stream: &str) -> Tally {
+        let events = http.items(&format!("/api/events?stream={stream}&limit=1000")).await;
         let numbers: Vec<u64> = events.iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect();
         let mut copies = BTreeMap::new();
         numbers.iter().for_each(|n| *copies.entry(*n).or_default() += 1);
-        Tally { copies, numbers }
+        Tally { stream: stream.to_owned(), copies, numbers }
     }
 
     /// Waits until all numbers from 1 to `last` are there.
-    async fn complete(http: &Http, last: u64, patience: Duration) -> Tally {
+    async fn complete(http: &Http, stream: &str, last: u64, patience: Duration) -> Tally {
         let began = std::time::Instant::now();
         loop {
-            let tally = Tally::of(http).await;
+            let tally = Tally::of(http, stream).await;
             let lost: Vec<u64> = (1..=last).filter(|n| !tally.copies.contains_key(n)).collect();
             if lost.is_empty() {
                 return tally;
             }
-            assert!(began.elapsed() < patience, "{} of {last} acknowledged messages are lost: {lost:?}", lost.len());
+            let count = lost.len();
+            assert!(began.elapsed() < patience, "{stream}: {count} of {last} acknowledged messages are lost: {lost:?}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -129,7 +131,7 @@ impl Tally {
         let (sum, max) = (self.numbers.iter().sum::<u64>(), self.numbers.iter().max().copied().unwrap_or(0));
         for (name, expected) in [("count", count), ("sum", sum), ("max", max)] {
             until(&format!("read model {name} to be {expected}"), || async {
-                let answer = http.get(&format!("/api/projections/{name}/thing-load")).await;
+                let answer = http.get(&format!("/api/projections/{name}/{}", self.stream)).await;
                 let value = if answer.status == 200 { answer.json()["value"].as_f64() } else { None };
                 (value == Some(expected as f64)).then_some(())
             })

@@ -15,7 +15,7 @@ async fn every_message_that_was_acknowledged_is_in_the_log_once() {
     let broker = Mosquitto::start();
     let connection = json!({"broker": "127.0.0.1", "port": broker.port.to_string(), "clientid": "tidewire-kill",
         "protocolVersion": "4", "keepalive": "60", "cleansession": false});
-    let flow = ingest(Flow::new().config("broker", "mqtt-broker", connection));
+    let flow = ingest(Flow::new().config("broker", "mqtt-broker", connection), "thing-load");
     let mut server = Server::with().no_broker().flows(&flow).start().await;
     // The session has to exist before the first message counts.
     subscribed(&server.http()).await;
@@ -27,7 +27,8 @@ async fn every_message_that_was_acknowledged_is_in_the_log_once() {
     assert_eq!(sent.acknowledged.len() as u64, sent.last, "mosquitto acknowledges everything");
 
     let http = server.http();
-    let tally = Tally::complete(&http, sent.last, Duration::from_secs(60 + 2 * fate.rounds)).await;
+    let patience = Duration::from_secs(60 + 2 * fate.rounds);
+    let tally = Tally::complete(&http, "thing-load", sent.last, patience).await;
     let doubled = tally.doubled();
     println!("{} messages at {}/s, none lost, {} doubled", sent.last, sent.rate(), doubled.len());
     assert!(doubled.is_empty(), "seed {}: {} messages are in the log twice: {doubled:?}", fate.seed, doubled.len());

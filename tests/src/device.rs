@@ -1,5 +1,5 @@
-//! A device that keeps its word: it publishes numbers with QoS 1 and sends each one, marked as a duplicate, until it is
-//! acknowledged, however often the connection breaks.
+//! A device that keeps its word: it publishes numbers with QoS 1 or 2 and sends each one, marked as a duplicate, until it
+//! is acknowledged, however often the connection breaks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +21,20 @@ const WINDOW: usize = 100;
 /// Pause between attempts to connect.
 const RECONNECT: Duration = Duration::from_millis(20);
 
+/// How often a slow device looks for acknowledgements.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// How a device goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It reads acknowledgements as they come.
+    Prompt,
+    /// It looks for them now and then. Those that it has not seen when the connection breaks are lost.
+    Slow,
+    /// Prompt, and with QoS 2.
+    ExactlyOnce,
+}
+
 /// A device at work.
 pub struct Device {
     stop: Arc<AtomicBool>,
@@ -39,13 +53,14 @@ pub struct Kept {
 }
 
 impl Device {
-    /// Begins to publish `{"n":1}`, `{"n":2}`, … on a topic, `rate` a second.
-    pub fn start(port: u16, topic: &str, rate: u32) -> Device {
+    /// Begins to publish `{"n":1,"of":name}`, `{"n":2,"of":name}`, … below `load/`, `rate` a second.
+    pub fn start(port: u16, name: &str, manner: Manner, rate: u32) -> Device {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let work = Work {
             port,
-            topic: topic.to_owned(),
-            client: format!("device-{}", crate::port::free()),
+            name: name.to_owned(),
+            client: format!("device-{name}-{}", crate::port::free()),
+            manner,
             rate,
             stop: Arc::clone(&stop),
             acknowledged: Arc::clone(&acknowledged),
@@ -78,18 +93,26 @@ impl Device {
 
 struct Work {
     port: u16,
-    topic: String,
+    name: String,
     client: String,
+    manner: Manner,
     rate: u32,
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicU64>,
     began: Instant,
     last: u64,
     id: u16,
-    /// Packet id and number of what is not acknowledged, in the order it was sent in.
-    waiting: VecDeque<(u16, u64)>,
+    /// What is not acknowledged, in the order it was sent in.
+    waiting: VecDeque<Waiting>,
     again: u64,
     connections: u64,
+}
+
+struct Waiting {
+    id: u16,
+    n: u64,
+    /// The broker has it, and is to forget its id.
+    received: bool,
 }
 
 impl Work {
@@ -122,8 +145,7 @@ impl Work {
 
     /// Until the connection breaks or everything is done. What is not acknowledged goes out first.
     async fn talk(&mut self, read: BufReader<OwnedReadHalf>, mut write: OwnedWriteHalf) {
-        let again: Vec<u8> =
-            self.waiting.iter().flat_map(|(id, n)| publish_packet(&self.topic, *id, &payload(*n), true)).collect();
+        let again: Vec<u8> = self.waiting.iter().flat_map(|waiting| self.packet(waiting, true)).collect();
         self.again += self.waiting.len() as u64;
         if write.write_all(&again).await.is_err() {
             return;
@@ -132,28 +154,58 @@ impl Work {
         let (packets, mut answers) = tokio::sync::mpsc::unbounded_channel();
         let reader = tokio::spawn(read_all(read, packets));
         let mut tick = tokio::time::interval(Duration::from_millis(10));
+        let (slow, mut looked) = (self.manner == Manner::Slow, Instant::now());
         while !self.is_done() {
+            let mut out = Vec::new();
             tokio::select! {
-                answer = answers.recv() => match answer {
-                    Some(id) => self.acknowledge(id),
+                answer = answers.recv(), if !slow => match answer {
+                    Some((kind, id)) => out.extend(self.answered(kind, id)),
                     None => break,
                 },
                 _ = tick.tick() => {}
             }
-            let due = self.due();
-            if !due.is_empty() && write.write_all(&due).await.is_err() {
+            if slow && reader.is_finished() {
+                break;
+            }
+            if slow && looked.elapsed() >= SLOW {
+                looked = Instant::now();
+                while let Ok((kind, id)) = answers.try_recv() {
+                    out.extend(self.answered(kind, id));
+                }
+            }
+            out.extend(self.due());
+            if !out.is_empty() && write.write_all(&out).await.is_err() {
                 break;
             }
         }
         reader.abort();
     }
 
-    fn acknowledge(&mut self, id: u16) {
-        let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == id) else {
-            panic!("PUBACK for {id}, which nobody waits for");
+    /// What follows from an answer.
+    fn answered(&mut self, kind: u8, id: u16) -> Vec<u8> {
+        let Some(at) = self.waiting.iter().position(|waiting| waiting.id == id) else {
+            panic!("{kind:x} for {id}, which nobody waits for");
         };
+        if kind == 0x50 {
+            self.waiting[at].received = true;
+            return self.packet(&self.waiting[at], false);
+        }
+        assert_eq!(self.waiting[at].received, kind == 0x70, "{kind:x} for {id} out of turn");
         self.waiting.remove(at);
         self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        Vec::new()
+    }
+
+    /// What the device has to say of a message.
+    fn packet(&self, waiting: &Waiting, again: bool) -> Vec<u8> {
+        let qos = if self.manner == Manner::ExactlyOnce { 2 } else { 1 };
+        let Waiting { id, n, received } = *waiting;
+        if received {
+            let [high, low] = id.to_be_bytes();
+            return vec![0x62, 2, high, low];
+        }
+        let payload = json!({"n": n, "of": self.name}).to_string();
+        publish_packet(&format!("load/{}", self.name), id, payload.as_bytes(), qos, again)
     }
 
     /// What is to be sent now.
@@ -166,21 +218,18 @@ impl Work {
         while self.last < due && self.waiting.len() < WINDOW {
             self.last += 1;
             self.id = self.id.checked_add(1).unwrap_or(1);
-            self.waiting.push_back((self.id, self.last));
-            bytes.extend(publish_packet(&self.topic, self.id, &payload(self.last), false));
+            let waiting = Waiting { id: self.id, n: self.last, received: false };
+            bytes.extend(self.packet(&waiting, false));
+            self.waiting.push_back(waiting);
         }
         bytes
     }
 }
 
-async fn read_all(mut read: BufReader<OwnedReadHalf>, packets: tokio::sync::mpsc::UnboundedSender<u16>) {
+async fn read_all(mut read: BufReader<OwnedReadHalf>, packets: tokio::sync::mpsc::UnboundedSender<(u8, u16)>) {
     while let Ok((kind, body)) = read_packet(&mut read).await {
-        if kind == 0x40 && packets.send(u16::from_be_bytes([body[0], body[1]])).is_err() {
+        if kind >= 0x40 && packets.send((kind, u16::from_be_bytes([body[0], body[1]]))).is_err() {
             return;
         }
     }
-}
-
-fn payload(n: u64) -> Vec<u8> {
-    json!({ "n": n }).to_string().into_bytes()
 }

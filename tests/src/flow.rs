@@ -51,10 +51,10 @@ impl Flow {
         self.config("broker", "mqtt-broker", properties)
     }
 
-    /// `mqtt in` for a topic, JSON, QoS 1.
+    /// `mqtt in` for a topic, JSON, with the QoS of the sender.
     #[must_use]
     pub fn mqtt_in(self, id: &str, topic: &str, wires: Json) -> Self {
-        let properties = json!({"topic": topic, "qos": "1", "datatype": "json", "broker": "broker",
+        let properties = json!({"topic": topic, "qos": "2", "datatype": "json", "broker": "broker",
             "nl": false, "rap": true, "rh": 0, "inputs": 0});
         self.node(id, "mqtt in", properties, wires)
     }

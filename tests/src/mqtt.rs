@@ -102,7 +102,7 @@ impl Mqtt {
     pub fn send(&mut self, topic: &str, payload: &[u8]) -> oneshot::Receiver<()> {
         let (id, answer) = self.expect_answer();
         // A closed connection shows in the receiver.
-        let _ = self.out.send(publish_packet(topic, id, payload, false));
+        let _ = self.out.send(publish_packet(topic, id, payload, 1, false));
         answer
     }
 
@@ -161,12 +161,12 @@ pub(crate) fn connect_packet(client_id: &str, clean: bool) -> Vec<u8> {
     packet(0x10, &body)
 }
 
-/// A PUBLISH with QoS 1.
-pub(crate) fn publish_packet(topic: &str, id: u16, payload: &[u8], duplicate: bool) -> Vec<u8> {
+/// A PUBLISH with QoS 1 or 2.
+pub(crate) fn publish_packet(topic: &str, id: u16, payload: &[u8], qos: u8, duplicate: bool) -> Vec<u8> {
     let mut body = text(topic);
     body.extend(id.to_be_bytes());
     body.extend(payload);
-    packet(if duplicate { 0x3a } else { 0x32 }, &body)
+    packet(0x30 | u8::from(duplicate) << 3 | qos << 1, &body)
 }
 
 fn text(text: &str) -> Vec<u8> {
