@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidewire_api::personal::ErasedSubject;
 use tidewire_engine::{Clock as _, SystemClock};
 use tidewire_log::{
     Erasure, EventLog, KnownKeyBackup, LogError, PersonalError, destroy_expired_key_backups, erase, finish_erasure,
     known_key_backups, unfinished_erasures,
 };
 use tidewire_model::event::StreamName;
+use tidewire_model::position::Position;
 
 use super::Core;
 
@@ -35,6 +37,17 @@ impl Core {
         let erasure = erased?;
         self.finish_erasures_beside();
         Ok(erasure)
+    }
+
+    /// What an erasure did, for whoever asked for it.
+    pub fn told(&self, stream: &StreamName, erasure: &Erasure) -> ErasedSubject {
+        ErasedSubject {
+            stream: stream.to_string(),
+            key_id: erasure.key_id.to_string(),
+            position: (erasure.position != Position::ZERO).then(|| erasure.position.get()),
+            in_clear: erasure.in_clear,
+            restorable_until: self.restorable_until(),
+        }
     }
 
     /// Withholds what erasures that were interrupted have left, before anybody can ask for it.
@@ -76,7 +89,7 @@ impl Core {
     }
 
     /// Until when a key that is erased now can come back from one of them.
-    pub fn restorable_until(&self) -> Option<i64> {
+    fn restorable_until(&self) -> Option<i64> {
         let known = self.key_backups().unwrap_or_else(|reason| {
             tracing::warn!(reason, "files with keys that were made here are not known");
             Vec::new()

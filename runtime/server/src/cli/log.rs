@@ -283,12 +283,7 @@ fn erase(settings: &Settings, stream: &str, confirm: &str) -> Outcome {
             let failed = |error: PersonalError| Failure::usage(error.to_string());
             let erasure = core.erase(&stream, "local").await.map_err(failed)?;
             core.finish_erasures().await.map_err(Failure::usage)?;
-            let until = core.restorable_until();
-            let mut told = json!({"stream": stream, "keyId": erasure.key_id, "inClear": erasure.in_clear});
-            if let (Some(until), Some(told)) = (until, told.as_object_mut()) {
-                told.insert("restorableUntil".to_owned(), until.into());
-            }
-            Ok(told)
+            Ok(serde_json::to_value(core.told(&stream, &erasure))?)
         })?,
     };
     local::print(&answer)

@@ -3,7 +3,6 @@
 use tidewire_api::personal::{EraseSubject, ErasedSubject, PersonalStreams, PutPersonalStreams};
 use tidewire_log::{EventLog as _, PersonalError, set_personal, unfinished_erasures};
 use tidewire_model::event::StreamName;
-use tidewire_model::position::Position;
 
 use axum::http::StatusCode;
 
@@ -83,11 +82,5 @@ async fn erase(
     let stream = StreamName::reserved(name.as_str());
     let stream = stream.map_err(|error| ApiError::not_found(error.to_string()))?;
     let erasure = core.0.erase(&stream, &actor.actor()).await?;
-    Ok(axum::Json(ErasedSubject {
-        stream: name,
-        key_id: erasure.key_id.to_string(),
-        position: (erasure.position != Position::ZERO).then(|| erasure.position.get()),
-        in_clear: erasure.in_clear,
-        restorable_until: core.restorable_until(),
-    }))
+    Ok(axum::Json(core.told(&stream, &erasure)))
 }
