@@ -1,6 +1,7 @@
 //! The log is backed up while the server runs, and a restored one starts with everything that was acknowledged.
 
 use serde_json::json;
+use tidewire_tests::server::text;
 use tidewire_tests::{Http, Server, until};
 
 async fn append(http: &Http, from: u64, count: u64) {
@@ -15,10 +16,6 @@ async fn append(http: &Http, from: u64, count: u64) {
 async fn numbers(http: &Http) -> Vec<u64> {
     let events = http.items("/api/events?stream=thing-backup&limit=1000").await;
     events.iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect()
-}
-
-fn text(output: &std::process::Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

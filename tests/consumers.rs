@@ -141,11 +141,7 @@ async fn groups_are_looked_after_from_the_command_line() {
             server.terminate();
         }
         let run = |arguments: &[&str], status: i32| {
-            let all: Vec<&str> = ["consumer"].iter().chain(arguments).copied().collect();
-            let output = server.command(&all);
-            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-            assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
-            text
+            server.run(&["consumer"].iter().chain(arguments).copied().collect::<Vec<_>>(), status)
         };
         assert!(run(&["list"], 0).contains(if running { "3 parked" } else { "1 parked" }));
         assert!(run(&["parked", "work", "--limit", "1"], 0).contains("\"reason\":\"no idea\""));

@@ -4,11 +4,8 @@
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
+use tidewire_tests::server::text;
 use tidewire_tests::{Server, until};
-
-fn text(output: &std::process::Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
 
 /// The last event of each of two streams.
 async fn both(server: &Server) -> (Json, Json) {
@@ -41,11 +38,7 @@ async fn an_erasure_can_be_undone_from_a_backup_of_keys_until_that_expires() {
     let mut server = Server::with().arg("--personal").arg("person-*").start().await;
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
-    let run = |arguments: &[&str]| {
-        let output = server.command(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
-        text(&output)
-    };
+    let run = |arguments: &[&str]| server.run(arguments, 0);
     for name in ["anna", "ben"] {
         let event = json!({"type": "seen", "subject": format!("person-{name}"), "data": {"at": "home"}});
         let http = server.http().with("content-type", "application/cloudevents+json");
@@ -125,10 +118,9 @@ async fn keys_are_saved_and_damage_is_told_also_where_no_server_runs() {
     let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
     let damaged = format!("{} is damaged", file.display());
     let back_up = |server: &Server, folder: &str, keys: &str| {
-        let output = server.command(&["log", "backup", &path(folder), "--keys", &path(keys)]);
-        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-        assert!(text(&output).contains(&damaged), "{}", text(&output));
-        assert!(text(&output).contains("1 keys of streams in") && Path::new(&path(keys)).exists(), "{}", text(&output));
+        let told = server.run(&["log", "backup", &path(folder), "--keys", &path(keys)], 1);
+        assert!(told.contains(&damaged) && told.contains("1 keys of streams in"), "{told}");
+        assert!(Path::new(&path(keys)).exists());
     };
     back_up(&server, "beside", "beside.json");
     server.terminate();

@@ -48,11 +48,7 @@ async fn what_is_dropped_and_encrypted_is_said_from_the_command_line() {
             server.terminate();
         }
         let run = |arguments: &[&str], status: i32| {
-            let all: Vec<&str> = ["log"].iter().chain(arguments).copied().collect();
-            let output = server.command(&all);
-            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-            assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
-            text
+            server.run(&["log"].iter().chain(arguments).copied().collect::<Vec<_>>(), status)
         };
         std::fs::write(&file, r#"{"policies": [{"id": "old", "category": "thing", "maxAgeSeconds": 864000}]}"#)
             .unwrap();

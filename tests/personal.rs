@@ -1,22 +1,11 @@
 //! Personal data: what is erased is gone from every file and every read model, and the rest goes on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 use tidewire_tests::{Server, http::encode, until};
 
 const SECRET: &str = "annas-secret-whereabouts";
-
-fn holders(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            holders(&path, found);
-        } else if std::fs::read(&path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(SECRET)) {
-            found.push(path);
-        }
-    }
-}
 
 #[tokio::test]
 async fn an_erased_stream_is_gone_everywhere_and_its_neighbours_are_not() {
@@ -52,9 +41,7 @@ async fn an_erased_stream_is_gone_everywhere_and_its_neighbours_are_not() {
     assert_eq!(place("ben").await.unwrap(), json!("office"));
 
     server.terminate();
-    let mut found = Vec::new();
-    holders(server.data(), &mut found);
-    assert_eq!(found, [] as [PathBuf; 0]);
+    assert_eq!(server.files_with(SECRET), [] as [PathBuf; 0]);
     server.start_again().await;
     let http = server.http();
     assert_eq!(http.items("/api/events?stream=thing-anna").await[0]["erased"], json!(true));

@@ -1,6 +1,7 @@
 //! Schemas: data that does not fit is refused with its path, and history is read in the latest form.
 
 use serde_json::{Value as Json, json};
+use tidewire_tests::server::text;
 use tidewire_tests::{Answer, Http, Server};
 
 const TYPE: &str = "reading-reported";
@@ -69,10 +70,6 @@ fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     ["schema"].into_iter().chain(more.iter().copied()).collect()
 }
 
-fn text(output: &std::process::Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 #[tokio::test]
 async fn schemas_are_registered_and_tried_from_the_command_line() {
     let mut server = Server::with().start().await;
@@ -114,11 +111,7 @@ async fn schemas_are_registered_and_tried_from_the_command_line() {
         if !running {
             server.terminate();
         }
-        let run = |more: &[&str]| {
-            let output = server.command(&with(more));
-            assert!(output.status.success(), "{more:?}: {}", text(&output));
-            text(&output)
-        };
+        let run = |more: &[&str]| server.run(&with(more), 0);
         run(&["register", TYPE, "2", "--schema", &schema, "--upcast", &upcast]);
         run(&["mode", TYPE, "refuse"]);
         assert!(run(&["list"]).contains("refuse") && run(&["versions", TYPE]).contains("    2  schema  upcast"));

@@ -1,26 +1,12 @@
 //! Killed while the data of a person is erased: it has not begun, or it ends by itself, read models and all.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
 use tidewire_tests::{Http, Server, http::encode, until};
 
 use super::Fate;
-
-/// Files below a folder that hold a text.
-fn holders(folder: &Path, text: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let within = |path: PathBuf| {
-        if path.is_dir() {
-            return holders(&path, text);
-        }
-        // Some go while one looks.
-        let holds = std::fs::read(&path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
-        if holds { vec![path] } else { Vec::new() }
-    };
-    entries.flat_map(within).collect()
-}
 
 async fn place(http: &Http, thing: &str) -> serde_json::Value {
     let thing = http.get(&format!("/api/things/{thing}")).await;
@@ -71,7 +57,7 @@ async fn an_erasure_is_not_begun_or_ends_by_itself() {
         let none =
             async || http.json("/api/log/personal").await["erasing"].as_array().unwrap().is_empty().then_some(());
         until("the traces are removed", none).await;
-        assert_eq!(holders(server.data(), &secret), [] as [PathBuf; 0], "seed {}, round {round}", fate.seed);
+        assert_eq!(server.files_with(&secret), [] as [PathBuf; 0], "seed {}, round {round}", fate.seed);
         assert_eq!((place(&http, &thing).await, place(&http, "office").await), (json!(null), json!("office")));
     }
     println!("{begun} erasures were interrupted, {ended} of them ended by themselves");

@@ -33,6 +33,11 @@ pub fn command(arguments: &[&str]) -> std::process::Output {
     Command::new(binary()).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
+/// What a command printed, its errors last.
+pub fn text(output: &std::process::Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
 /// How to start a server.
 pub struct Options {
     arguments: Vec<String>,
@@ -271,6 +276,34 @@ impl Server {
         all.extend(["--data-dir", &data]);
         command(&all)
     }
+
+    /// As [`Server::command`], for what it printed.
+    ///
+    /// # Panics
+    /// When it ends with another status.
+    pub fn run(&self, arguments: &[&str], status: i32) -> String {
+        let output = self.command(arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", text(&output));
+        text(&output)
+    }
+
+    /// The files in its data folder that hold a text.
+    pub fn files_with(&self, text: &str) -> Vec<PathBuf> {
+        holders(&self.data, text)
+    }
+}
+
+fn holders(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let within = |path: PathBuf| {
+        if path.is_dir() {
+            return holders(&path, text);
+        }
+        // Some go while one looks.
+        let holds = std::fs::read(&path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
+        if holds { vec![path] } else { Vec::new() }
+    };
+    entries.flat_map(within).collect()
 }
 
 impl Drop for Server {
