@@ -109,6 +109,13 @@ struct Envelope<'a> {
     data: Slice<'a>,
 }
 
+/// About how long the frame of an event is; seldom less.
+pub(crate) fn frame_size(event: &Event) -> usize {
+    let raw = event.raw.as_ref().map_or(0, |raw| raw.topic.len() + raw.payload.len());
+    let names = event.source.len() + event.event_type.len() + event.stream.as_str().len();
+    FRAME_HEAD + 160 + names + raw + event.data.len() + event.extensions.size()
+}
+
 /// Appends the frame of an event to a buffer.
 pub(crate) fn write_frame(event: &Event, mut buffer: Vec<u8>) -> Vec<u8> {
     let start = buffer.len();

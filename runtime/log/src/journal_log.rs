@@ -16,7 +16,7 @@ use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start, StreamHead};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::watch;
 
 use crate::archivist;
 use crate::backup::{BackupError, Others, Progress, Report};
@@ -27,11 +27,12 @@ use crate::journal::{Journal, segment};
 use crate::lock::lock;
 use crate::plan::IdSource;
 use crate::projection::StoredProjections;
+use crate::queue::{Queue, WriterEnd};
 use crate::shared::Shared;
 use crate::snapshots::Snapshots;
 use crate::store::{Space, Store};
 use crate::values::Values;
-use crate::writer::{Clock, Job, Writer};
+use crate::writer::{Clock, Writer};
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LogError,
     ProjectionStore, StreamList, Subscription, Ticket, Usage, lists, names, reader,
@@ -49,10 +50,6 @@ pub use scrubbing::{LastScrub, SCRUBBED, last_scrub};
 
 pub use options::JournalOptions;
 
-/// How many appends may queue; more wait at the door.
-const QUEUE: usize = 4096;
-/// How many KiB of events may queue.
-const QUEUE_KIB: u32 = 96 * 1024;
 /// How many commits the store may be behind before appends wait for it; their bytes are limited besides.
 const STORE_QUEUE: usize = 1024;
 
@@ -74,10 +71,15 @@ struct Inner {
     /// What retention dropped, once somebody has asked.
     dropped: tokio::sync::Mutex<Option<Vec<DroppedGroup>>>,
     clock: Clock,
-    jobs: mpsc::Sender<Job>,
-    room: Arc<Semaphore>,
+    queue: Arc<Queue>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     closed: watch::Sender<bool>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl JournalLog {
@@ -103,13 +105,13 @@ impl JournalLog {
         let bodies = Bodies::in_folders(&folder, keys, options.personal.clone());
         let shared = Arc::new(Shared::new(&folder, bodies, &options));
         shared.space.set_limit(options.max_bytes);
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (queue, end) = Queue::new();
         let beside = journal_folder.clone();
         let ticking: Clock = Arc::clone(&options.clock);
         let thread = {
             let shared = Arc::clone(&shared);
             let work = move || {
-                run(&shared, &folder, &journal_folder, &options, queue);
+                run(&shared, &folder, &journal_folder, &options, &end);
                 drop(lock);
             };
             std::thread::Builder::new().name("log-writer".to_owned()).spawn(work)
@@ -125,8 +127,7 @@ impl JournalLog {
             scrubbing: tokio::sync::Mutex::default(),
             dropped: tokio::sync::Mutex::default(),
             clock: ticking,
-            jobs,
-            room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
+            queue,
             writer: Mutex::new(Some(thread)),
             closed: watch::channel(false).0,
         };
@@ -161,13 +162,7 @@ impl JournalLog {
 }
 
 /// The writer's thread, from opening the journal to closing the store.
-fn run(
-    shared: &Arc<Shared>,
-    folder: &Path,
-    journal_folder: &Path,
-    options: &JournalOptions,
-    jobs: mpsc::Receiver<Job>,
-) {
+fn run(shared: &Arc<Shared>, folder: &Path, journal_folder: &Path, options: &JournalOptions, end: &WriterEnd) {
     let store_folder = folder.join("sled");
     let early = Early::begin(shared, store_folder.clone());
     let opened = Journal::open(journal_folder, options.segment_bytes).and_then(|opened| {
@@ -211,9 +206,12 @@ fn run(
     match journal {
         Some(journal) => {
             let (shared, ids, delay) = (Arc::clone(shared), IdSource::default(), options.commit_delay);
-            Writer { shared, journal, jobs, commits, clock, ids, delay }.run();
+            Writer { shared, journal, commits, clock, ids, delay }.run(end);
         }
-        None => crate::writer::refuse_all(shared, jobs, commits),
+        None => {
+            crate::writer::refuse_all(shared, end);
+            drop(commits);
+        }
     }
     shared.set_closing();
     if let Some(Ok(thread)) = archivist {
@@ -241,11 +239,11 @@ fn let_go(mut store: Arc<Store>) {
 
 impl EventLog for JournalLog {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Appended>, AppendError>> {
-        Box::pin(async move { self.queue(commit).await?.await })
+        Box::pin(async move { self.queue_one(commit).await?.await })
     }
 
     fn queue(&self, commit: Commit) -> BoxFuture<'_, Result<Ticket, AppendError>> {
-        Box::pin(self.queue_all(commit))
+        Box::pin(self.queue_one(commit))
     }
 
     fn append_each(&self, requests: Vec<AppendRequest>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
@@ -379,7 +377,7 @@ impl EventLog for JournalLog {
                 drop(self.inner.closed.subscribe().wait_for(|closed| *closed).await);
                 return;
             };
-            drop(self.inner.jobs.send(Job::Close).await);
+            self.inner.queue.close();
             drop(tokio::task::spawn_blocking(move || thread.join()).await);
             self.inner.closed.send_replace(true);
         })

@@ -37,6 +37,7 @@ mod personal;
 mod plan;
 pub mod private_file;
 mod projection;
+mod queue;
 mod reader;
 mod retention;
 mod shared;
@@ -44,6 +45,7 @@ pub mod snapshots;
 mod space;
 mod store;
 mod subscription;
+mod ticket;
 mod usage;
 mod values;
 mod verify;
@@ -65,7 +67,7 @@ pub use keys::{
     known_key_backups, restore_keys,
 };
 pub use log::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, StreamMark, StreamOrder, Ticket,
+    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, StreamMark, StreamOrder,
     checkpoint_change,
 };
 pub use memory::MemoryLog;
@@ -77,6 +79,7 @@ pub use retention::{
     set_policies,
 };
 pub use subscription::{Delivery, Subscription};
+pub use ticket::Ticket;
 pub use tidewire_model::retention::{Compacted, Hold, PolicyDrop};
 pub use tidewire_model::usage::{SpaceLevel, Usage, UsageGroup};
 pub use verify::{Verified, verify, verify_with};

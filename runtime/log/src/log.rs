@@ -26,14 +26,11 @@ use crate::backup::{BackupError, Others, Progress, Report};
 use crate::snapshots::Snapshots;
 use crate::{
     Bodies, CompactOrder, Compacted, DroppedGroup, LastScrub, LogError, ProjectionStore, SpaceLevel, Subscription,
-    Usage,
+    Ticket, Usage,
 };
 
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The answer to a commit that is queued.
-pub type Ticket = BoxFuture<'static, Result<Vec<Appended>, AppendError>>;
 
 /// Events and state that become durable together or not at all.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -210,8 +210,7 @@ impl EventLog for MemoryLog {
     fn queue(&self, commit: Commit) -> BoxFuture<'_, Result<Ticket, AppendError>> {
         Box::pin(async move {
             let stored = self.commit(commit).await?;
-            let ticket: Ticket = Box::pin(std::future::ready(Ok(stored)));
-            Ok(ticket)
+            Ok(Ticket::ready(Ok(stored)))
         })
     }
 

@@ -8,17 +8,17 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
-use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
+use tidewire_model::append::{AppendError, AppendRequest, StateChange};
 use tidewire_model::event::{Event, EventId, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::retention::LOG_STREAM;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::LogError;
 use crate::indexer::JOURNAL_RESERVE;
 use crate::journal::record::Record;
 use crate::journal::{Journal, JournalError};
 use crate::plan::{IdSource, Planner, Stored};
+use crate::queue::{Append, Batch, Job, Kind, Outcome, Taken, WriterEnd};
 use crate::reader;
 use crate::shared::Shared;
 use crate::store::Store;
@@ -27,60 +27,12 @@ use crate::store::Store;
 const GROUP_EVENTS: usize = 4096;
 /// … or this many bytes.
 const GROUP_BYTES: usize = 1024 * 1024;
-/// How long a group waits for the next of those who were in the group before, and come back with their next event.
-const REGROUP: Duration = Duration::from_micros(300);
-/// It waits no longer than this part of what the last commit took, as long as somebody comes.
+/// Where commits take long, it waits up to this part of the last one for others to come back: whoever just misses a
+/// commit waits for all of the next.
 const REGROUP_PART: u32 = 2;
-/// So long at a time, when all of that takes long.
-const NAP: Duration = Duration::from_micros(50);
 
 /// The clock, in milliseconds since 1970.
 pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
-
-/// Where an answer goes.
-pub(crate) enum Reply {
-    /// All or nothing.
-    All(oneshot::Sender<Result<Vec<Appended>, AppendError>>),
-    /// Each request on its own.
-    Each(oneshot::Sender<Vec<Result<Appended, AppendError>>>),
-}
-
-/// Something to do for the writer.
-pub(crate) enum Job {
-    /// An append.
-    Append {
-        requests: Vec<AppendRequest>,
-        state: Vec<StateChange>,
-        size: usize,
-        reply: Reply,
-        /// Keeps the queue's memory bounded.
-        permit: OwnedSemaphorePermit,
-    },
-    /// Close the segment under way, so that it can become an archive.
-    CloseSegment(oneshot::Sender<()>),
-    /// Finish what came before and stop.
-    Close,
-}
-
-/// An append that waits for its confirmation.
-enum Planned {
-    All(oneshot::Sender<Result<Vec<Appended>, AppendError>>, Result<Vec<Appended>, AppendError>),
-    Each(oneshot::Sender<Vec<Result<Appended, AppendError>>>, Vec<Result<Appended, AppendError>>),
-}
-
-impl Planned {
-    /// Answers. Receivers that are gone do not matter.
-    fn answer(self, failure: Option<&AppendError>) {
-        match (self, failure) {
-            (Self::All(reply, result), None) => drop(reply.send(result)),
-            (Self::All(reply, result), Some(failure)) => drop(reply.send(result.and(Err(failure.clone())))),
-            (Self::Each(reply, results), None) => drop(reply.send(results)),
-            (Self::Each(reply, results), Some(failure)) => {
-                drop(reply.send(results.into_iter().map(|result| result.and(Err(failure.clone()))).collect()));
-            }
-        }
-    }
-}
 
 struct Known<'a> {
     shared: &'a Shared,
@@ -100,7 +52,6 @@ impl Stored for Known<'_> {
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) journal: Journal,
-    pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) commits: SyncSender<Record>,
     pub(crate) clock: Clock,
     pub(crate) ids: IdSource,
@@ -109,73 +60,48 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Runs until it is told to close or nobody can send any more.
-    pub(crate) fn run(mut self) {
+    /// Runs until the queue is closed and empty.
+    pub(crate) fn run(mut self, queue: &WriterEnd) {
         let (mut expected, mut took) = (1, Duration::ZERO);
-        loop {
-            let Some(first) = self.jobs.blocking_recv() else { return };
-            let (group, closing) = self.collect(first, expected, took);
-            expected = group.len();
-            if !group.is_empty() {
-                let began = Instant::now();
-                self.commit(group);
-                took = began.elapsed();
-            }
-            if closing {
-                return;
-            }
+        while let Some(taken) = queue.take(expected, took / REGROUP_PART) {
+            expected = taken.jobs.len();
+            let began = Instant::now();
+            self.write(taken);
+            took = began.elapsed();
         }
     }
 
-    /// Takes what has queued up. Those who were answered together tend to come back together: a group waits a
-    /// moment for as many as were in the one before, never for a single one. Where a commit takes long it waits longer:
-    /// whoever just misses it waits for all of the next.
-    fn collect(&mut self, first: Job, expected: usize, took: Duration) -> (Vec<Job>, bool) {
-        let mut group = Vec::with_capacity(expected.min(GROUP_EVENTS));
-        let (mut events, mut bytes) = (0, 0);
-        let mut next = Some(first);
-        let most = REGROUP.max(took / REGROUP_PART);
-        let (mut waiting_since, mut last_came): (Option<Instant>, Option<Instant>) = (None, None);
-        loop {
-            match next.take() {
-                Some(Job::Append { requests, state, size, reply, permit }) => {
-                    events += requests.iter().map(|request| request.events.len()).sum::<usize>();
-                    bytes += size;
-                    group.push(Job::Append { requests, state, size, reply, permit });
+    fn write(&mut self, mut taken: Taken<'_>) {
+        let (mut group, mut events, mut bytes) = (Vec::with_capacity(taken.jobs.len()), 0, 0);
+        for job in std::mem::take(&mut taken.jobs) {
+            match job {
+                Job::Append(append) => {
+                    events += append.requests.iter().map(|request| request.events.len()).sum::<usize>();
+                    bytes += append.size;
+                    group.push(append);
                 }
-                Some(Job::CloseSegment(reply)) => {
+                Job::CloseSegment(reply) => {
+                    self.commit(std::mem::take(&mut group), &taken.batch);
                     self.close_segment();
                     let _ = reply.send(());
                 }
-                Some(Job::Close) => return (group, true),
-                None => {}
             }
             if events >= GROUP_EVENTS || bytes >= GROUP_BYTES {
-                return (group, false);
-            }
-            next = self.jobs.try_recv().ok();
-            if next.is_some() {
-                last_came = None;
-                continue;
-            }
-            let waited = waiting_since.get_or_insert_with(Instant::now).elapsed();
-            let alone = last_came.get_or_insert_with(Instant::now).elapsed();
-            if group.len() >= expected || waited >= most || alone >= REGROUP {
-                return (group, false);
-            }
-            if waited < REGROUP {
-                std::thread::yield_now();
-            } else {
-                std::thread::sleep(NAP);
+                self.commit(std::mem::take(&mut group), &taken.batch);
+                (events, bytes) = (0, 0);
             }
         }
+        self.commit(group, &taken.batch);
     }
 
-    fn commit(&mut self, group: Vec<Job>) {
+    fn commit(&mut self, group: Vec<Append>, batch: &Batch) {
+        if group.is_empty() {
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         let (store, quiet) = match admit(&shared) {
             Ok(admitted) => admitted,
-            Err(refusal) => return refuse(group, &refusal),
+            Err(refusal) => return refuse(group, batch, &refusal),
         };
         let head = self.journal.position;
         let now = (self.clock)().max(self.journal.recorded_time);
@@ -184,21 +110,22 @@ impl Writer {
         let mut planner = Planner::new(&known, &mut self.ids, shared.id_window, (Position::new(head), now));
         let mut planned = Vec::with_capacity(group.len());
         let mut state = Vec::new();
-        let mut permits = Vec::with_capacity(group.len());
-        for job in group {
-            let Job::Append { requests, state: changes, reply, permit, .. } = job else { continue };
-            permits.push(permit);
-            planned.push(match &no_room {
-                Some(refusal) if takes_room(&requests) => refused(reply, requests.len(), refusal),
-                _ => plan(&mut planner, requests, changes, reply, &mut state),
-            });
+        for append in group {
+            let place = append.place;
+            let outcome = match &no_room {
+                Some(refusal) if takes_room(&append.requests) => {
+                    Outcome::refused(append.kind, append.requests.len(), refusal)
+                }
+                _ => plan(&mut planner, append, &mut state),
+            };
+            planned.push((place, outcome));
         }
         let events = std::mem::take(&mut planner.events);
         drop(planner);
         drop(store);
         if events.is_empty() && state.is_empty() {
             drop(quiet);
-            return planned.into_iter().for_each(|planned| planned.answer(None));
+            return batch.answer(planned.into_iter());
         }
         let record = Record::encode(self.journal.commit + 1, head, events, state);
         let appended = self.journal.append(&record);
@@ -215,10 +142,10 @@ impl Writer {
             }
         };
         drop(quiet);
-        planned.into_iter().for_each(|planned| planned.answer(failure.as_ref()));
-        if failure.is_some() {
-            return;
+        if let Some(failure) = failure {
+            return batch.answer(planned.into_iter().map(|(place, outcome)| (place, outcome.failed(&failure))));
         }
+        batch.answer(planned.into_iter());
         self.shared.backlog.enter(record.bytes.len());
         if self.commits.send(record).is_err() {
             self.shared.make_read_only("the indexed store has stopped; see the program's log, then restart".to_owned());
@@ -246,34 +173,21 @@ fn takes_room(requests: &[AppendRequest]) -> bool {
     requests.iter().any(|request| request.stream.as_str() != LOG_STREAM)
 }
 
-fn refused(reply: Reply, count: usize, refusal: &AppendError) -> Planned {
-    match reply {
-        Reply::All(reply) => Planned::All(reply, Err(refusal.clone())),
-        Reply::Each(reply) => Planned::Each(reply, vec![Err(refusal.clone()); count]),
-    }
-}
-
-fn plan(
-    planner: &mut Planner<'_, Known<'_>>,
-    requests: Vec<AppendRequest>,
-    changes: Vec<StateChange>,
-    reply: Reply,
-    state: &mut Vec<StateChange>,
-) -> Planned {
-    match reply {
-        Reply::All(reply) => {
-            let result = planner.plan_all(requests);
+fn plan(planner: &mut Planner<'_, Known<'_>>, append: Append, state: &mut Vec<StateChange>) -> Outcome {
+    match append.kind {
+        Kind::All => {
+            let result = planner.plan_all(append.requests);
             if result.is_ok() {
-                state.extend(changes);
+                state.extend(append.state);
             }
-            Planned::All(reply, result)
+            Outcome::All(result)
         }
-        Reply::Each(reply) => {
+        Kind::Each => {
             let one = |request| {
                 let appended = planner.plan_all(vec![request])?;
                 appended.first().copied().ok_or(AppendError::Empty)
             };
-            Planned::Each(reply, requests.into_iter().map(one).collect())
+            Outcome::Each(append.requests.into_iter().map(one).collect())
         }
     }
 }
@@ -295,20 +209,18 @@ fn admit(shared: &Shared) -> Result<(Arc<Store>, MutexGuard<'_, ()>), AppendErro
     }
 }
 
-/// Refuses everything until it is told to close: the journal did not open.
-pub(crate) fn refuse_all(shared: &Shared, mut jobs: mpsc::Receiver<Job>, commits: SyncSender<Record>) {
-    while let Some(job) = jobs.blocking_recv() {
-        if matches!(job, Job::Close) {
-            break;
-        }
-        refuse(vec![job], &shared.refusal().unwrap_or(AppendError::Closed));
+/// Refuses everything until the queue is closed and empty: the journal did not open.
+pub(crate) fn refuse_all(shared: &Shared, queue: &WriterEnd) {
+    while let Some(mut taken) = queue.take(1, Duration::ZERO) {
+        let appends = std::mem::take(&mut taken.jobs).into_iter().filter_map(|job| match job {
+            Job::Append(append) => Some(append),
+            Job::CloseSegment(_) => None,
+        });
+        refuse(appends.collect(), &taken.batch, &shared.refusal().unwrap_or(AppendError::Closed));
     }
-    drop(commits);
 }
 
-fn refuse(group: Vec<Job>, refusal: &AppendError) {
-    for job in group {
-        let Job::Append { requests, reply, .. } = job else { continue };
-        refused(reply, requests.len(), refusal).answer(None);
-    }
+fn refuse(group: Vec<Append>, batch: &Batch, refusal: &AppendError) {
+    let refused = |append: Append| (append.place, Outcome::refused(append.kind, append.requests.len(), refusal));
+    batch.answer(group.into_iter().map(refused));
 }

@@ -69,6 +69,11 @@ async fn a_folder_of_an_earlier_version_is_refused_and_left_alone() {
     let mut bytes = fs::read(segment).unwrap();
     bytes[6] = 1;
     fs::write(segment, &bytes).unwrap();
+    let damaged = verify(folder.path()).unwrap_err();
+    assert!(damaged.to_string().contains("is damaged"), "the checksum is that of our format: {damaged}");
+    let checksum = crc32c::crc32c(&bytes[..124]).to_le_bytes();
+    bytes[124..128].copy_from_slice(&checksum);
+    fs::write(segment, &bytes).unwrap();
     let error = JournalLog::open(folder.path()).err().unwrap();
     assert!(matches!(error, LogError::Format { format: 1, .. }), "{error}");
     assert!(error.to_string().contains("another data folder"), "{error}");

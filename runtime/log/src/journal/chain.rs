@@ -2,6 +2,7 @@
 //! acknowledgement.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,6 +11,9 @@ use super::record;
 
 /// How many records may wait to be hashed; the writer waits for room beyond that.
 const QUEUE: usize = 256;
+
+/// How long it leaves records that come one after another alone, so that not each of them wakes this thread.
+const NAP: Duration = Duration::from_millis(1);
 
 enum Work {
     Record(Bytes),
@@ -48,10 +52,13 @@ impl Chain {
 }
 
 fn run(mut tree: Tree, queue: &Receiver<Work>) {
-    for work in queue {
-        match work {
-            Work::Record(bytes) => tree.push(record::leaf(&bytes)),
-            Work::Finish(answer) => drop(answer.send(std::mem::take(&mut tree).root())),
+    while let Ok(first) = queue.recv() {
+        for work in std::iter::once(first).chain(queue.try_iter()) {
+            match work {
+                Work::Record(bytes) => tree.push(record::leaf(&bytes)),
+                Work::Finish(answer) => drop(answer.send(std::mem::take(&mut tree).root())),
+            }
         }
+        std::thread::sleep(NAP);
     }
 }

@@ -15,7 +15,7 @@ use tidewire_model::append::StateChange;
 use tidewire_model::event::Event;
 
 use super::merkle::{Hash, root_of};
-use crate::envelope::{read_frame, split_frame, write_frame};
+use crate::envelope::{frame_size, read_frame, split_frame, write_frame};
 
 /// Bytes before the payload.
 pub(crate) const RECORD_HEAD: usize = 40;
@@ -49,7 +49,7 @@ pub(crate) struct Record {
 impl Record {
     /// Encodes a commit.
     pub(crate) fn encode(commit: u64, head: u64, events: Vec<Arc<Event>>, state: Vec<StateChange>) -> Self {
-        let size = events.iter().map(|event| event.size()).sum::<usize>();
+        let size = events.iter().map(|event| frame_size(event)).sum::<usize>();
         let mut buffer = Vec::with_capacity(RECORD_HEAD + size);
         buffer.extend_from_slice(&MAGIC);
         buffer.extend_from_slice(&[0; 8]);

@@ -21,6 +21,8 @@ const FAMILY: &[u8] = b"TWJRNL";
 /// The first growth of a segment; small, so that a young log stays small and starts fast.
 const GROW_MIN: u64 = 256 * 1024;
 const GROW_MAX: u64 = 4 * 1024 * 1024;
+/// Longer records make the segment grow themselves: writing so many bytes twice takes longer than syncing the new length.
+const GROW_RECORD_MAX: usize = 128 * 1024;
 
 /// What a segment says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +184,7 @@ fn read_head(path: &Path) -> Result<SegmentHead, LogError> {
         && bytes.get(7) == Some(&0)
         && (1..=9).contains(format)
         && !bytes.starts_with(&MAGIC)
+        && !is_ours_but_for_its_magic(bytes)
     {
         return Err(LogError::Format { path: path.to_owned(), format: *format });
     }
@@ -196,6 +199,12 @@ fn read_head(path: &Path) -> Result<SegmentHead, LogError> {
             path.display()
         ))
     })
+}
+
+/// Whether a head was written by this version and its first bytes were damaged since: its checksum is that of our format.
+fn is_ours_but_for_its_magic(mut bytes: [u8; 128]) -> bool {
+    bytes.iter_mut().zip(MAGIC).for_each(|(byte, ours)| *byte = ours);
+    SegmentHead::decode(&bytes).is_some()
 }
 
 /// The segment that is written to.
@@ -238,7 +247,7 @@ impl Segment {
     /// Writes a record at the end and makes it durable.
     pub(crate) fn append(&mut self, record: &[u8]) -> Result<(), JournalError> {
         let after = self.end + record.len() as u64;
-        if after > self.zeroed {
+        if after > self.zeroed && record.len() <= GROW_RECORD_MAX {
             self.grow(after)?;
         }
         if let Err(error) = self.file.write_all_at(record, self.end) {

@@ -4,82 +4,100 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{JournalLog, QUEUE_KIB};
+use super::JournalLog;
 use crate::content::references;
 use crate::plan::{MAX_BULK_BYTES, check_size, check_state};
-use crate::writer::{Job, Reply};
-use crate::{Commit, Ticket};
+use crate::queue::{Kind, Outcome};
+use crate::{BoxFuture, Commit, Ticket};
 
 /// How many bytes of a request lie in content files.
 fn in_files(request: &AppendRequest) -> u64 {
     request.events.iter().flat_map(|event| references(&event.body)).map(|content| content.len).sum()
 }
 
-/// Room in the queue for an append of a size.
-struct Permit {
-    permit: OwnedSemaphorePermit,
-    size: usize,
+fn size_of(requests: &[AppendRequest], state: &[StateChange]) -> usize {
+    requests.iter().map(AppendRequest::size).sum::<usize>()
+        + state.iter().map(|change| change.value.as_ref().map_or(0, Bytes::len)).sum::<usize>()
 }
 
 impl JournalLog {
-    /// Keeps the memory that waits to be written within bounds.
-    async fn enter(&self, requests: &[AppendRequest], state: &[StateChange]) -> Result<Permit, AppendError> {
-        let size = requests.iter().map(AppendRequest::size).sum::<usize>()
-            + state.iter().map(|change| change.value.as_ref().map_or(0, Bytes::len)).sum::<usize>();
-        let kib = u32::try_from(size / 1024 + 1).unwrap_or(u32::MAX).min(QUEUE_KIB);
-        let permit = Arc::clone(&self.inner.room).acquire_many_owned(kib).await.map_err(|_| AppendError::Closed)?;
-        Ok(Permit { permit, size })
+    /// Whether requests can be queued as they are, with nothing to wait for.
+    fn is_clear(&self, requests: &[AppendRequest]) -> bool {
+        let bodies = &self.inner.shared.bodies;
+        bodies.is_settled() && self.inner.door.is_free() && !bodies.concern(requests)
     }
 
-    async fn send(
-        &self,
-        requests: Vec<AppendRequest>,
-        state: Vec<StateChange>,
-        Permit { permit, size }: Permit,
-        reply: Reply,
-    ) -> Result<(), AppendError> {
-        let job = Job::Append { requests, state, size, reply, permit };
-        self.inner.jobs.send(job).await.map_err(|_| AppendError::Closed)
-    }
-
-    pub(super) async fn queue_all(&self, commit: Commit) -> Result<Ticket, AppendError> {
+    /// The future does not wait, nor does it take much memory, for a commit that can be queued at once.
+    pub(super) async fn queue_one(&self, mut commit: Commit) -> Result<Ticket, AppendError> {
         check_state(&commit.state)?;
         check_size(&commit.requests)?;
-        let permit = self.enter(&commit.requests, &commit.state).await?;
+        let size = size_of(&commit.requests, &commit.state);
+        if self.is_clear(&commit.requests)
+            && let Some(room) = self.inner.queue.try_room(size)
+        {
+            let bodies = &self.inner.shared.bodies;
+            commit.requests.iter_mut().try_for_each(|request| bodies.check(request))?;
+            return self.inner.queue.push(commit.requests, commit.state, Kind::All, room).map(Ticket::queued);
+        }
+        let queued: BoxFuture<'_, _> = Box::pin(self.queue_in_turn(commit, size));
+        queued.await
+    }
+
+    async fn queue_in_turn(&self, commit: Commit, size: usize) -> Result<Ticket, AppendError> {
+        // Keeps the memory that waits to be written within bounds.
+        let room = self.inner.queue.room(size).await?;
         let (requests, place) = self.inner.door.prepare(&self.inner.shared, commit.requests).await;
         let in_files = if place.is_some() { requests.iter().flatten().map(in_files).sum() } else { 0 };
         let bodies = Arc::clone(&self.inner.shared.bodies);
-        let refused = move |error: AppendError| {
+        let refused = |error| {
             bodies.note_refused(in_files);
             error
         };
-        let requests = requests.into_iter().collect::<Result<_, _>>().map_err(&refused)?;
-        let (reply, answer) = oneshot::channel();
-        self.send(requests, commit.state, permit, Reply::All(reply)).await?;
-        Ok(Box::pin(async move { answer.await.unwrap_or(Err(AppendError::Closed)).map_err(refused) }))
+        let requests = requests.into_iter().collect::<Result<_, _>>().map_err(refused)?;
+        let answer = self.inner.queue.push(requests, commit.state, Kind::All, room).map_err(refused)?;
+        Ok(Ticket::with_files(answer, bodies, in_files))
     }
 
-    pub(super) async fn store_each(&self, requests: Vec<AppendRequest>) -> Vec<Result<Appended, AppendError>> {
-        let count = requests.len();
-        let size = requests.iter().map(AppendRequest::size).sum();
+    pub(super) async fn store_each(&self, mut requests: Vec<AppendRequest>) -> Vec<Result<Appended, AppendError>> {
+        let (count, size) = (requests.len(), size_of(&requests, &[]));
         if size > MAX_BULK_BYTES {
             return vec![Err(AppendError::TooLarge { size, limit: MAX_BULK_BYTES }); count];
         }
-        let permit = match self.enter(&requests, &[]).await {
-            Ok(permit) => permit,
+        if let [request] = requests.as_mut_slice()
+            && self.is_clear(std::slice::from_ref(request))
+            && let Some(room) = self.inner.queue.try_room(size)
+        {
+            let checked = self.inner.shared.bodies.check(request);
+            let queued = checked.and_then(|()| self.inner.queue.push(requests, Vec::new(), Kind::Each, room));
+            let stored = match queued {
+                Ok(answer) => Outcome::each(answer.await).pop(),
+                Err(error) => Some(Err(error)),
+            };
+            return vec![stored.unwrap_or(Err(AppendError::Closed))];
+        }
+        let stored: BoxFuture<'_, _> = Box::pin(self.store_each_in_turn(requests, size));
+        stored.await
+    }
+
+    async fn store_each_in_turn(
+        &self,
+        requests: Vec<AppendRequest>,
+        size: usize,
+    ) -> Vec<Result<Appended, AppendError>> {
+        let count = requests.len();
+        let room = match self.inner.queue.room(size).await {
+            Ok(room) => room,
             Err(error) => return vec![Err(error); count],
         };
         let (prepared, place) = self.inner.door.prepare(&self.inner.shared, requests).await;
         let mut sent = Vec::with_capacity(count);
         let in_files: Vec<_> = prepared.iter().flatten().map(in_files).collect();
         let refused: Vec<_> = prepared.into_iter().map(|request| request.map(|request| sent.push(request))).collect();
-        let (reply, answer) = oneshot::channel();
-        let queued = self.send(sent, Vec::new(), permit, Reply::Each(reply)).await;
+        let queued = self.inner.queue.push(sent, Vec::new(), Kind::Each, room);
         drop(place);
         let stored = match queued {
-            Ok(()) => answer.await.unwrap_or_default(),
+            Ok(answer) => Outcome::each(answer.await),
             Err(_) => Vec::new(),
         };
         for (_, bytes) in stored.iter().zip(in_files).filter(|(stored, _)| stored.is_err()) {

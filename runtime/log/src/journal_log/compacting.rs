@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tidewire_model::event::Event;
 use tidewire_model::retention::RetentionPolicy;
-use tokio::sync::oneshot;
 
 use super::JournalLog;
 use crate::block::EVENTS_MAX;
@@ -23,7 +22,6 @@ use crate::retention::rewrite::{Actor, Heads, Sieve, rewrite};
 use crate::retention::{ByteCuts, DroppedGroups, Finds, Rules, holds, policies, prune, record_of, spared};
 use crate::shared::Shared;
 use crate::store::Store;
-use crate::writer::Job;
 use crate::{
     CompactOrder, Compacted, DEDUPLICATION_MS, DroppedGroup, Dropping, EventLog, LogError, archivist, indexer,
 };
@@ -127,8 +125,7 @@ impl JournalLog {
 
     /// Closes the segment under way and makes archives of all that are closed.
     async fn close_segment(&self) -> Result<(), LogError> {
-        let (reply, done) = oneshot::channel();
-        self.inner.jobs.send(Job::CloseSegment(reply)).await.map_err(|_| LogError::Closed)?;
+        let done = self.inner.queue.push_close_segment().ok_or(LogError::Closed)?;
         done.await.map_err(|_| LogError::Closed)?;
         let folder = self.inner.journal_folder.clone();
         self.with_store(move |shared, store| archivist::archive_all(shared, store, &folder)).await
