@@ -2,6 +2,11 @@
 //!
 //! Reporting never waits: letters are queued and appended by a task of their own. A node that fails all the time fills
 //! neither the queue nor the log: what is above its rate is counted, and the count goes with its next letter.
+//!
+//! A letter about personal data lies in a stream of its own, which belongs to the one that the data came from: it is
+//! erased with it.
+
+mod whose;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,9 +26,13 @@ use tidewire_node_api::{NodeError, NodeFacts};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use whose::Whose;
 
-/// Stream of all dead letters.
+/// Stream of dead letters.
 pub const STREAM: &str = "dead-letters";
+
+/// Before the name of a stream with personal data: the stream of dead letters about events of that one.
+pub const LETTERS_OF: &str = "dead-letters-";
 
 /// Type of a dead letter's event.
 pub const FAILED: &str = "tidewire.message.failed";
@@ -48,6 +57,9 @@ const KEPT: usize = 512 * 1024;
 
 /// Nodes whose rate is remembered before quiet ones are forgotten.
 const NODES: usize = 4_096;
+
+/// What is said in place of an error whose message must not be kept.
+const NOT_KEPT: &str = "what the message came from has been erased, so neither it nor its error is kept";
 
 /// Milliseconds before letters are appended again that the log did not take.
 const AGAIN_MS: i64 = 1_000;
@@ -100,7 +112,7 @@ pub struct DeadLetter {
 /// Why a dead letter cannot be sent again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LetterError {
-    #[error("the message was too large to be kept; only its beginning is shown")]
+    #[error("the message was not kept: it was too large, or what it came from had been erased")]
     NotKept,
     #[error("the message that was kept is damaged: {0}")]
     Damaged(String),
@@ -109,7 +121,8 @@ pub enum LetterError {
 impl DeadLetter {
     /// The dead letter that an event holds, if it is one.
     pub fn of(event: &Event) -> Option<DeadLetter> {
-        if event.event_type != FAILED || event.stream.as_str() != STREAM {
+        let stream = event.stream.as_str();
+        if event.event_type != FAILED || (stream != STREAM && !stream.starts_with(LETTERS_OF)) {
             return None;
         }
         serde_json::from_slice(&event.data).ok()
@@ -268,7 +281,12 @@ async fn write_all(log: Arc<dyn Log>, clock: Arc<dyn Clock>, mut queue: mpsc::Re
             }
         }
         for letters in letters.chunks(APPENDED) {
-            append(log.as_ref(), clock.as_ref(), letters.iter().filter_map(request).collect()).await;
+            let mut requests = Vec::with_capacity(letters.len());
+            for letter in letters {
+                let whose = Whose::is(log.as_ref(), clock.as_ref(), &letter.message).await;
+                requests.extend(request(letter, whose));
+            }
+            append(log.as_ref(), clock.as_ref(), requests).await;
         }
         for done in flushes {
             // Whoever asked may have gone.
@@ -301,9 +319,12 @@ async fn append(log: &dyn Log, clock: &dyn Clock, mut requests: Vec<AppendReques
     }
 }
 
-fn request(letter: &Letter) -> Option<AppendRequest> {
+fn request(letter: &Letter, whose: Whose) -> Option<AppendRequest> {
     let facts = &letter.facts;
-    let (message, cut) = shown(&letter.message);
+    let stream = whose.stream();
+    let keeps = stream.is_some();
+    let stream = stream.or_else(|| StreamName::new(STREAM).ok())?;
+    let (message, cut) = if keeps { shown(&letter.message) } else { (Json::Null, None) };
     let bytes = letter.message.to_bytes();
     let data = DeadLetter {
         node: LetterNode {
@@ -313,11 +334,11 @@ fn request(letter: &Letter) -> Option<AppendRequest> {
             flow: facts.flow.clone(),
         },
         reason: letter.reason,
-        error: letter.error.clone(),
+        error: if keeps { letter.error.clone() } else { NOT_KEPT.to_owned() },
         code: letter.code.map(str::to_owned),
         message,
         cut,
-        bytes: (bytes.len() <= KEPT).then(|| BASE64.encode(&bytes)),
+        bytes: (keeps && bytes.len() <= KEPT).then(|| BASE64.encode(&bytes)),
         hops: letter.message.hops(),
         revision: letter.revision,
         suppressed: letter.suppressed,
@@ -331,7 +352,7 @@ fn request(letter: &Letter) -> Option<AppendRequest> {
         event.causation_id = provenance.causes.first().map(|id| EventId::from(id.as_str()));
         event.correlation_id = provenance.correlation.as_deref().map(EventId::from);
     }
-    Some(AppendRequest::one(StreamName::new(STREAM).ok()?, event))
+    Some(AppendRequest::one(stream, event))
 }
 
 /// A message as JSON; of a large one the beginning of its text, and how long that is.

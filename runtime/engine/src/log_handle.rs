@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidewire_log::consumers::{ConsumerError, Consumers, GroupConfig, Settle, Strategy};
 use tidewire_log::{Commit, EventLog, LogError, StoreHealth, Subscription as Following};
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
-use tidewire_model::event::Event;
+use tidewire_model::event::{Event, EventId};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start};
 use tidewire_node_api::handles::{
@@ -63,6 +63,11 @@ impl Log for LogHandle {
     fn read(&self, query: Query) -> BoxFuture<Result<Page, HandleError>> {
         let log = Arc::clone(&self.log);
         Box::pin(async move { log.read(query).await.map_err(|error| handle_error(&error)) })
+    }
+
+    fn event(&self, id: EventId) -> BoxFuture<Result<Option<Arc<Event>>, HandleError>> {
+        let log = Arc::clone(&self.log);
+        Box::pin(async move { log.event_by_id(id).await.map_err(|error| handle_error(&error)) })
     }
 
     fn subscribe(&self, filter: Filter, start: Start) -> Box<dyn Subscription> {

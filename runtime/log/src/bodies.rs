@@ -4,11 +4,12 @@
 //! Out: it is put together again, and brought into the form of the latest schema. In between, in the journal, in the
 //! store and in memory, events lie as [`Body::Stored`] says.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -45,6 +46,8 @@ pub struct Bodies {
     personal: RwLock<Arc<[CompactString]>>,
     /// Patterns that hold whatever is set.
     always_personal: Vec<CompactString>,
+    /// What stands before the name of another stream, in the names of streams that belong to it.
+    belonging: OnceLock<Vec<CompactString>>,
     /// Whether it is known which streams are personal.
     settled: AtomicBool,
     hooks: RwLock<Hooks>,
@@ -75,6 +78,7 @@ impl Bodies {
             keys_folder,
             personal: RwLock::new(Arc::from(always_personal.clone())),
             always_personal,
+            belonging: OnceLock::new(),
             settled: AtomicBool::new(false),
             hooks: RwLock::default(),
             checks: AtomicBool::new(false),
@@ -101,9 +105,37 @@ impl Bodies {
         self.keys_folder.as_deref()
     }
 
+    /// Says which streams hold what was made of another one: those whose names are one of these and then the other's. They
+    /// are encrypted with its key, and erased with it. To be said before anything is appended.
+    pub fn set_belonging(&self, prefixes: Vec<CompactString>) {
+        // It is said once.
+        let _ = self.belonging.set(prefixes);
+    }
+
+    /// The streams that belong to one.
+    pub fn belonging_to(&self, stream: &StreamName) -> Vec<StreamName> {
+        let prefixes = self.belonging.get().into_iter().flatten();
+        prefixes.filter_map(|prefix| StreamName::reserved(format!("{prefix}{stream}")).ok()).collect()
+    }
+
+    /// The stream that one belongs to.
+    fn owner(&self, stream: &StreamName) -> Option<StreamName> {
+        let mut prefixes = self.belonging.get().into_iter().flatten();
+        prefixes.find_map(|prefix| StreamName::reserved(stream.as_str().strip_prefix(prefix.as_str())?).ok())
+    }
+
+    /// The stream whose key is that of one.
+    fn key_of<'a>(&self, stream: &'a StreamName) -> Cow<'a, StreamName> {
+        self.owner(stream).map_or(Cow::Borrowed(stream), Cow::Owned)
+    }
+
     /// Whether what is appended to a stream now is encrypted.
     pub fn is_personal(&self, stream: &StreamName) -> bool {
-        self.personal.read().iter().any(|pattern| wildcard_matches(pattern, stream.as_str()))
+        let matches =
+            |stream: &StreamName| self.personal.read().iter().any(|pattern| wildcard_matches(pattern, stream.as_str()));
+        // One that was personal once may still have something that is to be erased.
+        let has_key = |owner: &StreamName| self.keys.id_of(owner).is_ok_and(|key| key.is_some());
+        matches(stream) || self.owner(stream).is_some_and(|owner| matches(&owner) || has_key(&owner))
     }
 
     /// Says which streams are personal from now on, beside those that always are.
@@ -134,7 +166,7 @@ impl Bodies {
         let large = |event: &NewEvent| {
             event.data.len() > INLINE_MAX || event.raw.as_ref().is_some_and(|raw| raw.payload.len() > INLINE_MAX)
         };
-        let personal = !self.personal.read().is_empty();
+        let personal = !self.personal.read().is_empty() || self.belonging.get().is_some();
         requests.iter().any(|request| {
             self.content.is_some() && request.events.iter().any(large) || personal && self.is_personal(&request.stream)
         })
@@ -150,7 +182,7 @@ impl Bodies {
         self.content.is_some()
             && requests.iter().any(|request| {
                 request.events.iter().any(large)
-                    || self.is_personal(&request.stream) && self.keys.at_hand(&request.stream).is_none()
+                    || self.is_personal(&request.stream) && self.keys.at_hand(&self.key_of(&request.stream)).is_none()
             })
     }
 
@@ -175,7 +207,7 @@ impl Bodies {
 
     fn seal(&self, stream: &StreamName, event: &mut NewEvent) -> Result<(), AppendError> {
         let failed = |reason: String| AppendError::Storage { reason };
-        let key = self.keys.current(stream, wall_clock()).map_err(failed)?;
+        let key = self.keys.current(&self.key_of(stream), wall_clock()).map_err(failed)?;
         // The id is part of what the encryption protects, so it has to be known now.
         let id = event.id.get_or_insert_with(|| EventId::from(ulid::Ulid::new())).clone();
         event.data = keys::seal(&key, stream, &id, event).map_err(failed)?;
@@ -203,7 +235,7 @@ impl Bodies {
         let Body::Stored(stored) = &event.body else { return true };
         let mut content = stored.content();
         content.all(|content| self.content.as_ref().is_some_and(|store| store.at_hand(content)))
-            && (event.key_id.is_none() || self.keys.at_hand(&event.stream).is_some())
+            && (event.key_id.is_none() || self.keys.at_hand(&self.key_of(&event.stream)).is_some())
     }
 
     /// An event as it is handed out: with its data, in the form of the latest schema. May block on the disk. What
@@ -254,7 +286,7 @@ impl Bodies {
     }
 
     fn unseal(&self, event: &Event, key_id: &str, stored: &StoredBody) -> Result<Option<Event>, String> {
-        let key = match self.keys.find(&event.stream, key_id) {
+        let key = match self.keys.find(&self.key_of(&event.stream), key_id) {
             Found::Key(key) => key,
             Found::Erased => return Ok(None),
             Found::Missing(reason) => return Err(reason),

@@ -101,6 +101,7 @@ on_every_engine!(
     content::appends_of_one_task_keep_their_order_whatever_their_size,
     content::what_is_too_large_is_refused_with_the_limit,
     personal::erased_events_keep_their_envelope_and_nothing_else,
+    personal::what_belongs_to_a_stream_is_erased_with_it,
     personal::only_what_is_encrypted_can_be_erased,
     read::filters_find_the_same_both_ways,
     read::pages_join_without_gap_or_duplicate,

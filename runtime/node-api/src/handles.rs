@@ -9,7 +9,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use tidewire_model::Value;
 use tidewire_model::append::{AppendError, AppendRequest, Appended, StateChange};
-use tidewire_model::event::{Event, StreamName};
+use tidewire_model::event::{Event, EventId, StreamName};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Page, Query, Start};
 use tokio::sync::Mutex;
@@ -52,6 +52,12 @@ pub trait Log: Send + Sync {
 
     /// Reads one page.
     fn read(&self, query: Query) -> BoxFuture<Result<Page, HandleError>>;
+
+    /// The event with an id, if there is one.
+    fn event(&self, id: EventId) -> BoxFuture<Result<Option<Arc<Event>>, HandleError>> {
+        let _ = id;
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Subscribes: what is stored from `start` on, then what comes, without gap or duplicate.
     fn subscribe(&self, filter: Filter, start: Start) -> Box<dyn Subscription>;

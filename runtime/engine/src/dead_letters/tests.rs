@@ -3,8 +3,9 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tidewire_log::MemoryLog;
+use tidewire_log::{EventLog, MemoryLog, erase, set_personal};
 use tidewire_model::Value;
+use tidewire_model::message::Provenance;
 use tidewire_model::query::{Filter, Query};
 
 use super::*;
@@ -20,6 +21,7 @@ impl Clock for TestClock {
 }
 
 struct Lab {
+    events: Arc<dyn EventLog>,
     log: LogHandle,
     clock: Arc<TestClock>,
     letters: DeadLetters,
@@ -27,16 +29,33 @@ struct Lab {
 
 impl Lab {
     fn new() -> Lab {
-        let log = LogHandle::new(Arc::new(MemoryLog::new()));
+        let events: Arc<dyn EventLog> = Arc::new(MemoryLog::new());
+        events.bodies().set_belonging(vec![LETTERS_OF.into()]);
+        let log = LogHandle::new(Arc::clone(&events));
         let clock = Arc::new(TestClock::default());
         let letters = DeadLetters::new(Arc::new(log.clone()), clock.clone(), &tokio::runtime::Handle::current());
-        Lab { log, clock, letters }
+        Lab { events, log, clock, letters }
     }
 
     async fn written(&self) -> Vec<DeadLetter> {
         self.letters.flush().await;
-        let page = self.log.read(Query::forwards(Filter::stream(STREAM), Default::default(), 10_000)).await.unwrap();
-        page.events.iter().map(|event| DeadLetter::of(event).unwrap()).collect()
+        self.stored().await.iter().map(|event| DeadLetter::of(event).unwrap()).collect()
+    }
+
+    async fn stored(&self) -> Vec<Arc<Event>> {
+        let all = Query::forwards(Filter::types([FAILED]), Default::default(), 10_000);
+        self.log.read(all).await.unwrap().events
+    }
+
+    /// A message that came from an event of a stream.
+    async fn caused_by(&self, id: u64, stream: &str, chain: Option<&str>) -> Message {
+        let event = NewEvent::json("seen", &serde_json::json!("at home")).with_id(format!("e{id}"));
+        let request = AppendRequest::one(StreamName::new(stream).unwrap(), event);
+        self.log.append(vec![request]).await.pop().unwrap().unwrap();
+        let mut message = Message::with_payload(id, "at home");
+        let (causes, correlation) = (vec![format!("e{id}")], chain.map(str::to_owned));
+        message.set_provenance(Arc::new(Provenance { causes, correlation, ..Provenance::default() }));
+        message
     }
 
     fn fail(&self, node: &str, message: Message) {
@@ -116,4 +135,54 @@ async fn a_retry_is_recorded_once_under_an_id_that_can_be_looked_up() {
     let page = log.read(Query::backwards(Filter::types([RETRIED]), 10)).await.unwrap();
     assert_eq!(page.events.len(), 1);
     assert_eq!((&page.events[0].id, &page.events[0].causation_id), (&retried_id(&event.id), &Some(event.id.clone())));
+}
+
+#[tokio::test]
+async fn letters_about_personal_data_are_erased_with_it() {
+    let lab = Lab::new();
+    set_personal(&*lab.events, vec!["person-*".into()], "ops").await.unwrap();
+    for (id, stream, chain) in [
+        (1, "person-anna", None),
+        (2, "person-ben", None),
+        (3, "thing-door", None),
+        (4, "thing-door", Some("e1")),
+        (5, "dead-letters-person-anna", None),
+    ] {
+        let message = lab.caused_by(id, stream, chain).await;
+        lab.fail("n", message);
+    }
+    let letters = lab.written().await;
+    assert!(letters.iter().all(|letter| letter.message().is_ok()));
+    let anna = StreamName::new("person-anna").unwrap();
+    erase(&*lab.events, &anna, "ops").await.unwrap();
+    let kept: Vec<(String, bool)> = lab
+        .stored()
+        .await
+        .iter()
+        .map(|event| (event.stream.to_string(), DeadLetter::of(event).is_some_and(|letter| letter.message().is_ok())))
+        .collect();
+    let of = |stream: &str, kept| (stream.to_owned(), kept);
+    assert_eq!(
+        kept,
+        [
+            of("dead-letters-person-anna", false),
+            of("dead-letters-person-ben", true),
+            of("dead-letters", true),
+            of("dead-letters-person-anna", false),
+            of("dead-letters-person-anna", false),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_outlives_its_erased_event_is_not_kept() {
+    let lab = Lab::new();
+    set_personal(&*lab.events, vec!["person-*".into()], "ops").await.unwrap();
+    let message = lab.caused_by(1, "person-anna", None).await;
+    erase(&*lab.events, &StreamName::new("person-anna").unwrap(), "ops").await.unwrap();
+    lab.letters.report(&facts("n"), &NodeError::new("at home is no number").on(message), 7);
+    let letters = lab.written().await;
+    assert_eq!((letters.len(), &letters[0].message, letters[0].code.as_deref()), (1, &Json::Null, None));
+    assert!(letters[0].error.contains("has been erased"), "{}", letters[0].error);
+    assert_eq!(letters[0].message().unwrap_err(), LetterError::NotKept);
 }

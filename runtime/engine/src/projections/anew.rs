@@ -18,6 +18,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) type Form = Box<dyn Fn(&Filter) -> String + Send + Sync>;
 
 impl Inner {
+    /// A stream, and those that are erased with it.
+    fn erased_with(&self, stream: &StreamName) -> Vec<StreamName> {
+        let mut all = self.log.bodies().belonging_to(stream);
+        all.push(stream.clone());
+        all
+    }
+
     /// What a read model is made from: once its events are read in another form, it is made anew.
     pub(super) fn definition(&self, spec: &ProjectionSpec) -> String {
         let form = self.form.get().map(|form| form(&spec.filter)).unwrap_or_default();
@@ -33,15 +40,18 @@ impl ProjectionService {
     /// # Errors
     /// When the store cannot be read or written, or when a read model cannot be made anew; it may be called again.
     pub async fn forget(&self, stream: &StreamName) -> Result<usize, HandleError> {
-        self.inner.erasing.go_on(stream);
+        let streams = self.inner.erased_with(stream);
+        streams.iter().for_each(|stream| self.inner.erasing.go_on(stream));
         self.inner.past.lock().clear();
         let mut count = 0;
         for name in self.names()? {
             let again = match self.inner.kept(&name).filter(Kept::is_running) {
-                Some(kept) if !kept.spec.filter.may_find(stream) => false,
                 Some(kept) => {
-                    self.build_again(&name, &kept, stream).await?;
-                    true
+                    let found: Vec<_> = streams.iter().filter(|stream| kept.spec.filter.may_find(stream)).collect();
+                    for stream in &found {
+                        self.build_again(&name, &kept, stream).await?;
+                    }
+                    !found.is_empty()
                 }
                 None => {
                     let erased = snapshots::erase(&*self.inner.log, &name).await;
@@ -49,25 +59,25 @@ impl ProjectionService {
                     self.drop_all(&name).await?
                 }
             };
-            self.inner.erasing.cleaned(stream, &name);
+            streams.iter().for_each(|stream| self.inner.erasing.cleaned(stream, &name));
             count += usize::from(again);
         }
         let (shelf, store) = (self.inner.shelf.clone(), self.inner.log.projections());
         self.inner.blocking(move || shelf.remove_forgotten().and_then(|()| store.renew())).await?;
-        self.inner.erasing.end(stream);
+        self.show_again(stream);
         Ok(count)
     }
 
     /// Shows nothing any more that may come of a stream, until [`ProjectionService::forget`] is done, once for each time, or
     /// [`ProjectionService::show_again`] says so.
     pub fn withhold(&self, stream: &StreamName) {
-        self.inner.erasing.begin(stream);
+        self.inner.erased_with(stream).iter().for_each(|stream| self.inner.erasing.begin(stream));
         self.inner.past.lock().clear();
     }
 
     /// Takes [`ProjectionService::withhold`] back: the stream is not erased after all.
     pub fn show_again(&self, stream: &StreamName) {
-        self.inner.erasing.end(stream);
+        self.inner.erased_with(stream).iter().for_each(|stream| self.inner.erasing.end(stream));
     }
 
     /// Says how to tell in which form the events of a filter are read. Counts for what is kept from then on.

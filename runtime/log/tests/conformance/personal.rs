@@ -67,6 +67,30 @@ pub async fn erased_events_keep_their_envelope_and_nothing_else(log: Log) {
     assert_eq!(last[0].data, secret(9).data, "what comes later has a key of its own");
 }
 
+pub async fn what_belongs_to_a_stream_is_erased_with_it(log: Log) {
+    log.bodies().set_belonging(vec!["letters-".into()]);
+    set_personal(&*log, vec!["person-*".into()], "ops").await.unwrap();
+    let names = ["person-anna", "letters-person-anna", "letters-person-ben", "letters-thing-1", "letters"];
+    for name in names {
+        log.append(vec![AppendRequest::one(stream(name), secret(1))]).await.unwrap();
+    }
+    log.append(vec![AppendRequest::one(stream("letters-person-anna"), large(2, 60_000))]).await.unwrap();
+    let read = async || log.read(Query::forwards(Filter::types(["seen", "read"]), at(0), 9)).await.unwrap().events;
+    let before = read().await;
+    assert!(before.iter().all(|event| event.body == Body::Whole));
+    assert!(before[0].key_id.is_some() && before[0].key_id == before[1].key_id, "one key for both");
+    assert!(before[2].key_id.is_some() && before[2].key_id != before[1].key_id);
+    assert!(before[3].key_id.is_none() && before[4].key_id.is_none());
+    // Also what comes when the stream itself is not encrypted any more.
+    set_personal(&*log, Vec::new(), "ops").await.unwrap();
+    log.append(vec![AppendRequest::one(stream("letters-person-anna"), secret(3))]).await.unwrap();
+    erase(&*log, &stream("person-anna"), "ops").await.unwrap();
+    let after = read().await;
+    let erased = after.iter().filter(|event| event.is_erased()).map(|event| event.stream.as_str());
+    assert!(erased.eq(after.iter().map(|event| event.stream.as_str()).filter(|name| name.ends_with("person-anna"))));
+    assert_eq!(after[2], before[2]);
+}
+
 pub async fn only_what_is_encrypted_can_be_erased(log: Log) {
     log.append(vec![one("thing-1", "read", 1)]).await.unwrap();
     let error = erase(&*log, &stream("thing-1"), "ops").await.unwrap_err();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tidewire_broker::Broker;
+use tidewire_engine::dead_letters::LETTERS_OF;
 use tidewire_engine::log_handle::LogHandle;
 use tidewire_engine::projections::ProjectionService;
 use tidewire_engine::schemas::Schemas;
@@ -136,10 +137,12 @@ impl Core {
         let clock = Arc::new(move || clock.now_ms());
         let options =
             JournalOptions { keys: Some(data.keys()), personal, max_bytes, clock: clock.clone(), ..Default::default() };
-        Ok(match kind {
+        let log: Arc<dyn EventLog> = match kind {
             LogKind::Memory => Arc::new(MemoryLog::with_clock(move || clock())),
             LogKind::Sled => Arc::new(JournalLog::open_with(data.log(), options).map_err(CoreError::Log)?),
-        })
+        };
+        log.bodies().set_belonging(vec![LETTERS_OF.into()]);
+        Ok(log)
     }
 
     /// Builds everything around a log. No flow runs yet; see [`Core::load`].

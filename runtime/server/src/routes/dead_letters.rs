@@ -50,7 +50,7 @@ fn filter(node: Option<&str>) -> Filter {
     let text = node.map(|node| serde_json::json!({ "id": node }).to_string());
     // Without the braces: in the event more follows.
     let text = text.map(|text| text.trim_matches(|c| c == '{' || c == '}').into());
-    Filter { event_types: vec![FAILED.into()], text, ..Filter::stream(STREAM) }
+    Filter { event_types: vec![FAILED.into()], text, ..Filter::stream(format!("{STREAM}*")) }
 }
 
 fn of_node(letter: &DeadLetter, node: Option<&str>) -> bool {
