@@ -155,10 +155,13 @@ impl WriterEnd {
     /// `None` when nothing can come any more.
     pub(crate) fn take(&self, expected: usize, most: Duration) -> Option<Taken<'_>> {
         let mut state = self.0.state.lock();
-        if expected > 1 {
-            self.regroup(&mut state, expected, most);
-        }
-        while state.jobs.is_empty() {
+        loop {
+            if expected > 1 {
+                self.regroup(&mut state, expected, most);
+            }
+            if !state.jobs.is_empty() {
+                break;
+            }
             if state.closed {
                 return None;
             }
