@@ -17,6 +17,7 @@ mod report;
 #[path = "model/run.rs"]
 mod run;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use op::{Op, Source};
@@ -30,26 +31,45 @@ const ENGINES: &[Engine] = &[
 ];
 /// Steps of one round.
 const STEPS: usize = 200;
+/// So many rounds at a time.
+const SIDE_BY_SIDE: usize = 6;
 /// How long a list of steps is made shorter.
 const SHRINKING: Duration = Duration::from_secs(60);
 
 #[test]
 fn every_engine_does_as_the_model() {
     let (rounds, first) = (dice::rounds(2), dice::seed());
-    for seed in first..first + rounds {
-        let ops = Source::new(seed).ops(STEPS);
-        for engine in ENGINES {
-            if let Err(error) = attempt(*engine, &ops) {
-                let (ops, error) = shrink(*engine, ops, error);
-                panic!("FAULT_SEED={seed}, {engine:?}, {} steps:\n{ops:#?}\n{error}", ops.len());
-            }
+    // Most of a round is waiting for the disk.
+    let next = AtomicU64::new(first);
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < first + rounds)
+                {
+                    if let Err(failure) = round(seed) {
+                        next.store(first + rounds, Ordering::Relaxed);
+                        panic!("{failure}");
+                    }
+                }
+            });
         }
-    }
+    });
     let done = format!(
         "{rounds} rounds of {STEPS} random steps, restarts, crashes and clock jumps on {} engines",
         ENGINES.len()
     );
     report::report("model", &format!("{done}, seed {first}"), "all say what the model says");
+}
+
+fn round(seed: u64) -> Result<(), String> {
+    let ops = Source::new(seed).ops(STEPS);
+    for engine in ENGINES {
+        if let Err(error) = attempt(*engine, &ops) {
+            let (ops, error) = shrink(*engine, ops, error);
+            return Err(format!("FAULT_SEED={seed}, {engine:?}, {} steps:\n{ops:#?}\n{error}", ops.len()));
+        }
+    }
+    Ok(())
 }
 
 fn attempt(engine: Engine, ops: &[Op]) -> Result<(), String> {
