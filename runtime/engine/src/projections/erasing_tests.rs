@@ -139,6 +139,28 @@ async fn an_erasure_takes_its_own_part_of_a_snapshot_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_models_forget_what_belongs_to_an_erased_stream_too() {
+    let log = memory();
+    log.bodies().set_belonging(vec!["letters-".into()]);
+    set_personal(&*log, vec!["thing-*".into()], "user:test").await.unwrap();
+    let service = ProjectionService::new(Arc::clone(&log), Handle::current());
+    let of_letters = ProjectionSpec { filter: Filter::stream("letters-*"), ..spec("1", 1) };
+    let _guard = service.keep(of_letters, Box::new(|_| ())).unwrap();
+    append(&log, vec![event("letters-thing-a", 2), event("letters-thing-b", 5), event("thing-a", 7)]).await;
+    caught_up(&service, &log).await;
+    assert_eq!(listed(&service).await.len(), 2);
+    let a = thing("thing-a");
+    service.withhold(&a);
+    erase(&*log, &a, "user:test").await.unwrap();
+    refused(service.get("sums", "letters-thing-a").await);
+    assert!(service.get("sums", "letters-thing-b").await.unwrap().is_some());
+    service.forget(&a).await.unwrap();
+    caught_up(&service, &log).await;
+    assert_eq!(listed(&service).await, [("letters-thing-b".to_owned(), "sum 5".to_owned())].into());
+    assert_eq!(service.get("sums", "letters-thing-a").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_build_after_an_erasure_lacks_is_told_once() {
     let clock = Clock::default();
     let log: Log = Arc::new(MemoryLog::with_clock(clock.function()));
