@@ -23,4 +23,8 @@ contextStorage?: ({
  * Forget all context.
  */
 resetContext?: boolean
+/**
+ * Put the clock of the event log ahead of the machine's by so many milliseconds.
+ */
+logAheadMs?: (number | null)
 }
