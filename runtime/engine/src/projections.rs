@@ -26,6 +26,7 @@ mod task;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -36,6 +37,7 @@ use tidewire_node_api::handles::{
 };
 use tidewire_node_api::selection::{Selected, Selection, SelectionError};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::log_handle::handle_error;
@@ -66,6 +68,8 @@ struct Inner {
     kept: Mutex<BTreeMap<String, Kept>>,
     form: OnceLock<anew::Form>,
     erasing: Arc<Erasing>,
+    /// As many go through history at a time as there are cores.
+    passes: Arc<Semaphore>,
     /// The last looks back.
     past: Mutex<Vec<Arc<Past>>>,
 }
@@ -96,6 +100,7 @@ impl ProjectionService {
             past: Mutex::default(),
             form: OnceLock::new(),
             erasing: Arc::default(),
+            passes: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
         });
         inner.runtime.spawn(watch::watch(Arc::downgrade(&inner)));
         ProjectionService { inner }
@@ -355,6 +360,7 @@ impl Projections for ProjectionService {
             shared: Arc::clone(&shared),
             runtime: self.inner.runtime.clone(),
             erasing: Arc::clone(&self.inner.erasing),
+            passes: Arc::clone(&self.inner.passes),
         };
         let spec = Arc::clone(&task.spec);
         let running = self.inner.runtime.spawn(async move {

@@ -35,7 +35,7 @@ use crate::values::Values;
 use crate::writer::{Clock, Writer};
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LogError,
-    ProjectionStore, StreamList, Subscription, Ticket, Usage, lists, names, reader,
+    ProjectionStore, StreamList, Subscription, Take, Ticket, Usage, lists, names, reader,
 };
 
 mod appending;
@@ -44,6 +44,7 @@ mod backing_up;
 mod collecting;
 mod compacting;
 mod options;
+mod reading;
 mod scrubbing;
 
 pub use scrubbing::{LastScrub, SCRUBBED, last_scrub};
@@ -140,24 +141,6 @@ impl JournalLog {
     /// When the store does not open.
     pub async fn store_bytes(&self) -> Result<u64, LogError> {
         Ok(self.inner.shared.store().await?.size_on_disk())
-    }
-
-    /// Runs something that blocks on the store, once that is open.
-    async fn with_store<T: Send + 'static>(
-        &self,
-        work: impl Fn(&Shared, &Store) -> Result<T, LogError> + Send + Sync + 'static,
-    ) -> Result<T, LogError> {
-        let work = Arc::new(work);
-        loop {
-            let store = self.inner.shared.store().await?;
-            let (shared, work) = (Arc::clone(&self.inner.shared), Arc::clone(&work));
-            let used = Arc::downgrade(&store);
-            let done = tokio::task::spawn_blocking(move || work(&shared, &store)).await;
-            // What was read while the store was opened anew may lack something.
-            if used.upgrade().is_some_and(|store| self.inner.shared.is_current(&store)) {
-                return self.inner.shared.judge(done.unwrap_or_else(|error| Err(LogError::Store(error.to_string()))));
-            }
-        }
     }
 }
 
@@ -258,9 +241,13 @@ impl EventLog for JournalLog {
             drop(store);
             match page {
                 Some(page) => Ok(page),
-                None => self.with_store(move |shared, store| reader::read(shared, store, &query)).await,
+                None => self.with_store(move |shared, store| reader::read(shared, store, &query, None)).await,
             }
         })
+    }
+
+    fn read_through(&self, query: &Query, take: &mut Take<'_>) -> Result<Page, LogError> {
+        self.hand_through(query, take)
     }
 
     fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {

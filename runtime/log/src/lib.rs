@@ -67,7 +67,7 @@ pub use keys::{
     known_key_backups, restore_keys,
 };
 pub use log::{
-    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, StreamMark, StreamOrder,
+    BoxFuture, Capabilities, Commit, EventLog, Health, StoreHealth, StreamList, StreamMark, StreamOrder, Take,
     checkpoint_change,
 };
 pub use memory::MemoryLog;

@@ -10,6 +10,7 @@
 //! - A reader never sees an event that is not durable, and always sees one that is.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ use crate::{
     Bodies, CompactOrder, Compacted, DroppedGroup, LastScrub, LogError, ProjectionStore, SpaceLevel, Subscription,
     Ticket, Usage,
 };
+
+/// Takes events that are read; answers whether to go on.
+pub type Take<'t> = dyn FnMut(&[Arc<Event>]) -> ControlFlow<()> + 't;
 
 /// A boxed future, so that engines can stand behind `dyn EventLog`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -175,6 +179,14 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be read.
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, LogError>>;
+
+    /// As [`EventLog::read`], for those who go through much of the log: on the calling thread, which waits for the disk,
+    /// a few events at a time, while they are in the cache of its processor. `take` answers whether to go on. It has
+    /// been handed all that was found before [`Page::next`] of what is answered, which has no events itself.
+    ///
+    /// # Errors
+    /// When the store cannot be read. Some events may have been handed over before.
+    fn read_through(&self, query: &Query, take: &mut Take<'_>) -> Result<Page, LogError>;
 
     /// The event at a position, if there is one.
     ///

@@ -21,8 +21,8 @@ use crate::plan::{IdSource, IdWindow, Planner, Stored as _, check_size, check_st
 use crate::snapshots::Snapshots;
 use crate::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LogError,
-    MemoryProjections, ProjectionStore, SpaceLevel, StoreHealth, StreamList, StreamOrder, Subscription, Ticket, Usage,
-    space::Parts, usage::usage,
+    MemoryProjections, ProjectionStore, SpaceLevel, StoreHealth, StreamList, StreamOrder, Subscription, Take, Ticket,
+    Usage, space::Parts, usage::usage,
 };
 use records::Records;
 
@@ -227,6 +227,17 @@ impl EventLog for MemoryLog {
 
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, LogError>> {
         done(Ok(self.read_now(&query)))
+    }
+
+    fn read_through(&self, query: &Query, take: &mut Take<'_>) -> Result<Page, LogError> {
+        let mut page = self.read_now(query);
+        if let Some(last) = page.events.last()
+            && take(&page.events).is_break()
+        {
+            page.next = Some(last.position.next());
+        }
+        page.events.clear();
+        Ok(page)
     }
 
     fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {

@@ -4,120 +4,50 @@
 //! memory comes first. Either way nothing between the two is missed, because events leave memory only when the
 //! store has them.
 
-use std::ops::Bound;
+mod blocks;
+
 use std::sync::Arc;
 
 use tidewire_model::event::{Event, EventId};
 use tidewire_model::position::Position;
 use tidewire_model::query::{Direction, Page, Query};
 
-use crate::block::{block_key, read_block};
 use crate::index::{SPAN, span_first, span_of, stored_ids};
 use crate::leads::Leads;
 use crate::live::Live;
 use crate::shared::Shared;
-use crate::store::{Slice, Space, Store};
-use crate::{Bodies, LogError};
+use crate::store::Store;
+use crate::{Bodies, LogError, Take};
+pub(crate) use blocks::Blocks;
 
 /// Most stored events that one read looks at before it answers with what it has. Looks into indexes count too.
 const SCAN_MAX: usize = if cfg!(test) { 150 } else { 100_000 };
 
-/// Reads events from blocks and keeps the last block at hand.
-pub(crate) struct Blocks<'a> {
-    store: &'a Store,
-    first: u64,
-    events: Vec<Arc<Event>>,
+/// Who takes events as they are read.
+struct Taking<'a, 't> {
+    take: &'a mut Take<'t>,
+    /// How many were taken.
+    count: usize,
+    stopped: bool,
 }
 
-impl<'a> Blocks<'a> {
-    pub(crate) const fn new(store: &'a Store) -> Self {
-        Self { store, first: 0, events: Vec::new() }
-    }
-
-    /// The event at a position.
-    pub(crate) fn get(&mut self, position: u64) -> Result<Option<Arc<Event>>, LogError> {
-        if let Some(event) = self.at_hand(position) {
-            return Ok(Some(event));
-        }
-        let (low, high) = (block_key(0), block_key(position));
-        let found = self.store.range(Space::Log, Bound::Included(&low), Bound::Included(&high)).next_back();
-        self.load(found.transpose()?)?;
-        Ok(self.at_hand(position))
-    }
-
-    fn at_hand(&self, position: u64) -> Option<Arc<Event>> {
-        let index = usize::try_from(position.checked_sub(self.first)?).ok()?;
-        let is_it = |event: &&Arc<Event>| event.position.get() == position;
-        if let Some(event) = self.events.get(index).filter(is_it) {
-            return Some(Arc::clone(event));
-        }
-        // Retention may have left a block with gaps.
-        let index = self.events.binary_search_by_key(&position, |event| event.position.get()).ok()?;
-        self.events.get(index).cloned()
-    }
-
-    /// The first event at or after a position.
-    pub(crate) fn at_or_after(&mut self, position: u64) -> Result<Option<Arc<Event>>, LogError> {
-        if let Some(event) = self.get(position)? {
-            return Ok(Some(event));
-        }
-        if let Some(event) = self.events.iter().find(|event| event.position.get() > position) {
-            return Ok(Some(Arc::clone(event)));
-        }
-        let (low, high) = (block_key(position), block_key(u64::MAX));
-        let found = self.store.range(Space::Log, Bound::Excluded(&low), Bound::Included(&high)).next();
-        self.load(found.transpose()?)?;
-        Ok(self.events.first().cloned())
-    }
-
-    /// The last event before a position.
-    pub(crate) fn before(&mut self, position: u64) -> Result<Option<Arc<Event>>, LogError> {
-        self.get(position)?;
-        if let Some(event) = self.events.iter().rfind(|event| event.position.get() < position) {
-            return Ok(Some(Arc::clone(event)));
-        }
-        let (low, high) = (block_key(0), block_key(self.first.min(position)));
-        let found = self.store.range(Space::Log, Bound::Included(&low), Bound::Excluded(&high)).next_back();
-        self.load(found.transpose()?)?;
-        Ok(self.events.last().cloned())
-    }
-
-    fn load(&mut self, found: Option<(Slice, Slice)>) -> Result<(), LogError> {
-        let next = self.events.last().map(|event| event.position.get() + 1);
-        (self.first, self.events) = match found {
-            Some((key, value)) => {
-                let first = first_of(&key);
-                if next != Some(first) {
-                    self.store.read_once(Space::Log, &key)?;
-                }
-                match read_block(self.store, first, &value) {
-                    // Retention took something out meanwhile.
-                    Err(_) if self.store.get(Space::Log, &key)?.is_none_or(|now| *now != *value) => (0, Vec::new()),
-                    events => (first, events?),
-                }
-            }
-            None => (0, Vec::new()),
-        };
-        Ok(())
-    }
-}
-
-fn first_of(key: &Slice) -> u64 {
-    key.last_chunk().copied().map_or(0, u64::from_be_bytes)
-}
+/// Events are handed over so many at a time: about a block of them.
+const HANDED: usize = 32;
 
 /// A page under way.
-struct Reading<'a> {
+struct Reading<'a, 't> {
     query: &'a Query,
     bodies: &'a Bodies,
     limit: usize,
     page: Page,
+    /// Where events go, unless they stay in the page.
+    taking: Option<Taking<'a, 't>>,
 }
 
-impl Reading<'_> {
+impl Reading<'_, '_> {
     /// Looks at an event; answers whether the page is full before it. May block on the disk.
     fn full_before(&mut self, event: Arc<Event>) -> bool {
-        if self.page.events.len() >= self.limit {
+        if self.is_full() {
             self.page.next = Some(event.position);
             return true;
         }
@@ -128,6 +58,28 @@ impl Reading<'_> {
             }
         }
         false
+    }
+
+    fn is_full(&mut self) -> bool {
+        let waiting = self.page.events.len();
+        if self.taking.is_some() && waiting >= HANDED {
+            self.hand_over();
+        }
+        match &self.taking {
+            None => waiting >= self.limit,
+            Some(taking) => taking.stopped || taking.count + self.page.events.len() >= self.limit,
+        }
+    }
+
+    /// Hands over what has been found.
+    fn hand_over(&mut self) {
+        if let Some(taking) = &mut self.taking
+            && !self.page.events.is_empty()
+        {
+            taking.count += self.page.events.len();
+            taking.stopped |= (taking.take)(&self.page.events).is_break();
+            self.page.events.clear();
+        }
     }
 }
 
@@ -141,7 +93,7 @@ pub(crate) fn read_live(shared: &Shared, query: &Query) -> Option<Page> {
     if query.direction == Direction::Backwards || timed || query.from.get().max(1) < live.tail_first() {
         return None;
     }
-    let mut reading = reading(query, &shared.bodies, &live);
+    let mut reading = reading(query, &shared.bodies, &live, None);
     for event in live.tail_range(query.from.get(), u64::MAX) {
         if query.filter.matches_envelope(event) && !shared.bodies.at_hand(event) {
             return None;
@@ -153,14 +105,25 @@ pub(crate) fn read_live(shared: &Shared, query: &Query) -> Option<Page> {
     Some(reading.page)
 }
 
-fn reading<'a>(query: &'a Query, bodies: &'a Bodies, live: &Live) -> Reading<'a> {
+fn reading<'a, 't>(
+    query: &'a Query,
+    bodies: &'a Bodies,
+    live: &Live,
+    take: Option<&'a mut Take<'t>>,
+) -> Reading<'a, 't> {
     let page = Page { head: Position::new(live.head), ..Page::default() };
-    Reading { query, bodies, limit: query.limit.min(Query::MAX_LIMIT), page }
+    let taking = take.map(|take| Taking { take, count: 0, stopped: false });
+    Reading { query, bodies, limit: query.limit.min(Query::MAX_LIMIT), page, taking }
 }
 
-/// Answers a query. Blocks on the disk.
-pub(crate) fn read(shared: &Shared, store: &Store, query: &Query) -> Result<Page, LogError> {
-    let mut reading = reading(query, &shared.bodies, &shared.live.read());
+/// Answers a query, or hands what it finds to `take`. Blocks on the disk.
+pub(crate) fn read(
+    shared: &Shared,
+    store: &Store,
+    query: &Query,
+    take: Option<&mut Take<'_>>,
+) -> Result<Page, LogError> {
+    let mut reading = reading(query, &shared.bodies, &shared.live.read(), take);
     let first = match query.filter.from_time {
         Some(time) => position_at_time(shared, store, time)?,
         None => 1,
@@ -178,6 +141,7 @@ pub(crate) fn read(shared: &Shared, store: &Store, query: &Query) -> Result<Page
             backwards(shared, store, &leads, &mut reading, (first, last))?;
         }
     }
+    reading.hand_over();
     Ok(reading.page)
 }
 
@@ -185,7 +149,7 @@ fn forwards(
     shared: &Shared,
     store: &Store,
     leads: &Leads,
-    reading: &mut Reading<'_>,
+    reading: &mut Reading<'_, '_>,
     (mut cursor, last): (u64, u64),
 ) -> Result<(), LogError> {
     loop {
@@ -215,7 +179,7 @@ fn backwards(
     shared: &Shared,
     store: &Store,
     leads: &Leads,
-    reading: &mut Reading<'_>,
+    reading: &mut Reading<'_, '_>,
     (first, mut last): (u64, u64),
 ) -> Result<(), LogError> {
     let mut head = None;
@@ -239,7 +203,7 @@ fn scan(
     shared: &Shared,
     store: &Store,
     leads: &Leads,
-    reading: &mut Reading<'_>,
+    reading: &mut Reading<'_, '_>,
     (first, last): (u64, u64),
 ) -> Result<bool, LogError> {
     if first > last {

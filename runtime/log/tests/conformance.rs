@@ -105,6 +105,7 @@ on_every_engine!(
     personal::only_what_is_encrypted_can_be_erased,
     read::filters_find_the_same_both_ways,
     read::pages_join_without_gap_or_duplicate,
+    read::going_through_finds_what_pages_hold,
     read::time_bounds_and_positions_at_a_time,
     read::single_events_by_position_and_id,
     read::streams_are_listed_with_their_last_change,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use tidewire_log::JournalLog;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
 use tidewire_node_api::handles::{At, Projections as _};
@@ -176,6 +177,34 @@ async fn a_changed_upcaster_makes_the_read_models_of_its_type_anew_beside_the_ol
     append(&log, vec![event("thing-a", 3)]).await;
     caught_up(&service, &log).await;
     assert_eq!((value(&service).await.as_str(), places()), ("sum 35", vec!["others@1".into(), "sums@3".into()]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_history_of_many_keys_is_built_whole_while_more_is_appended() {
+    let folder = tempfile::tempdir().unwrap();
+    let log: Log = Arc::new(JournalLog::open(folder.path()).unwrap());
+    let history = |from: u64| (from..from + 1_000).map(|n| event(&format!("thing-{}", n % 4_999), n)).collect();
+    for batch in 0..12 {
+        append(&log, history(batch * 1_000)).await;
+    }
+    let service = ProjectionService::new(Arc::clone(&log), Handle::current());
+    let (changed, told) = listener();
+    let guard = service.keep(spec("1", 1), changed).unwrap();
+    for batch in 12..16 {
+        append(&log, history(batch * 1_000)).await;
+        caught_up(&service, &log).await;
+        service.rebuild("sums").unwrap();
+    }
+    until(&service, |status| status.build.is_none()).await;
+    assert_eq!(listed(&service).await, recount(&log, log.head()).await);
+    assert_eq!(service.status("sums").unwrap().unwrap().keys, 4_999);
+    let told: Vec<u64> = told.lock().unwrap().iter().map(|entry| entry.position.get()).collect();
+    let first = *told.first().unwrap();
+    assert!(first <= 12_001, "{first}");
+    assert_eq!(told, (first..=16_000).collect::<Vec<_>>());
+    drop(guard);
+    service.close().await;
+    log.close().await;
 }
 
 /// Each round is cut off somewhere, with a new build under way; nothing is lost and nothing counts twice.

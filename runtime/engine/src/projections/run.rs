@@ -8,7 +8,6 @@ use tidewire_model::position::Position;
 use tidewire_node_api::handles::ProjectionSpec;
 
 use super::fold::Fold;
-use super::pages::Ahead;
 use super::shelf::{Build, Shelf};
 use super::snapshot;
 use super::status::Building;
@@ -35,8 +34,6 @@ pub(super) struct Run {
     pub(super) stored: Position,
     pub(super) committed: Instant,
     pub(super) pace: Pace,
-    /// The next page, if it is being read.
-    pub(super) ahead: Option<Ahead>,
     /// Events since the last snapshot.
     pub(super) since_snapshot: u64,
     began: (Instant, Position),
@@ -59,7 +56,6 @@ impl Run {
             stored: through,
             committed: now,
             pace: Pace::default(),
-            ahead: None,
             since_snapshot: 0,
             began: (now, through),
         })

@@ -12,7 +12,7 @@ use tidewire_log::{EventLog, LogError};
 use tidewire_model::position::Position;
 use tidewire_node_api::handles::{Changed, ProjectionSpec};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::asks::{Ask, Asks};
@@ -86,6 +86,8 @@ pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) runtime: Handle,
     pub(super) erasing: Arc<Erasing>,
+    /// Those that go through history take turns.
+    pub(super) passes: Arc<Semaphore>,
     /// The head of the log when the keeping began, if it was known: what stands up to there is history.
     pub(super) began: Option<Position>,
 }

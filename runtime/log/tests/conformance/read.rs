@@ -1,5 +1,6 @@
 //! Reading.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -93,6 +94,32 @@ pub async fn pages_join_without_gap_or_duplicate(log: Log) {
     assert_eq!((positions(&page.events), page.next), (vec![10, 11, 12], Some(at(13))));
     let beyond = log.read(Query::forwards(Filter::default(), at(100_000), 3)).await.unwrap();
     assert_eq!((beyond.events.len(), beyond.next), (0, None));
+}
+
+/// Whoever goes through the log by itself is handed the same events, however often it stops.
+pub async fn going_through_finds_what_pages_hold(log: Log) {
+    let all = fill(&log).await;
+    let head = all.last().unwrap().position;
+    for filter in filters() {
+        let expected: Vec<_> = all.iter().filter(|event| filter.matches(event)).cloned().collect();
+        for (limit, stops_after) in [(10_000, usize::MAX), (10_000, 1), (40, usize::MAX), (7, 3), (100, 50)] {
+            let (mut found, mut from) = (Vec::new(), Some(at(0)));
+            while let Some(next) = from {
+                let (query, before) = (Query::forwards(filter.clone(), next, limit), found.len());
+                let page = log.read_through(&query, &mut |events| {
+                    assert!(!events.is_empty());
+                    found.extend_from_slice(events);
+                    if found.len() - before >= stops_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                let page = page.unwrap();
+                assert!(page.events.is_empty() && page.head == head && found.len() - before <= limit);
+                let handed = &found[before..];
+                assert!(page.next.is_none_or(|next| handed.iter().all(|event| event.position < next)));
+                from = page.next;
+            }
+            assert_eq!(found, expected, "{filter:?} {limit} {stops_after}");
+        }
+    }
 }
 
 pub async fn time_bounds_and_positions_at_a_time(log: Log) {

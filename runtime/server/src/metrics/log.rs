@@ -10,7 +10,7 @@ use tidewire_log::backup::{BackupError, Others, Progress, Report};
 use tidewire_log::snapshots::Snapshots;
 use tidewire_log::{
     Bodies, BoxFuture, Capabilities, Commit, CompactOrder, Compacted, DroppedGroup, EventLog, Health, LastScrub,
-    LogError, ProjectionStore, StreamList, Subscription, Ticket, Usage,
+    LogError, ProjectionStore, StreamList, Subscription, Take, Ticket, Usage,
 };
 use tidewire_model::append::{AppendError, AppendRequest, Appended};
 use tidewire_model::event::{Event, EventId, StreamName};
@@ -57,6 +57,10 @@ impl EventLog for MeteredLog {
 
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Page, LogError>> {
         self.log.read(query)
+    }
+
+    fn read_through(&self, query: &Query, take: &mut Take<'_>) -> Result<Page, LogError> {
+        self.log.read_through(query, take)
     }
 
     fn event_at(&self, position: Position) -> BoxFuture<'_, Result<Option<Arc<Event>>, LogError>> {
