@@ -7,6 +7,7 @@ pub(crate) mod event_filter;
 pub(crate) mod event_value;
 pub(crate) mod fnv;
 pub(crate) mod held;
+mod locate;
 pub(crate) mod outbox;
 pub(crate) mod pattern;
 pub(crate) mod template;

@@ -11,6 +11,8 @@ use tidewire_model::event::{BINARY, Body, Event, JSON};
 use tidewire_model::value::{Path, Segment, write_json};
 use tidewire_model::{Map, Problem, Value};
 
+use super::locate::{Located, locate};
+
 /// A value as the data of an event, with its content type; `None` for undefined.
 pub(crate) fn encode(value: &Value) -> Option<(Bytes, &'static str)> {
     match value {
@@ -88,9 +90,23 @@ pub(crate) fn find(event: &Event, path: &Path) -> Result<Option<Value>, String> 
     if !event.is_json() || event.body != Body::Whole {
         return Ok(None);
     }
-    let mut json = serde_json::Deserializer::from_slice(&event.data);
-    let found = Seek(path.segments()).deserialize(&mut json);
-    found.and_then(|found| json.end().map(|()| found)).map_err(|error| format!("the data is not JSON: {error}"))
+    match locate(&event.data, path.segments()) {
+        Located::Nothing => return Ok(None),
+        Located::At(text) => {
+            if let Ok(value) = serde_json::from_slice(text) {
+                return Ok(Some(value));
+            }
+        }
+        Located::Unsure => {}
+    }
+    parse_at(&event.data, path).map_err(|error| format!("the data is not JSON: {error}"))
+}
+
+/// The value at a path in JSON text, all of which is parsed.
+pub(super) fn parse_at(json: &[u8], path: &Path) -> Result<Option<Value>, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(json);
+    let found = Seek(path.segments()).deserialize(&mut json)?;
+    json.end().map(|()| found)
 }
 
 struct Seek<'p>(&'p [Segment]);
