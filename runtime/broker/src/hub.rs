@@ -20,7 +20,7 @@ use crate::message::Message;
 use crate::outbox::{Counted, Delivery};
 use crate::outlet::Outlet;
 use crate::session::Session;
-use crate::store::Store;
+use crate::store::{Store, Waiting};
 use crate::tree::{SessionKey, Tree};
 use crate::window::{Front, Slot};
 use crate::wire::reason;
@@ -171,12 +171,20 @@ impl Hub {
     }
 
     /// What the store was asked to keep is on disk, or will never be.
-    pub(crate) fn stored(&mut self, slots: &[Rc<Slot>], lost: bool) {
-        for slot in slots {
-            if lost && let Some(session) = self.sessions.get_mut(&slot.session) {
-                session.noted.remove(&slot.packet_id);
+    pub(crate) fn stored(&mut self, waiting: &[Waiting], lost: bool) {
+        for waiting in waiting {
+            match waiting {
+                Waiting::Nobody => {}
+                Waiting::Answer(slot) => {
+                    if lost && let Some(session) = self.sessions.get_mut(&slot.session) {
+                        session.received.forget_note(slot.packet_id);
+                    }
+                    self.end_slot(slot, lost);
+                }
+                Waiting::Release { session, generation, packet_id } => {
+                    self.release_stored(*session, *generation, *packet_id, lost);
+                }
             }
-            self.end_slot(slot, lost);
         }
         self.settle();
     }
@@ -209,8 +217,8 @@ impl Hub {
                 Front::Answer(slot) => {
                     let first = if slot.exactly_once { 0x50 } else { 0x40 };
                     let reason = slot.reason.get();
-                    if slot.exactly_once && reason >= reason::UNSPECIFIED {
-                        session.received.remove(&slot.packet_id);
+                    if slot.exactly_once {
+                        session.received.answered(slot.packet_id, reason >= reason::UNSPECIFIED);
                     }
                     outlet.answer(first, slot.packet_id, reason);
                     outlet.answered.set(slot.number());

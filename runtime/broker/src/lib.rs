@@ -17,6 +17,7 @@ mod outbox;
 mod outlet;
 mod packet;
 mod properties;
+mod received;
 mod server;
 mod session;
 mod settings;

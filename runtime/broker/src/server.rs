@@ -300,7 +300,7 @@ async fn keep(hub: SharedHub) {
 async fn keep_rest(hub: &SharedHub) {
     let Some(log) = hub.borrow().store.log() else { return };
     loop {
-        let (changes, slots) = hub.borrow_mut().store.take();
+        let (changes, waiting) = hub.borrow_mut().store.take();
         if changes.is_empty() {
             return;
         }
@@ -309,12 +309,12 @@ async fn keep_rest(hub: &SharedHub) {
                 let hub = Rc::clone(hub);
                 tokio::task::spawn_local(async move {
                     let lost = durable.await.is_err();
-                    hub.borrow_mut().stored(&slots, lost);
+                    hub.borrow_mut().stored(&waiting, lost);
                 });
             }
             Err(error) => {
                 warn!(%error, "mqtt records could not be stored");
-                hub.borrow_mut().stored(&slots, true);
+                hub.borrow_mut().stored(&waiting, true);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the broker knows of one client, over its connections.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::link::LinkState;
 use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::outlet::Outlet;
+use crate::received::Received;
 use crate::store::SessionRecord;
 use crate::tree::{Options, SessionKey};
 use crate::window::Window;
@@ -46,9 +47,7 @@ pub(crate) struct Session {
     pub(crate) outbox: Outbox,
     pub(crate) window: Window,
     /// Exactly-once messages that the client may send again.
-    pub(crate) received: HashSet<u16>,
-    /// Those of them that are in its record.
-    pub(crate) noted: HashSet<u16>,
+    pub(crate) received: Received,
 }
 
 impl Session {
@@ -68,8 +67,7 @@ impl Session {
             left_at: None,
             outbox: Outbox::default(),
             window: Window::default(),
-            received: HashSet::new(),
-            noted: HashSet::new(),
+            received: Received::default(),
         }
     }
 

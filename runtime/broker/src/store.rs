@@ -57,9 +57,28 @@ pub(crate) struct Kept {
     pub(crate) unreadable: Vec<String>,
 }
 
+/// Who learns that a record is on disk, or could not be written.
+pub(crate) enum Waiting {
+    Nobody,
+    /// A message that is to be answered.
+    Answer(Rc<Slot>),
+    /// A client that has released the id of an exactly-once message.
+    Release {
+        session: SessionKey,
+        generation: u64,
+        packet_id: u16,
+    },
+}
+
+impl From<Option<Rc<Slot>>> for Waiting {
+    fn from(slot: Option<Rc<Slot>>) -> Self {
+        slot.map_or(Waiting::Nobody, Waiting::Answer)
+    }
+}
+
 struct Change {
     change: StateChange,
-    waiting: Option<Rc<Slot>>,
+    waiting: Waiting,
 }
 
 /// Changes on their way to the log.
@@ -99,18 +118,18 @@ impl Store {
         self.log.is_some()
     }
 
-    fn change(&mut self, key: String, value: Option<Bytes>, waiting: Option<Rc<Slot>>) {
+    fn change(&mut self, key: String, value: Option<Bytes>, waiting: Waiting) {
         if self.log.is_none() {
             return;
         }
-        if let Some(slot) = &waiting {
+        if let Waiting::Answer(slot) = &waiting {
             slot.expect();
         }
         self.changes.push_back(Change { change: StateChange { key: key.into(), value }, waiting });
         self.wake.notify_one();
     }
 
-    fn put(&mut self, key: String, value: &impl Serialize, waiting: Option<Rc<Slot>>) {
+    fn put(&mut self, key: String, value: &impl Serialize, waiting: Waiting) {
         match postcard::to_stdvec(value) {
             Ok(bytes) => self.change(key, Some(bytes.into()), waiting),
             Err(error) => tracing::error!(key, %error, "mqtt record could not be encoded"),
@@ -118,12 +137,12 @@ impl Store {
     }
 
     pub(crate) fn put_session(&mut self, key: SessionKey, record: &SessionRecord) {
-        self.put(session_key(key), record, None);
+        self.put(session_key(key), record, Waiting::Nobody);
     }
 
     pub(crate) fn remove_session(&mut self, key: SessionKey) {
-        self.change(session_key(key), None, None);
-        self.change(received_key(key), None, None);
+        self.change(session_key(key), None, Waiting::Nobody);
+        self.change(received_key(key), None, Waiting::Nobody);
     }
 
     /// Stores a message that a session has still to get; `waiting` learns when it is on disk.
@@ -136,34 +155,36 @@ impl Store {
             packet_id: delivery.packet_id,
             released: delivery.released,
         };
-        self.put(delivery_key(key, delivery.seq), &record, waiting);
+        self.put(delivery_key(key, delivery.seq), &record, waiting.into());
     }
 
     pub(crate) fn remove_delivery(&mut self, key: SessionKey, seq: u64) {
-        self.change(delivery_key(key, seq), None, None);
+        self.change(delivery_key(key, seq), None, Waiting::Nobody);
     }
 
-    pub(crate) fn put_received(&mut self, key: SessionKey, ids: &HashSet<u16>, waiting: Option<Rc<Slot>>) {
+    pub(crate) fn put_received(&mut self, key: SessionKey, ids: &HashSet<u16>, waiting: Waiting) {
         self.put(received_key(key), ids, waiting);
     }
 
     pub(crate) fn put_retained(&mut self, number: u64, message: &Message, waiting: Option<Rc<Slot>>) {
-        self.put(retained_key(number), message, waiting);
+        self.put(retained_key(number), message, waiting.into());
     }
 
     pub(crate) fn remove_retained(&mut self, number: u64, waiting: Option<Rc<Slot>>) {
-        self.change(retained_key(number), None, waiting);
+        self.change(retained_key(number), None, waiting.into());
     }
 
-    /// The oldest changes that wait, and those who wait for them to be on disk.
-    pub(crate) fn take(&mut self) -> (Vec<StateChange>, Vec<Rc<Slot>>) {
+    /// The oldest changes, and who waits for them to be on disk.
+    pub(crate) fn take(&mut self) -> (Vec<StateChange>, Vec<Waiting>) {
         let (mut changes, mut waiting, mut bytes) = (Vec::new(), Vec::new(), 0);
         while bytes < BATCH_BYTES
-            && let Some(Change { change, waiting: slot }) = self.changes.pop_front()
+            && let Some(Change { change, waiting: by }) = self.changes.pop_front()
         {
             bytes += change.key.len() + change.value.as_ref().map_or(0, Bytes::len);
             changes.push(change);
-            waiting.extend(slot);
+            if !matches!(by, Waiting::Nobody) {
+                waiting.push(by);
+            }
         }
         (changes, waiting)
     }

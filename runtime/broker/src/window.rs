@@ -113,28 +113,25 @@ pub(crate) enum Again {
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     slots: VecDeque<Rc<Slot>>,
-    /// How many of them are of QoS 1.
-    singles: usize,
     /// From earlier connections, for the case that the client sends them again.
     earlier: HashMap<u16, Rc<Slot>>,
 }
 
 impl Window {
-    /// Messages of QoS 1 that are not answered.
-    pub(crate) fn singles(&self) -> usize {
-        self.singles
+    /// Messages that are not answered.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     pub(crate) fn push(&mut self, slot: Rc<Slot>) {
-        self.singles += usize::from(!slot.exactly_once);
         self.slots.push_back(slot);
     }
 
     /// The slot of an earlier connection whose message a client sends again. Anything else under its packet id is news,
     /// and with the first of them it has sent again all that it will.
     pub(crate) fn again(&mut self, packet_id: u16, duplicate: bool, message: &Message) -> Option<Rc<Slot>> {
-        if !duplicate && !self.earlier.is_empty() {
-            self.earlier.retain(|id, slot| slot.exactly_once && *id != packet_id);
+        if !duplicate {
+            self.earlier.clear();
             return None;
         }
         let slot = self.earlier.remove(&packet_id)?;
@@ -160,16 +157,12 @@ impl Window {
         match self.slots.front() {
             Some(slot) if slot.waiting.get() > 0 => Front::Wait,
             Some(slot) if slot.lost.get() => Front::Lost,
-            _ => self.slots.pop_front().map_or(Front::Wait, |slot| {
-                self.singles -= usize::from(!slot.exactly_once);
-                Front::Answer(slot)
-            }),
+            _ => self.slots.pop_front().map_or(Front::Wait, Front::Answer),
         }
     }
 
     /// The connection is over.
     pub(crate) fn disconnect(&mut self) {
-        self.singles = 0;
         for slot in self.slots.drain(..) {
             self.earlier.insert(slot.packet_id, slot);
         }

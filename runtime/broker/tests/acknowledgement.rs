@@ -260,6 +260,47 @@ fn an_exactly_once_message_that_no_flow_was_done_with_comes_again_after_a_kill()
 }
 
 #[test]
+fn a_released_id_is_free_for_another_message_whatever_happens() {
+    let log = TestLog::new();
+    let broker = Broker::start(BrokerSettings { log: Some(log.clone()), ..settings() }).unwrap();
+    let (mut device_, _) = device(broker.local_addr(), "device", false);
+    assert_eq!(device_.send(&publish(2, 9, false, "in", "1")).read(4), [0x50, 2, 0, 9]);
+    log.stall(true);
+    device_.send(&[0x62, 2, 0, 9]).nothing();
+    let still_there = log.after_a_kill();
+    log.stall(false);
+    assert_eq!(device_.read(4), [0x70, 2, 0, 9]);
+    // Killed before the disk was that far, or after it; or the device forgot that it had sent something.
+    for (log, released) in [(still_there.clone(), true), (log.after_a_kill(), false), (still_there, false)] {
+        let broker = Broker::start(BrokerSettings { log: Some(log.after_a_kill()), ..settings() }).unwrap();
+        let flow = Flow::open(&broker, "flow", true);
+        flow.subscribe("in", 2);
+        let (mut device_, _) = device(broker.local_addr(), "device", false);
+        if released {
+            assert_eq!(device_.send(&[0x62, 2, 0, 9]).read(4), [0x70, 2, 0, 9]);
+        }
+        device_.send(&publish(2, 9, false, "in", "2"));
+        let (id, text) = flow.message();
+        assert_eq!(text, "in=2");
+        flow.done(id);
+        assert_eq!(device_.read(4), [0x50, 2, 0, 9]);
+    }
+}
+
+#[test]
+fn ids_that_a_device_never_released_do_not_hold_it_up() {
+    let broker = broker();
+    for round in 0..20 {
+        let (mut device_, _) = device(broker.local_addr(), "device", false);
+        for id in 1..=30 {
+            let id = round * 30 + id;
+            device_.send(&publish(2, id, false, "in", "x"));
+            assert_eq!(device_.read(4)[..2], [0x50, 2], "round {round}");
+        }
+    }
+}
+
+#[test]
 fn devices_wait_until_the_flows_are_there() {
     let broker = Broker::start(BrokerSettings { waits: true, ..settings() }).unwrap();
     let (mut device, _) = device(broker.local_addr(), "device", true);

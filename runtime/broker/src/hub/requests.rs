@@ -9,6 +9,7 @@ use super::Hub;
 use crate::message::Message;
 use crate::packet::{Publish, Wanted};
 use crate::session::Session;
+use crate::store::Waiting;
 use crate::topics::Filter;
 use crate::tree::{Options, SessionKey};
 use crate::window::{Again, Slot};
@@ -29,7 +30,7 @@ impl Hub {
         let inflight_max = usize::from(self.limits.inflight_max);
         let Some(session) = self.sessions.get(&key) else { return Answer::Hold };
         let open = if qos == 0 { self.open } else { self.is_taking() };
-        let full = qos > 0 && session.window.singles() + session.received.len() >= inflight_max;
+        let full = qos > 0 && session.window.len() + session.received.held() >= inflight_max;
         if full && version_5 {
             return Answer::Refuse(Fault(reason::RECEIVE_MAXIMUM));
         }
@@ -47,6 +48,9 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         self.counters.count_received(publish.payload.len());
         let (qos, packet_id, duplicate) = (publish.qos, publish.packet_id, publish.duplicate);
+        if qos != Qos::AtMostOnce && !duplicate {
+            session.received.go_on(&session.window);
+        }
         let sender = (qos != Qos::AtMostOnce).then(|| {
             session.published += 1;
             Sender { device: Arc::clone(&session.device), packet_id, duplicate, number: session.published }
@@ -73,8 +77,7 @@ impl Hub {
             if slot.exactly_once
                 && let Some(session) = self.sessions.get_mut(&key)
             {
-                session.received.insert(packet_id);
-                session.noted.remove(&packet_id);
+                session.received.begin(packet_id);
             }
             self.publish(&message, Some(key), Some(&slot), true);
             if !slot.is_followed() {
@@ -93,23 +96,37 @@ impl Hub {
         }
         let key = slot.session;
         let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_durable()) else { return false };
-        if !session.received.contains(&slot.packet_id) || !session.noted.insert(slot.packet_id) {
-            return false;
+        let wanted = session.received.note(slot.packet_id);
+        if wanted {
+            self.store.put_received(key, session.received.noted(), Waiting::Answer(Rc::clone(slot)));
         }
-        self.store.put_received(key, &session.noted, Some(Rc::clone(slot)));
-        true
+        wanted
     }
 
-    /// A client will not send an exactly-once message again.
+    /// A client will not send an exactly-once message again. It is not told so before the record says it too: it may use
+    /// the id for another message then.
     pub(crate) fn released(&mut self, key: SessionKey, packet_id: u16) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let known = session.received.remove(&packet_id);
+        let (known, noted) = session.received.release(packet_id);
+        if noted && self.store.keeps() {
+            let generation = session.generation;
+            let waiting = Waiting::Release { session: key, generation, packet_id };
+            return self.store.put_received(key, session.received.noted(), waiting);
+        }
         let reason = if known { reason::SUCCESS } else { reason::NO_PACKET_ID };
         if let Some(outlet) = session.outlet() {
             outlet.answer(0x70, packet_id, reason);
         }
-        if session.noted.remove(&packet_id) {
-            self.store.put_received(key, &session.noted, None);
+    }
+
+    /// The record says that a client has released an id, or could not be written.
+    pub(super) fn release_stored(&self, key: SessionKey, generation: u64, packet_id: u16, lost: bool) {
+        let session = self.sessions.get(&key).filter(|session| session.generation == generation);
+        let Some(outlet) = session.and_then(Session::outlet) else { return };
+        if lost {
+            outlet.end(reason::UNSPECIFIED);
+        } else {
+            outlet.answer(0x70, packet_id, reason::SUCCESS);
         }
     }
 
@@ -209,8 +226,8 @@ impl Hub {
 
 /// Whether an exactly-once message is there already; it gets its answer, now or when it is ready.
 fn had(session: &mut Session, packet_id: u16) -> bool {
-    if !session.received.contains(&packet_id) || session.window.awaits(packet_id) {
-        return session.received.contains(&packet_id);
+    if !session.received.contains(packet_id) || session.window.awaits(packet_id) {
+        return session.received.contains(packet_id);
     }
     match session.window.same_id(packet_id) {
         Again::Slot(slot) => session.window.push(slot),
@@ -220,6 +237,7 @@ fn had(session: &mut Session, packet_id: u16) -> bool {
             if let Some(outlet) = session.outlet() {
                 outlet.answer(0x50, packet_id, reason::SUCCESS);
             }
+            session.received.answered(packet_id, false);
         }
     }
     true

@@ -78,7 +78,7 @@ impl Hub {
         if session.is_durable() {
             self.store.put_session(key, &session.record());
         } else if was_durable {
-            session.noted.clear();
+            session.received.forget_notes();
             self.store.remove_session(key);
         }
         self.pump(key);
@@ -121,6 +121,7 @@ impl Hub {
         session.left_at = Some(now_ms());
         session.outbox.disconnect();
         session.window.disconnect();
+        session.received.disconnect();
         let will = session.will.take().filter(|_| how != Leaving::Goodbye);
         let (client_id, user) = (Arc::clone(&session.client_id), session.user.clone());
         let (durable, stays) = (session.is_durable(), session.is_durable() || session.held);
@@ -175,7 +176,7 @@ impl Hub {
         }
         session.expiry = expiry.min(EXPIRY_MAX);
         if expiry == 0 {
-            session.noted.clear();
+            session.received.forget_notes();
             self.store.remove_session(key);
         }
         true
@@ -264,10 +265,7 @@ impl Hub {
             }
         }
         for (key, ids) in kept.received {
-            self.sessions.entry(key).and_modify(|session| {
-                session.received.extend(&ids);
-                session.noted.extend(ids);
-            });
+            self.sessions.entry(key).and_modify(|session| session.received.restore(&ids));
         }
         for (number, message) in kept.retained {
             self.retained.restore(number, message);
