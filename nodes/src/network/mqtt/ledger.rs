@@ -5,7 +5,8 @@
 //! a crash, it is found there and gets the same identity, so that what it caused already is not caused again. Which
 //! messages a sender may repeat, and which of them can be told from new ones, says [`account`].
 //!
-//! There is one record per sender, written when messages come and not when they are acknowledged.
+//! There are a few records per sender. Only the last one is written again and again: when messages come, not when they
+//! are acknowledged.
 
 mod account;
 
@@ -15,7 +16,7 @@ use account::{Account, Coming, Identity};
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
     sync::Arc,
 };
@@ -33,8 +34,10 @@ pub(super) struct Ledger {
     accounts: HashMap<CompactString, Account>,
     /// Sender and place of what is open, by the number under which it is acknowledged.
     open: HashMap<u64, (CompactString, u64)>,
-    /// Senders whose records are to be written, or removed.
+    /// Senders whose records are to be written.
     changed: BTreeSet<CompactString>,
+    /// Keys of records that are to be removed.
+    removed: Vec<CompactString>,
     /// Tells apart the lives of the process.
     life: u64,
     next: u64,
@@ -45,7 +48,8 @@ impl Ledger {
     pub(super) fn new(log: Arc<dyn Log>, name: &str) -> Self {
         let prefix = format!("mqtt-in/{}", short(name, 80));
         let life = RandomState::new().hash_one(std::process::id());
-        Self { log, prefix, accounts: HashMap::new(), open: HashMap::new(), changed: BTreeSet::new(), life, next: 0 }
+        let (accounts, open, changed, removed) = Default::default();
+        Self { log, prefix, accounts, open, changed, removed, life, next: 0 }
     }
 
     /// Asks for what earlier processes left; the answer goes to [`Ledger::restore`].
@@ -54,16 +58,16 @@ impl Ledger {
     }
 
     pub(super) fn restore(&mut self, records: Records) {
+        let mut of_senders: HashMap<CompactString, BTreeMap<u64, Bytes>> = HashMap::new();
         for (key, value) in records {
-            let Some(rest) = key.strip_prefix(self.prefix.as_str()) else { continue };
-            let sender = match rest.strip_prefix('/') {
-                Some(sender) => sender,
-                None if rest.is_empty() => "",
-                // A longer name that begins the same.
-                None => continue,
-            };
-            self.accounts.insert(sender.into(), Account::read(value));
+            // A longer name may begin the same.
+            let rest = key.strip_prefix(self.prefix.as_str()).and_then(|rest| rest.strip_prefix('/'));
+            let Some((number, sender)) = rest.and_then(|rest| rest.split_once('/')) else { continue };
+            if let Ok(number) = u64::from_str_radix(number, 16) {
+                of_senders.entry(sender.into()).or_default().insert(number, value);
+            }
         }
+        self.accounts = of_senders.into_iter().map(|(sender, records)| (sender, Account::read(records))).collect();
     }
 
     /// The identity of a message that has come.
@@ -116,22 +120,26 @@ impl Ledger {
         let mut silent: Vec<_> = silent.map(|(sender, account)| (account.last(), sender.clone())).collect();
         silent.sort_unstable();
         for (_, sender) in silent.into_iter().take(ACCOUNTS_MAX / 10) {
-            self.accounts.remove(&sender);
-            self.changed.insert(sender);
+            let records = self.accounts.remove(&sender).map(|account| account.records()).unwrap_or_default();
+            self.removed.extend(records.into_iter().map(|number| key(&self.prefix, number, &sender)));
         }
     }
 
     /// Hands the records of the senders that have changed to the log: the future resolves when they are in its queue.
     pub(super) fn write(&mut self) -> BoxFuture<Result<Durable, HandleError>> {
-        let changed = std::mem::take(&mut self.changed);
-        let changes = changed.into_iter().map(|sender| {
-            let value: Option<Bytes> = self.accounts.get_mut(&sender).and_then(Account::written);
-            let slash = if sender.is_empty() { "" } else { "/" };
-            StateChange { key: format_compact!("{}{slash}{sender}", self.prefix), value }
-        });
-        let changes = changes.collect();
+        let mut changes: Vec<_> = self.removed.drain(..).map(|key| StateChange { key, value: None }).collect();
+        for sender in std::mem::take(&mut self.changed) {
+            let records = self.accounts.get_mut(&sender).map(Account::written).unwrap_or_default();
+            let records = records.into_iter();
+            changes
+                .extend(records.map(|(number, value)| StateChange { key: key(&self.prefix, number, &sender), value }));
+        }
         self.log.put(changes)
     }
+}
+
+fn key(prefix: &str, number: u64, sender: &str) -> CompactString {
+    format_compact!("{prefix}/{number:x}/{sender}")
 }
 
 /// A hash of a message that is the same in every process.

@@ -16,17 +16,23 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use compact_str::{CompactString, format_compact};
-use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 use tidewire_node_api::broker::Device;
 
 /// Entries that are remembered of one sender: more than any broker lets be under way.
 const ENTRIES_MAX: usize = 4_096;
-/// Of them, those that are not open: more than the broker of this process lets be under way.
+/// Of them, those that are acknowledged: more than the broker of this process lets be under way.
 const KEPT_MAX: usize = 256;
 /// And how many at least, of a device …
-const KEPT_MIN: usize = 16;
+const KEPT_MIN: usize = 32;
 /// … and of a broker elsewhere: there is only one.
 const KEPT_OF_BROKER: usize = 128;
+/// Entries of one record.
+const BLOCK: u64 = 32;
 /// How far packet ids go up from one message to the next: what comes to others lies between.
 const STEPS: RangeInclusive<u16> = 1..=128;
 
@@ -79,7 +85,9 @@ struct Entry {
 pub(super) struct Account {
     /// In the order in which they were sent.
     entries: VecDeque<Entry>,
+    /// How many of them are in either state.
     open: usize,
+    acknowledged: usize,
     device: Option<Arc<Device>>,
     /// New messages in a row whose packet ids went up, with the first.
     run: u32,
@@ -89,12 +97,19 @@ pub(super) struct Account {
     last: u64,
     /// Some entries are waiting.
     waits: bool,
+    /// Records that do not say what they should.
+    stale: Vec<u64>,
     /// The most that were open at once, among the last messages and those before.
     peaks: [usize; 2],
     since_peak: usize,
 }
 
 impl Account {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.open > 0
     }
@@ -156,16 +171,16 @@ impl Account {
     fn pass_over(&mut self, count: usize) {
         for entry in self.entries.iter_mut().take(count).filter(|entry| entry.state == State::Waiting) {
             (entry.state, entry.number) = (State::Acknowledged, 0);
+            self.acknowledged += 1;
         }
     }
 
     /// An entry has come again.
     fn reopen(&mut self, at: usize, number: u64) -> Option<(u64, Identity)> {
         let entry = self.entries.get_mut(at)?;
-        if entry.state != State::Open {
-            entry.state = State::Open;
-            self.open += 1;
-        }
+        self.acknowledged -= usize::from(entry.state == State::Acknowledged);
+        self.open += usize::from(entry.state != State::Open);
+        entry.state = State::Open;
         entry.number = number;
         let known = (entry.place, entry.identity);
         self.pass_over(at);
@@ -182,6 +197,7 @@ impl Account {
         self.newest = coming.packet_id;
         let place = self.next_place;
         self.next_place += 1;
+        self.mark(place);
         let (content, packet_id) = (coming.content, coming.packet_id);
         self.entries.push_back(Entry { place, identity, content, number, packet_id, state: State::Open });
         self.open += 1;
@@ -196,8 +212,11 @@ impl Account {
     /// The sender has this id for something new: it has got its answers up to there.
     fn used_again(&mut self, packet_id: u16) {
         let same = |entry: &Entry| entry.packet_id == packet_id && entry.state != State::Open;
-        if let Some(place) = self.entries.iter().rfind(|entry| same(entry)).map(|entry| entry.place) {
-            self.entries.retain(|entry| entry.state == State::Open || entry.place > place);
+        let last = self.entries.iter().rposition(same).map_or(0, |at| at + 1);
+        for at in (0..last).rev() {
+            if self.entries.get(at).is_some_and(|entry| entry.state != State::Open) {
+                self.forget(at, true);
+            }
         }
     }
 
@@ -206,6 +225,7 @@ impl Account {
         if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.state == State::Open) {
             entry.state = State::Acknowledged;
             self.open -= 1;
+            self.acknowledged += 1;
             self.trim();
         }
     }
@@ -219,26 +239,58 @@ impl Account {
     fn trim(&mut self) {
         let least = if self.device.is_some() { KEPT_MIN } else { KEPT_OF_BROKER };
         let kept_max = (2 * self.peaks[0].max(self.peaks[1])).clamp(least, KEPT_MAX);
-        while let Some(at) = self.entries.iter().position(|entry| entry.state != State::Open) {
-            let too_many = self.entries.len() - self.open > kept_max;
-            if !too_many && self.entries.get(at).is_some_and(|entry| self.may_come(at, entry)) {
+        while let Some(at) = self.entries.iter().position(|entry| entry.state == State::Acknowledged) {
+            let may_come = self.entries.get(at).is_some_and(|entry| self.may_come(at, entry));
+            if may_come && self.acknowledged <= kept_max {
                 break;
             }
-            self.entries.remove(at);
+            self.forget(at, !may_come);
         }
         while self.entries.len() > ENTRIES_MAX {
-            self.open -= usize::from(self.entries.pop_front().is_some_and(|entry| entry.state == State::Open));
+            self.forget(0, false);
         }
     }
 
-    /// The record of what may come again; none if nothing may.
-    pub(super) fn written(&mut self) -> Option<Bytes> {
+    /// Forgets an entry; with `at_once` its record is to do so too. Else it may wait until all of the record is old.
+    fn forget(&mut self, at: usize, at_once: bool) {
+        let Some(Entry { place, state, .. }) = self.entries.remove(at) else { return };
+        self.open -= usize::from(state == State::Open);
+        self.acknowledged -= usize::from(state == State::Acknowledged);
+        let near = [at.checked_sub(1), Some(at)].into_iter().flatten();
+        let shared = near.filter_map(|at| self.entries.get(at)).any(|entry| entry.place / BLOCK == place / BLOCK);
+        if at_once || !shared {
+            self.mark(place);
+        }
+    }
+
+    fn mark(&mut self, place: u64) {
+        if !self.stale.contains(&(place / BLOCK)) {
+            self.stale.push(place / BLOCK);
+        }
+    }
+
+    /// The numbers of all its records.
+    pub(super) fn records(&self) -> BTreeSet<u64> {
+        self.entries.iter().map(|entry| entry.place / BLOCK).chain(self.stale.iter().copied()).collect()
+    }
+
+    /// The records that have changed, each with its number; none in place of one of which nothing may come again.
+    pub(super) fn written(&mut self) -> Vec<(u64, Option<Bytes>)> {
         self.trim();
-        let mut out = BytesMut::with_capacity(16 + 24 * self.entries.len());
+        let stale = std::mem::take(&mut self.stale);
+        stale.into_iter().map(|number| (number, self.record(number))).collect()
+    }
+
+    fn record(&self, number: u64) -> Option<Bytes> {
+        let first = self.entries.partition_point(|entry| entry.place < number * BLOCK);
+        let mut out = BytesMut::with_capacity(16 + 13 * 32);
         out.put_u32(self.run);
         out.put_u16(self.newest);
         let mut life = None;
-        for (at, entry) in self.entries.iter().enumerate() {
+        for (at, entry) in self.entries.iter().enumerate().skip(first) {
+            if entry.place / BLOCK != number {
+                break;
+            }
             if !self.may_come(at, entry) {
                 continue;
             }
@@ -256,13 +308,24 @@ impl Account {
         life.map(|_| out.freeze())
     }
 
-    /// What a record says, as far as it can be read.
-    pub(super) fn read(mut record: Bytes) -> Self {
+    /// What its records say, oldest first, as far as they can be read.
+    pub(super) fn read(records: BTreeMap<u64, Bytes>) -> Self {
         let mut account = Account::default();
-        if record.len() < 6 {
-            return account;
+        for (number, record) in records {
+            account.next_place = number * BLOCK;
+            account.read_record(record);
+            account.next_place = (number + 1) * BLOCK;
         }
-        (account.run, account.newest) = (record.get_u32(), record.get_u16());
+        // So that all of it may stay.
+        (account.peaks[0], account.waits) = (account.entries.len().div_ceil(2), true);
+        account
+    }
+
+    fn read_record(&mut self, mut record: Bytes) {
+        if record.len() < 6 {
+            return;
+        }
+        (self.run, self.newest) = (record.get_u32(), record.get_u16());
         let mut life = 0;
         while let Some(same) = record.first() {
             let head = if *same == 0 { 9 } else { 1 };
@@ -273,13 +336,10 @@ impl Account {
                 life = record.get_u64();
             }
             let identity = Identity { life, number: record.get_uint(6) };
-            let (packet_id, content, place) = (record.get_u16(), record.get_u32(), account.next_place);
-            account.next_place += 1;
+            let (packet_id, content, place) = (record.get_u16(), record.get_u32(), self.next_place);
+            self.next_place += 1;
             let state = State::Waiting;
-            account.entries.push_back(Entry { place, identity, content, number: 0, packet_id, state });
+            self.entries.push_back(Entry { place, identity, content, number: 0, packet_id, state });
         }
-        // So that all of it may stay.
-        (account.peaks[0], account.waits) = (account.entries.len().div_ceil(2), true);
-        account
     }
 }

@@ -104,6 +104,38 @@ fn of_a_sender_that_counts_what_was_acknowledged_may_come_again_too() {
 }
 
 #[test]
+fn what_is_written_and_kept_does_not_grow() {
+    let (log, device) = (log(), device("one"));
+    let mut ledger = opened(&log, "me");
+    let records = |ledger: &Ledger| futures_util::FutureExt::now_or_never(ledger.load()).unwrap().unwrap();
+    for number in 1..=100_000u32 {
+        let id = u16::try_from(number % 65_535 + 1).unwrap();
+        ledger.identify(&of_device(&device, id, false, number.into()));
+        write(&mut ledger);
+        let late = u64::from(number).saturating_sub(50);
+        ledger.acknowledged(late);
+        device.set_answered(late);
+    }
+    let kept = records(&ledger);
+    let bytes: usize = kept.iter().map(|(_, value)| value.len()).sum();
+    assert!(kept.len() <= 7 && bytes <= 7 * 432, "{} records of {bytes} bytes", kept.len());
+    assert!(kept.iter().all(|(_, value)| value.len() <= 432));
+    let after = opened(&log, "me");
+    assert!((150..=190).contains(&after.accounts["one"].len()), "{}", after.accounts["one"].len());
+}
+
+#[test]
+fn however_much_was_under_way_all_of_it_is_recognised() {
+    let log = log();
+    let mut before = opened(&log, "me");
+    let first: Vec<_> = (1..=3_000).map(|id| before.identify(&message(id, false, "x"))).collect();
+    write(&mut before);
+    let mut after = opened(&log, "me");
+    let again: Vec<_> = (1..=3_000).map(|id| after.identify(&message(id, true, "x"))).collect();
+    assert_eq!(again, first);
+}
+
+#[test]
 fn of_a_sender_that_uses_ids_again_news_are_never_taken_for_what_was_acknowledged() {
     for ids in [1, 2, 7, 100] {
         let mut ledger = opened(&log(), "me");
@@ -167,7 +199,7 @@ fn senders_that_are_silent_for_long_are_forgotten_when_there_are_many() {
         write(&mut ledger);
     }
     let records = futures_util::FutureExt::now_or_never(ledger.load()).unwrap().unwrap();
-    let known = |sender: &str| records.iter().any(|(key, _)| *key == format!("mqtt-in/me/{sender}"));
+    let known = |sender: &str| records.iter().any(|(key, _)| *key == format!("mqtt-in/me/0/{sender}"));
     assert!(records.len() <= ACCOUNTS_MAX && known("1") && !known("2") && known("12000"), "{}", records.len());
 }
 
