@@ -222,7 +222,10 @@ impl<S: Sender> Core<S> {
                 if let Some(close) = self.settings.close.as_ref().filter(|_| self.connected) {
                     self.outbox.push(close.to_outgoing());
                 }
-                if !self.connected {
+                if self.connected {
+                    // Its deadline begins now, whenever the broker is heard of next.
+                    self.shared.interrupt.notify_one();
+                } else {
                     self.interrupt(Interruption::Stop);
                 }
             }
