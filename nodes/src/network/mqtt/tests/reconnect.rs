@@ -120,6 +120,8 @@ fn survives_three_cuts(protocol: Protocol, clean_session: bool, qos: Qos) {
         got.insert(seen.next());
         if copies < 2_500 && copies % 700 == 0 {
             proxy.cut();
+            client.disconnected();
+            client.connected();
         }
     }
     for outcome in outcomes {
