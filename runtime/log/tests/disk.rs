@@ -27,6 +27,8 @@ mod report;
 mod shim;
 #[path = "disk/space.rs"]
 mod space;
+#[path = "disk/tally.rs"]
+mod tally;
 #[path = "disk/writer.rs"]
 mod writer;
 

@@ -15,7 +15,7 @@ use tidewire_model::retention::LOG_STREAM;
 use crate::files::copy_log;
 use crate::life::History;
 use crate::people::{self, Plain, Traces};
-use crate::writer;
+use crate::{tally, writer};
 
 /// What is larger lies in a file of its own.
 const INLINE_MAX: usize = 4096;
@@ -124,6 +124,7 @@ async fn check_log(folder: &Path, history: &History) -> Result<Found, String> {
     found.state_fits(&log, history).await?;
     found.people.fit(&log, folder, history).await?;
     found.content_fits(&log).await?;
+    found.snapshot_fits(&log, history).await?;
     log.close().await;
     Ok(found)
 }
@@ -214,6 +215,18 @@ impl Found {
         }
         if events.len() as u64 > writer::events(c) {
             return Err(format!("commit {c} has more events than it was given: {events:?}"));
+        }
+        Ok(())
+    }
+
+    /// What was acknowledged and is gone was taken down before.
+    async fn snapshot_fits(&self, log: &JournalLog, history: &History) -> Result<(), String> {
+        let (position, ids) = tally::newest(log).await.map_err(|error| error.full_text())?;
+        for (c, first) in &history.acks {
+            let mut gone = (0..writer::events(*c)).filter(|i| self.missing.contains(&(first + i)));
+            if let Some(i) = gone.find(|i| !ids.contains(&format!("c{c}-{i}"))) {
+                return Err(format!("event {i} of commit {c} was dropped, and the snapshot at {position} lacks it"));
+            }
         }
         Ok(())
     }

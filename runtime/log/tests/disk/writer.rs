@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tidewire_log::backup::{Others, Progress};
-use tidewire_log::{Commit, CompactOrder, EventLog, JournalLog, JournalOptions, set_policies};
+use tidewire_log::{BeforeDrop, Commit, CompactOrder, EventLog, JournalLog, JournalOptions, set_policies};
 use tidewire_model::append::{AppendError, AppendRequest, ExpectedVersion, StateChange};
 use tidewire_model::event::{NewEvent, StreamName};
 use tidewire_model::query::{Filter, Start};
@@ -20,6 +20,7 @@ use tidewire_model::retention::RetentionPolicy;
 use tokio::sync::RwLock;
 
 use crate::people::{self, People};
+use crate::tally;
 
 /// So many write side by side, unless the test says otherwise. Commit C belongs to number C modulo this.
 pub const TASKS: u64 = 3;
@@ -214,7 +215,13 @@ async fn compact(log: Arc<JournalLog>, days: Arc<AtomicI64>, writing: Arc<RwLock
             let _nobody = writing.write().await;
             say(&format!("day {}", days.fetch_add(1, Ordering::SeqCst) + 1));
         }
-        let order = CompactOrder { actor: "test".into(), close_segment, ..CompactOrder::default() };
+        let read_model = Arc::clone(&log);
+        let before_drop: BeforeDrop = Arc::new(move |_| {
+            let log = Arc::clone(&read_model);
+            Box::pin(async move { tally::take(&log).await })
+        });
+        let before_drop = Some(before_drop);
+        let order = CompactOrder { actor: "test".into(), close_segment, before_drop, ..CompactOrder::default() };
         match log.compact(order).await {
             Ok(done) => say(&format!("dropped {}", done.events())),
             Err(error) => return say(&format!("error {}", error.full_text())),
