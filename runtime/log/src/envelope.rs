@@ -3,6 +3,8 @@
 //! Reading an event copies neither payload nor parses it. A *frame* is an encoded event with its length and its
 //! own CRC32C; journal records and store blocks hold the same frames.
 
+mod fields;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +12,8 @@ use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tidewire_model::event::{Body, ContentRef, Event, EventId, Extensions, Raw, StoredBody, StreamName};
 use tidewire_model::position::Position;
+
+use fields::Fields;
 
 /// Bytes of a frame before the encoded event.
 pub(crate) const FRAME_HEAD: usize = 8;
@@ -29,7 +33,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Slice<'a> {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 enum Id<'a> {
     Bits([u8; 16]),
     Text(&'a str),
@@ -40,15 +44,6 @@ impl<'a> From<&'a EventId> for Id<'a> {
         match id {
             EventId::Bits(bits) => Self::Bits(bits.to_be_bytes()),
             EventId::Text(text) => Self::Text(text),
-        }
-    }
-}
-
-impl From<Id<'_>> for EventId {
-    fn from(id: Id<'_>) -> Self {
-        match id {
-            Id::Bits(bits) => Self::Bits(u128::from_be_bytes(bits)),
-            Id::Text(text) => Self::Text(CompactString::from(text)),
         }
     }
 }
@@ -82,9 +77,9 @@ impl From<Content> for ContentRef {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+/// As it is written; [`read_body`] reads the same fields one by one.
+#[derive(Serialize)]
 struct Envelope<'a> {
-    #[serde(borrow)]
     id: Id<'a>,
     source: &'a str,
     event_type: &'a str,
@@ -178,16 +173,10 @@ pub(crate) fn frame_is_whole(frame: &[u8]) -> bool {
 
 /// The stream and the id in a frame that may be damaged, as far as they can be read.
 pub(crate) fn peek_frame(frame: &[u8]) -> Option<(StreamName, EventId)> {
-    #[derive(Deserialize)]
-    struct Start<'a> {
-        #[serde(borrow)]
-        id: Id<'a>,
-        _source: &'a str,
-        _event_type: &'a str,
-        stream: &'a str,
-    }
-    let (start, _): (Start<'_>, _) = postcard::take_from_bytes(frame.get(FRAME_HEAD..)?).ok()?;
-    Some((StreamName::reserved(start.stream).ok()?, start.id.into()))
+    let mut fields = Fields(frame.get(FRAME_HEAD..)?);
+    let id = fields.id().ok()?;
+    let (_source, _event_type) = (fields.bytes().ok()?, fields.bytes().ok()?);
+    Some((StreamName::reserved(fields.text().ok()?).ok()?, id))
 }
 
 /// Reads the event in a frame. Its payload shares the frame's memory.
@@ -218,37 +207,51 @@ pub(crate) fn read_frames(frames: &Bytes, events: &mut Vec<Arc<Event>>) -> Resul
 
 /// Reads an encoded event that lies in `memory`.
 fn read_body(body: &[u8], memory: &Bytes) -> Result<Arc<Event>, String> {
-    let envelope: Envelope<'_> =
-        postcard::from_bytes(body).map_err(|error| format!("an event cannot be decoded: {error}"))?;
-    let stream = StreamName::reserved(envelope.stream).map_err(|error| error.to_string())?;
-    let mut stored = StoredBody { data: envelope.content.map(ContentRef::from), raw: None };
-    let raw = envelope.raw.map(|raw| {
+    let shared = |bytes: &[u8]| if bytes.is_empty() { Bytes::new() } else { memory.slice_ref(bytes) };
+    let mut fields = Fields(body);
+    let (id, source, event_type, stream) = (fields.id()?, fields.text()?, fields.text()?, fields.text()?);
+    let stream = StreamName::reserved(stream).map_err(|error| error.to_string())?;
+    let (position, version) = (fields.number()?, fields.number()?);
+    let (recorded_time, time_offset) = (fields.signed()?, fields.signed()?);
+    let (causation_id, correlation_id) = (fields.optional(Fields::id)?, fields.optional(Fields::id)?);
+    let actor = fields.optional(Fields::text)?;
+    let (flow_rev, node_id) = (fields.optional(Fields::text)?, fields.optional(Fields::text)?);
+    let data_content_type = fields.content_type()?;
+    let (data_schema, key_id) = (fields.optional(Fields::text)?, fields.optional(Fields::text)?);
+    let raw: Option<RawEnvelope<'_>> = fields.rare()?;
+    let content: Option<Content> = fields.rare()?;
+    let extensions: Extensions = fields.rare()?;
+    let data = shared(fields.bytes()?);
+    let mut stored = StoredBody { data: content.map(ContentRef::from), raw: None };
+    let raw = raw.map(|raw| {
         stored.raw = raw.content.map(ContentRef::from);
-        let payload = if raw.payload.0.is_empty() { Bytes::new() } else { memory.slice_ref(raw.payload.0) };
-        Raw { topic: CompactString::from(raw.topic), retain: raw.retain, qos: raw.qos, payload }
+        Raw { topic: CompactString::from(raw.topic), retain: raw.retain, qos: raw.qos, payload: shared(raw.payload.0) }
     });
-    let is_stored = envelope.key_id.is_some() || stored != StoredBody::default();
+    let is_stored = key_id.is_some() || stored != StoredBody::default();
     Ok(Arc::new(Event {
-        id: envelope.id.into(),
-        source: envelope.source.into(),
-        event_type: envelope.event_type.into(),
+        id,
+        source,
+        event_type,
         stream,
-        time: envelope.recorded_time.wrapping_add(envelope.time_offset),
-        position: Position::new(envelope.position),
-        version: envelope.version,
-        recorded_time: envelope.recorded_time,
-        causation_id: envelope.causation_id.map(EventId::from),
-        correlation_id: envelope.correlation_id.map(EventId::from),
-        actor: envelope.actor.map(CompactString::from),
-        flow_rev: envelope.flow_rev.map(CompactString::from),
-        node_id: envelope.node_id.map(CompactString::from),
-        data: if envelope.data.0.is_empty() { Bytes::new() } else { memory.slice_ref(envelope.data.0) },
-        data_content_type: envelope.data_content_type.into(),
-        data_schema: envelope.data_schema.map(CompactString::from),
+        time: recorded_time.wrapping_add(time_offset),
+        position: Position::new(position),
+        version,
+        recorded_time,
+        causation_id,
+        correlation_id,
+        actor,
+        flow_rev,
+        node_id,
+        data,
+        data_content_type,
+        data_schema,
         raw,
-        extensions: envelope.extensions,
-        key_id: envelope.key_id.map(CompactString::from),
+        extensions,
+        key_id,
         body: if is_stored { Body::Stored(Arc::new(stored)) } else { Body::Whole },
         upcast: None,
     }))
 }
+
+#[cfg(test)]
+mod tests;
