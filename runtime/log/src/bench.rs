@@ -8,6 +8,7 @@ mod large;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -85,6 +86,17 @@ pub async fn run(plan: &Plan<'_>) -> Result<Vec<Row>, BenchError> {
         rows.append(&mut large::figures(plan)?);
     }
     Ok(rows)
+}
+
+/// The time that all threads of the process have spent on a core.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let usage = |text: String| {
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<u64>().ok();
+        Some(Duration::from_millis((ticks()? + ticks()?) * 1000 / rustix::param::clock_ticks_per_second()))
+    };
+    std::fs::read_to_string("/proc/self/stat").ok().and_then(usage).unwrap_or_default()
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> f64 {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tidewire_model::position::Position;
 use tidewire_model::query::{Filter, Query};
 
-use super::{BenchError, Row, median, payload, reading, stream};
+use super::{BenchError, Row, cpu_time, median, payload, reading, stream};
 use crate::{Commit, EventLog, JournalLog, JournalOptions, LogError};
 
 const ROUNDS: usize = 3;
@@ -185,16 +185,6 @@ async fn own_round(log: &JournalLog, in_flight: usize, round: Duration) -> Resul
     }
     let took = began.elapsed();
     Ok(Round::of(times.len() as u64, took, times, cpu_time().saturating_sub(cpu)))
-}
-
-/// The time that all threads of the process have spent on a core.
-fn cpu_time() -> Duration {
-    let usage = |text: String| {
-        let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
-        let mut ticks = || fields.next()?.parse::<u64>().ok();
-        Some(Duration::from_millis((ticks()? + ticks()?) * 1000 / rustix::param::clock_ticks_per_second()))
-    };
-    std::fs::read_to_string("/proc/self/stat").ok().and_then(usage).unwrap_or_default()
 }
 
 /// The same bytes in one `write` and one `fdatasync` per batch, on a growing file. Every sync takes so much longer.

@@ -1,10 +1,11 @@
 //! How fast read models are built from history, beside reading the same events without one.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidewire_engine::projections::ProjectionService;
+use tidewire_log::bench::cpu_time;
 use tidewire_log::{EventLog, JournalLog};
 use tidewire_model::append::{AppendError, AppendRequest};
 use tidewire_model::event::{JSON, NewEvent, StreamName};
@@ -29,25 +30,33 @@ const REDUCERS: [(&str, &str); 6] = [
     ("_histogram", r#"{"reducer":"histogram","property":"temperature"}"#),
 ];
 
-/// Builds read models over a log on disk. One thread does all of it.
+/// Over how long it is looked whether the log still works on what was appended, and how little is nothing.
+const QUIET: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(10));
+
+/// How fast one was built, and how long all threads together worked on each event.
+type Built = (f64, f64);
+
+/// Builds read models over a log on disk.
 pub(super) async fn figures(folder: &std::path::Path) -> Result<Vec<Value>, Failure> {
     let log: Arc<dyn EventLog> = Arc::new(JournalLog::open(folder.join("projection-log"))?);
     log.ready().await?;
     fill(&log).await?;
     let mut reads = Vec::new();
-    let mut rates: Vec<Vec<f64>> = vec![Vec::new(); REDUCERS.len()];
+    let mut built: Vec<Vec<Built>> = vec![Vec::new(); REDUCERS.len()];
     for round in 0..ROUNDS {
         reads.push(read(&log).await?);
-        for ((suffix, config), rates) in REDUCERS.iter().zip(&mut rates) {
-            rates.push(build(&log, &format!("bench{suffix}{round}"), config).await?);
+        for ((suffix, config), built) in REDUCERS.iter().zip(&mut built) {
+            built.push(build(&log, &format!("bench{suffix}{round}"), config).await?);
         }
     }
     let limit = median(reads);
-    let figure = |((suffix, _), rates): (&(&str, &str), Vec<f64>)| {
-        json!({"name": format!("projection_events_per_s{suffix}"), "value": median(rates), "unit": "events/s",
-            "limit": limit, "limit_name": "catch-up read of the same events"})
-    };
-    let figures = REDUCERS.iter().zip(rates).map(figure).collect();
+    let mut figures = Vec::new();
+    for ((suffix, _), built) in REDUCERS.iter().zip(built) {
+        let (rates, cpu): (Vec<f64>, Vec<f64>) = built.into_iter().unzip();
+        figures.push(json!({"name": format!("projection_events_per_s{suffix}"), "value": median(rates),
+            "unit": "events/s", "limit": limit, "limit_name": "catch-up read of the same events"}));
+        figures.push(json!({"name": format!("projection_cpu_us{suffix}"), "value": median(cpu) * 1e6, "unit": "us"}));
+    }
     log.close().await;
     Ok(figures)
 }
@@ -77,9 +86,16 @@ async fn fill(log: &Arc<dyn EventLog>) -> Result<(), Failure> {
     }
     // What is measured is history, not the tail in memory.
     while log.health().store_lag > 2_000 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok(())
+    // Nor is it the making of indexes and archives.
+    loop {
+        let before = cpu_time();
+        tokio::time::sleep(QUIET.0).await;
+        if cpu_time().saturating_sub(before) <= QUIET.1 {
+            return Ok(());
+        }
+    }
 }
 
 async fn read(log: &Arc<dyn EventLog>) -> Result<f64, Failure> {
@@ -93,14 +109,16 @@ async fn read(log: &Arc<dyn EventLog>) -> Result<f64, Failure> {
     Ok(count as f64 / began.elapsed().as_secs_f64())
 }
 
-async fn build(log: &Arc<dyn EventLog>, name: &str, config: &str) -> Result<f64, Failure> {
+async fn build(log: &Arc<dyn EventLog>, name: &str, config: &str) -> Result<Built, Failure> {
     let projections = ProjectionService::new(Arc::clone(log), tokio::runtime::Handle::current());
     let spec = tidewire_nodes::read_model(name, serde_json::from_str(config)?).map_err(Failure::usage)?;
-    let began = Instant::now();
+    let (began, worked) = (Instant::now(), cpu_time());
     let guard = projections.keep(spec, Box::new(|_| ()))?;
     projections.wait_for(name, log.head()).await?;
-    let rate = log.head().get() as f64 / began.elapsed().as_secs_f64();
+    let events = log.head().get() as f64;
+    let rate = events / began.elapsed().as_secs_f64();
+    let cpu = cpu_time().saturating_sub(worked).as_secs_f64() / events;
     drop(guard);
     projections.close().await;
-    Ok(rate)
+    Ok((rate, cpu))
 }
