@@ -1,6 +1,7 @@
 //! The broker of the same process: no socket, the same promises.
 
 use super::{broker::Mosquitto, *};
+use crate::network::mqtt::{core::Core, local::LinkLocal};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use tidewire_broker::{Broker, BrokerSettings};
@@ -224,6 +225,33 @@ fn what_the_broker_kept_for_its_receiver_is_recognised_after_a_crash() {
     drop(first);
     let second = broker(settings.port);
     assert_eq!(come(&Client::prepare_in(settings, around(Some(&second), &log))), identities);
+}
+
+#[test]
+fn a_connection_with_messages_under_way_ends_in_time() {
+    let broker = broker();
+    let settings = Arc::new(settings(broker.local_addr().port()));
+    let (link, shared) = (LinkLocal::new(broker.local().link(), &settings, "flow"), Arc::new(shared::Shared::new(10)));
+    let ((taken, messages), (answered, answers), (ended, end)) = (channel(), channel(), channel());
+    let subscriber = Arc::new(Taker(Mutex::new(taken), Mutex::new(answered)));
+    let subscription = Subscription::new("in", Qos::AtLeastOnce);
+    shared.command(shared::Command::Subscribe { id: 1, subscription, subscriber });
+    shared.command(shared::Command::Connect);
+    let of_thread = Arc::clone(&shared);
+    std::thread::spawn(move || {
+        let core = Core::new(of_thread, settings, link::Link::sender(&link), None);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(driver::run(link, core, Arc::new(|_| ())));
+        ended.send(()).unwrap();
+    });
+    assert!(answers.recv_timeout(SOON).unwrap().is_ok());
+    let mut device = Device::connect(&broker);
+    device.publish(1, false, 1);
+    let under_way = messages.recv_timeout(SOON).unwrap();
+    // The thread learns of it by this alone: that it is interrupted as well may be noticed too early.
+    shared.command(shared::Command::Stop);
+    end.recv_timeout(SOON).expect("it waits for an acknowledgement that nobody gives");
+    drop(under_way);
 }
 
 #[test]
