@@ -186,17 +186,6 @@ fn not_kept(name: &str) -> HandleError {
 }
 
 impl Inner {
-    /// Works on the store, on a thread that may wait for it.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
-    ) -> Result<T, HandleError> {
-        match beside(&self.runtime, work).await {
-            Ok(done) => done.map_err(|error| handle_error(&error)),
-            Err(error) => Err(HandleError::retryable(format!("the store of read models does not answer: {error}"))),
-        }
-    }
-
     fn kept(&self, name: &str) -> Option<Kept> {
         self.kept.lock().get(name).cloned()
     }

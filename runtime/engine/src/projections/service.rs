@@ -19,7 +19,7 @@ use super::shelf::Shelf;
 use super::snapshot::Snapshot;
 use super::status::{Parked, ProjectionDetails};
 use super::watch::note;
-use super::{Kept, ProjectionService, handle_error, not_kept};
+use super::{Kept, ProjectionService, beside, handle_error, not_kept};
 
 /// Results of looking back that are kept at hand, for their next pages.
 const PAST_KEPT: usize = 4;
@@ -129,7 +129,7 @@ impl ProjectionService {
         let inner = Arc::clone(&self.inner);
         // A large read model takes a while, which others need not wait for.
         let select = move || selection.run(&mut |after, count| inner.page(&name, &prefix, after, count));
-        match super::beside(&self.inner.runtime, select).await {
+        match beside(&self.inner.runtime, select).await {
             Ok(found) => found,
             Err(error) => Err(HandleError::retryable(format!("the entries were not read: {error}")).into()),
         }
@@ -261,6 +261,17 @@ pub(super) enum StartAt {
 }
 
 impl super::Inner {
+    /// Works on the store, on a thread that may wait for it.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, HandleError> {
+        match beside(&self.runtime, work).await {
+            Ok(done) => done.map_err(|error| handle_error(&error)),
+            Err(error) => Err(HandleError::retryable(format!("the store of read models does not answer: {error}"))),
+        }
+    }
+
     /// What a look back begins from.
     pub(super) async fn start_at(&self, name: &str, kept: &Kept, until: Position) -> Result<StartAt, HandleError> {
         let failed = |error| handle_error(&error);
