@@ -98,7 +98,12 @@ fn functions(page: &str) -> Vec<(String, usize)> {
         let closing = format!("{indent}}}");
         let rest = &lines[start..];
         // A declaration without a body, or a body on the same line, is short anyway.
-        if let Some(length) = rest.iter().position(|line| *line == closing) {
+        let declared = rest.iter().position(|line| {
+            line.ends_with(';') && line.strip_prefix(indent).is_some_and(|text| !text.starts_with(' '))
+        });
+        if let Some(length) = rest.iter().position(|line| *line == closing)
+            && declared.is_none_or(|end| end > length)
+        {
             found.push((name, length + 1));
         }
     }
