@@ -1,5 +1,4 @@
-//! The state of one connection on its thread: subscriptions, acknowledgements and what goes out; it never waits for
-//! anybody.
+//! The state of one connection on its thread: subscriptions, acknowledgements and what goes out; it never waits.
 
 use super::{
     AckOutcome, ConnectionSettings, OnFailed, PublishOutcome, Qos,
