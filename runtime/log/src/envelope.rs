@@ -4,6 +4,7 @@
 //! own CRC32C; journal records and store blocks hold the same frames.
 
 mod fields;
+mod writing;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use fields::Fields;
 pub(crate) const FRAME_HEAD: usize = 8;
 
 /// Bytes that serde may borrow and writes in one piece.
+#[derive(PartialEq)]
 struct Slice<'a>(&'a [u8]);
 
 impl Serialize for Slice<'_> {
@@ -33,22 +35,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Slice<'a> {
     }
 }
 
-#[derive(Serialize)]
-enum Id<'a> {
-    Bits([u8; 16]),
-    Text(&'a str),
-}
-
-impl<'a> From<&'a EventId> for Id<'a> {
-    fn from(id: &'a EventId) -> Self {
-        match id {
-            EventId::Bits(bits) => Self::Bits(bits.to_be_bytes()),
-            EventId::Text(text) => Self::Text(text),
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 struct RawEnvelope<'a> {
     topic: &'a str,
     retain: bool,
@@ -59,7 +46,7 @@ struct RawEnvelope<'a> {
 }
 
 /// Bytes that lie in a file of their own.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 struct Content {
     hash: [u8; 32],
     len: u64,
@@ -77,33 +64,6 @@ impl From<Content> for ContentRef {
     }
 }
 
-/// As it is written; [`read_body`] reads the same fields one by one.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    id: Id<'a>,
-    source: &'a str,
-    event_type: &'a str,
-    stream: &'a str,
-    position: u64,
-    version: u64,
-    recorded_time: i64,
-    /// The event's time less its recorded time: a small number for most.
-    time_offset: i64,
-    causation_id: Option<Id<'a>>,
-    correlation_id: Option<Id<'a>>,
-    actor: Option<&'a str>,
-    flow_rev: Option<&'a str>,
-    node_id: Option<&'a str>,
-    data_content_type: &'a str,
-    data_schema: Option<&'a str>,
-    key_id: Option<&'a str>,
-    raw: Option<RawEnvelope<'a>>,
-    content: Option<Content>,
-    /// One byte when there are none.
-    extensions: Extensions,
-    data: Slice<'a>,
-}
-
 /// About how long the frame of an event is; seldom less.
 pub(crate) fn frame_size(event: &Event) -> usize {
     let raw = event.raw.as_ref().map_or(0, |raw| raw.topic.len() + raw.payload.len());
@@ -119,35 +79,7 @@ pub(crate) fn write_frame(event: &Event, mut buffer: Vec<u8>) -> Vec<u8> {
         Body::Stored(stored) => **stored,
         _ => StoredBody::default(),
     };
-    let envelope = Envelope {
-        id: Id::from(&event.id),
-        source: &event.source,
-        event_type: &event.event_type,
-        stream: event.stream.as_str(),
-        position: event.position.get(),
-        version: event.version,
-        recorded_time: event.recorded_time,
-        time_offset: event.time.wrapping_sub(event.recorded_time),
-        causation_id: event.causation_id.as_ref().map(Id::from),
-        correlation_id: event.correlation_id.as_ref().map(Id::from),
-        actor: event.actor.as_deref(),
-        flow_rev: event.flow_rev.as_deref(),
-        node_id: event.node_id.as_deref(),
-        data_content_type: &event.data_content_type,
-        data_schema: event.data_schema.as_deref(),
-        key_id: event.key_id.as_deref(),
-        raw: event.raw.as_ref().map(|raw| RawEnvelope {
-            topic: &raw.topic,
-            retain: raw.retain,
-            qos: raw.qos,
-            payload: Slice(&raw.payload),
-            content: stored.raw.map(Content::from),
-        }),
-        content: stored.data.map(Content::from),
-        extensions: event.extensions.clone(),
-        data: Slice(&event.data),
-    };
-    buffer = postcard::to_extend(&envelope, buffer).expect("a growing buffer takes every envelope");
+    write_body(event, &stored, &mut buffer);
     let body = buffer.get(start + FRAME_HEAD..).unwrap_or_default();
     let (len, crc) = (u32::try_from(body.len()).unwrap_or(u32::MAX), crc32c::crc32c(body));
     if let Some(head) = buffer.get_mut(start..start + FRAME_HEAD) {
@@ -156,6 +88,38 @@ pub(crate) fn write_frame(event: &Event, mut buffer: Vec<u8>) -> Vec<u8> {
         crc_bytes.copy_from_slice(&crc.to_le_bytes());
     }
     buffer
+}
+
+/// Encodes an event; [`read_body`] reads the same fields.
+fn write_body(event: &Event, stored: &StoredBody, buffer: &mut Vec<u8>) {
+    writing::id(&event.id, buffer);
+    writing::text(&event.source, buffer);
+    writing::text(&event.event_type, buffer);
+    writing::text(event.stream.as_str(), buffer);
+    writing::number(event.position.get(), buffer);
+    writing::number(event.version, buffer);
+    writing::signed(event.recorded_time, buffer);
+    // A small number for most.
+    writing::signed(event.time.wrapping_sub(event.recorded_time), buffer);
+    writing::optional(event.causation_id.as_ref(), writing::id, buffer);
+    writing::optional(event.correlation_id.as_ref(), writing::id, buffer);
+    for text in [&event.actor, &event.flow_rev, &event.node_id] {
+        writing::optional(text.as_ref(), writing::text, buffer);
+    }
+    writing::text(&event.data_content_type, buffer);
+    writing::optional(event.data_schema.as_ref(), writing::text, buffer);
+    writing::optional(event.key_id.as_ref(), writing::text, buffer);
+    let raw = event.raw.as_ref().map(|raw| RawEnvelope {
+        topic: &raw.topic,
+        retain: raw.retain,
+        qos: raw.qos,
+        payload: Slice(&raw.payload),
+        content: stored.raw.map(Content::from),
+    });
+    writing::rare(&raw, buffer);
+    writing::rare(&stored.data.map(Content::from), buffer);
+    writing::rare(&event.extensions, buffer);
+    writing::bytes(&event.data, buffer);
 }
 
 /// Splits the first frame off a run of frames; `None` when there is no whole one.
