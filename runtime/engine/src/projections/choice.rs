@@ -29,10 +29,10 @@ impl Task {
         if let Some(served) = self.shelf.builds(&self.spec.name)?.served() {
             self.shared.serve(&Shelf::place(&self.spec.name, served.number));
         }
+        self.publish(&mut runs);
         if let Some(live) = &runs.live {
             self.shared.position.send_replace(live.through);
         }
-        self.publish(&mut runs);
         Ok(runs)
     }
 

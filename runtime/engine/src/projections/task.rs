@@ -279,6 +279,8 @@ impl Task {
             tracing::error!(projection = self.spec.name, error = reason, "listener of a projection panicked");
         }
         if !run.building {
+            // Before the position too: its numbers belong together.
+            self.show(run);
             self.shared.position.send_replace(run.through);
         }
         Ok(())
@@ -314,13 +316,20 @@ impl Task {
 
     pub(super) fn publish(&self, runs: &mut Runs) {
         let target = runs.live.as_ref().map_or(Position::ZERO, |live| live.through);
-        let mut state = self.shared.state.lock();
-        state.building = runs.next.as_ref().filter(|next| next.building).map(|next| next.progress(target));
-        state.failed = None;
-        if let Some(main) = runs.main() {
-            state.totals = main.fold.totals();
-            state.lacks = main.build.gap.as_ref().map_or(Position::ZERO, |gap| gap.through);
+        {
+            let mut state = self.shared.state.lock();
+            state.building = runs.next.as_ref().filter(|next| next.building).map(|next| next.progress(target));
+            state.failed = None;
         }
+        if let Some(main) = runs.main() {
+            self.show(main);
+        }
+    }
+
+    fn show(&self, run: &Run) {
+        let mut state = self.shared.state.lock();
+        state.totals = run.fold.totals();
+        state.lacks = run.build.gap.as_ref().map_or(Position::ZERO, |gap| gap.through);
     }
 
     pub(super) async fn blocking<T: Send + 'static>(
