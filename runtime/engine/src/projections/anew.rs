@@ -8,6 +8,7 @@ use tidewire_model::query::{Filter, wildcard_matches};
 use tidewire_node_api::handles::{HandleError, ProjectionSpec};
 
 use super::asks::Ask;
+use super::shelf::Builds;
 use super::{Inner, Kept, ProjectionService, Shelf};
 use crate::log_handle::handle_error;
 
@@ -99,12 +100,14 @@ impl ProjectionService {
     }
 
     async fn build_again(&self, name: &str, kept: &Kept, stream: &StreamName) -> Result<(), HandleError> {
-        let before = self.builds_made(name).await?;
+        let before = self.builds(name).await?.made;
         let mut position = kept.shared.position.subscribe();
         kept.shared.ask(Ask::Renew(stream.clone()));
         loop {
-            let made = self.builds_made(name).await?;
-            if made.0 > before.0 && made.1 {
+            let builds = self.builds(name).await?;
+            let served = || builds.served().map(|build| Shelf::place(name, build.number));
+            // Readers see the new build a moment after the shelf does.
+            if builds.made > before && builds.next.is_none() && served() == *kept.shared.place.read() {
                 return Ok(());
             }
             if !kept.is_running() {
@@ -116,10 +119,9 @@ impl ProjectionService {
         }
     }
 
-    /// How many builds there ever were, and whether the last one is the only one.
-    async fn builds_made(&self, name: &str) -> Result<(u64, bool), HandleError> {
+    async fn builds(&self, name: &str) -> Result<Builds, HandleError> {
         let (shelf, name) = (self.inner.shelf.clone(), name.to_owned());
-        self.inner.blocking(move || shelf.builds(&name).map(|builds| (builds.made, builds.next.is_none()))).await
+        self.inner.blocking(move || shelf.builds(&name)).await
     }
 
     async fn drop_all(&self, name: &str) -> Result<bool, HandleError> {
@@ -132,7 +134,7 @@ impl ProjectionService {
                 for number in &all {
                     shelf.remove(&Shelf::place(&name, *number))?;
                 }
-                shelf.save_builds(&name, &super::shelf::Builds { made: builds.made, ..Default::default() })?;
+                shelf.save_builds(&name, &Builds { made: builds.made, ..Default::default() })?;
                 Ok(!all.is_empty())
             })
             .await
