@@ -53,19 +53,24 @@ impl Fate {
         Duration::from_micros(self.below(limit.as_micros() as u64))
     }
 
+    /// Starts it again after a kill; one time in so many it is killed once more while it starts. Says whether it was.
+    async fn start_again(&mut self, server: &mut Server, one_in: u64) -> bool {
+        let again = self.below(one_in) == 0;
+        if again {
+            server.spawn_again();
+            tokio::time::sleep(self.within(Duration::from_millis(400))).await;
+            server.kill9();
+        }
+        server.start_again().await;
+        again
+    }
+
     /// Lets it run for a while, kills it, and starts it again; one time in four it is killed once more while it starts.
     async fn strike(&mut self, server: &mut Server) {
         let moment = Duration::from_millis(20) + self.within(Duration::from_millis(1_200));
         tokio::time::sleep(moment).await;
         server.kill9();
-        let mut during = "";
-        if self.below(4) == 0 {
-            server.spawn_again();
-            tokio::time::sleep(self.within(Duration::from_millis(400))).await;
-            server.kill9();
-            during = ", and once more while it started";
-        }
-        server.start_again().await;
+        let during = if self.start_again(server, 4).await { ", and once more while it started" } else { "" };
         println!("round {}: killed after {moment:?}{during}, ready again after {:?}", self.round, server.startup);
     }
 }

@@ -39,12 +39,7 @@ async fn an_erasure_is_not_begun_or_ends_by_itself() {
         tokio::time::sleep(fate.within(longest)).await;
         server.kill9();
         let answered = erasing.await.unwrap().is_some_and(|answer| answer.status == 200);
-        if fate.below(3) == 0 {
-            server.spawn_again();
-            tokio::time::sleep(fate.within(Duration::from_millis(400))).await;
-            server.kill9();
-        }
-        server.start_again().await;
+        fate.start_again(&mut server, 3).await;
         let http = server.http();
         let event = &http.items(&format!("/api/events?stream={stream}")).await[0];
         let erased = event["erased"] == json!(true);

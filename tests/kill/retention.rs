@@ -1,7 +1,7 @@
 //! Killed while retention drops events that read models were made of: what these say stays what every event ever
 //! acknowledged makes of them, also when the index is lost and nothing but snapshots is left.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 use tidewire_tests::{Flow, Http, Server, flow, until};
@@ -114,12 +114,7 @@ async fn read_models_keep_what_dropped_events_made_of_them() {
         if without_index {
             std::fs::remove_dir_all(server.data().join("log/sled")).unwrap();
         }
-        if fate.below(3) == 0 {
-            server.spawn_again();
-            tokio::time::sleep(fate.within(Duration::from_millis(400))).await;
-            server.kill9();
-        }
-        server.start_again().await;
+        fate.start_again(&mut server, 3).await;
 
         let http = server.http();
         acknowledged = last(&http).await;

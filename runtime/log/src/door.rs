@@ -12,9 +12,9 @@ use tidewire_model::append::{AppendError, AppendRequest};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio::task::Id;
 
-use crate::LogError;
 use crate::indexer::JOURNAL_RESERVE;
 use crate::shared::Shared;
+use crate::{Bodies, LogError};
 
 /// A line. Its mutex is fair: turns come in the order of the first poll.
 #[derive(Default)]
@@ -42,8 +42,13 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// Whether requests can be queued as they are: there is nothing to prepare, and nobody of this task to wait for.
+    pub(crate) fn lets_pass(&self, bodies: &Bodies, requests: &[AppendRequest]) -> bool {
+        bodies.is_settled() && self.is_free() && !bodies.concern(requests)
+    }
+
     /// Whether nobody of this task stands in line.
-    pub(crate) fn is_free(&self) -> bool {
+    fn is_free(&self) -> bool {
         self.waiting.load(Ordering::Acquire) == 0 || !self.lines.lock().by_task.contains_key(&tokio::task::try_id())
     }
 
@@ -68,13 +73,12 @@ impl Door {
         mut requests: Vec<AppendRequest>,
     ) -> (Vec<Result<AppendRequest, AppendError>>, Option<Place<'_>>) {
         let bodies = &shared.bodies;
-        let settled = bodies.is_settled();
-        if settled && self.is_free() && !bodies.concern(&requests) {
+        if self.lets_pass(bodies, &requests) {
             let checked = requests.into_iter().map(|mut request| bodies.check(&mut request).map(|()| request));
             return (checked.collect(), None);
         }
         let mut place = self.join();
-        if !settled {
+        if !bodies.is_settled() {
             place.turn().await;
             if let Err(error) = wait_until_settled(shared).await {
                 return (vec![Err(error); requests.len()], Some(place));

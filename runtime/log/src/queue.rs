@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 pub(crate) use batch::{Answer, Batch, Kind, Outcome};
 
-/// The writer is woken when this many bytes have come, whatever it waits for.
-const ENOUGH_BYTES: usize = 1024 * 1024;
+/// So many bytes are enough for a group: the writer is woken when they have come, whatever it waits for.
+pub(crate) const ENOUGH_BYTES: usize = 1024 * 1024;
 /// How many KiB may wait; more stand at the door.
 const ROOM_KIB: u32 = 96 * 1024;
 /// Each append takes so many KiB besides its size, so that no more than 4,096 wait.

@@ -18,15 +18,13 @@ use crate::indexer::JOURNAL_RESERVE;
 use crate::journal::record::Record;
 use crate::journal::{Journal, JournalError};
 use crate::plan::{IdSource, Planner, Stored};
-use crate::queue::{Append, Batch, Job, Kind, Outcome, Taken, WriterEnd};
+use crate::queue::{Append, Batch, ENOUGH_BYTES, Job, Kind, Outcome, Taken, WriterEnd};
 use crate::reader;
 use crate::shared::Shared;
 use crate::store::Store;
 
-/// A group takes no further job beyond this many events …
+/// A group takes no further job beyond this many events, or [`ENOUGH_BYTES`].
 const GROUP_EVENTS: usize = 4096;
-/// … or this many bytes.
-const GROUP_BYTES: usize = 1024 * 1024;
 /// Where commits take long, it waits up to this part of the last one for others to come back: whoever just misses a
 /// commit waits for all of the next.
 const REGROUP_PART: u32 = 2;
@@ -86,7 +84,7 @@ impl Writer {
                     let _ = reply.send(());
                 }
             }
-            if events >= GROUP_EVENTS || bytes >= GROUP_BYTES {
+            if events >= GROUP_EVENTS || bytes >= ENOUGH_BYTES {
                 self.commit(std::mem::take(&mut group), &taken.batch);
                 (events, bytes) = (0, 0);
             }

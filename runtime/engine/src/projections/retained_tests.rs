@@ -206,16 +206,22 @@ async fn another_definition_says_what_it_lacks_and_the_former_one_lacks_nothing(
     assert_eq!((listed(&service).await, service.details("sums").await.unwrap().gap), (before, None));
 }
 
+/// A read model that is not kept any more once it has seen one event, and where that stands.
+async fn left_after_one(log: &Log, clock: &Clock) -> (ProjectionService, Position) {
+    let (service, guard) = start(log, "1");
+    clock.set(90);
+    let seen = append(log, vec![event("thing-1", 5)]).await;
+    caught_up(&service, log).await;
+    drop(guard);
+    service.close().await;
+    (service, seen)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_was_not_kept_meanwhile_says_what_it_missed() {
     let clock = Clock::default();
     let log: Log = Arc::new(MemoryLog::with_clock(clock.function()));
-    let (service, guard) = start(&log, "1");
-    clock.set(90);
-    let seen = append(&log, vec![event("thing-1", 5)]).await;
-    caught_up(&service, &log).await;
-    drop(guard);
-    service.close().await;
+    let (service, seen) = left_after_one(&log, &clock).await;
     history(&log, &clock, 100).await;
     assert_eq!(drop_old(&log, &service).await, 301);
     assert_eq!(list(&*log, Some("sums")).await.unwrap()[0].position, seen);
@@ -232,12 +238,7 @@ async fn one_that_was_not_kept_meanwhile_says_what_it_missed() {
 async fn what_it_missed_is_still_known_when_a_build_of_no_use_lay_beside() {
     let clock = Clock::default();
     let log: Log = Arc::new(MemoryLog::with_clock(clock.function()));
-    let (service, guard) = start(&log, "1");
-    clock.set(90);
-    let seen = append(&log, vec![event("thing-1", 5)]).await;
-    caught_up(&service, &log).await;
-    drop(guard);
-    service.close().await;
+    let (service, seen) = left_after_one(&log, &clock).await;
     let shelf = Shelf::new(log.projections());
     let mut builds = shelf.builds("sums").unwrap();
     builds.made += 1;

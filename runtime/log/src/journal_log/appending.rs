@@ -22,21 +22,15 @@ fn size_of(requests: &[AppendRequest], state: &[StateChange]) -> usize {
 }
 
 impl JournalLog {
-    /// Whether requests can be queued as they are, with nothing to wait for.
-    fn is_clear(&self, requests: &[AppendRequest]) -> bool {
-        let bodies = &self.inner.shared.bodies;
-        bodies.is_settled() && self.inner.door.is_free() && !bodies.concern(requests)
-    }
-
     /// The future does not wait, nor does it take much memory, for a commit that can be queued at once.
     pub(super) async fn queue_one(&self, mut commit: Commit) -> Result<Ticket, AppendError> {
         check_state(&commit.state)?;
         check_size(&commit.requests)?;
         let size = size_of(&commit.requests, &commit.state);
-        if self.is_clear(&commit.requests)
+        let bodies = &self.inner.shared.bodies;
+        if self.inner.door.lets_pass(bodies, &commit.requests)
             && let Some(room) = self.inner.queue.try_room(size)
         {
-            let bodies = &self.inner.shared.bodies;
             commit.requests.iter_mut().try_for_each(|request| bodies.check(request))?;
             return self.inner.queue.push(commit.requests, commit.state, Kind::All, room).map(Ticket::queued);
         }
@@ -65,7 +59,7 @@ impl JournalLog {
             return vec![Err(AppendError::TooLarge { size, limit: MAX_BULK_BYTES }); count];
         }
         if let [request] = requests.as_mut_slice()
-            && self.is_clear(std::slice::from_ref(request))
+            && self.inner.door.lets_pass(&self.inner.shared.bodies, std::slice::from_ref(request))
             && let Some(room) = self.inner.queue.try_room(size)
         {
             let checked = self.inner.shared.bodies.check(request);
